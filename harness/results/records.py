@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The schema of run.json (docs/results.md): one record a fact, with its provenance."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = "s2eval-run-1"
+
+
+class Status(StrEnum):
+    """KCIDB v5.3's statuses: whose fault it is decides between FAIL, ERROR and MISS."""
+
+    PASS = "PASS"  # noqa: S105 - not a password
+    FAIL = "FAIL"  # the kernel's fault
+    ERROR = "ERROR"  # the test's own fault
+    MISS = "MISS"  # the harness's or the machine's fault
+    DONE = "DONE"  # measured, no verdict
+    SKIP = "SKIP"  # not run; detail says why
+
+
+# Worst first: the status of a group is the first of these that one of its members has.
+SEVERITY = (Status.FAIL, Status.ERROR, Status.MISS, Status.PASS, Status.DONE, Status.SKIP)
+
+
+def worst(statuses: list[Status]) -> Status:
+    """The status of a group; SKIP for an empty one, since nothing was looked at."""
+    return next((s for s in SEVERITY if s in statuses), Status.SKIP)
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Observation(Record):
+    """One fact, e.g. path `wcprobe.ioremap_wc.unaligned_load`.
+
+    `value` is what was seen (a word such as `works`, or a figure in `unit`), `samples` the raw
+    figures. `detail` holds what is particular to the observation; `detail["reason"]` says why
+    a SKIP, FAIL, ERROR or MISS is one, `detail["representative"]` is false for timings from an
+    emulator.
+    """
+
+    path: str
+    status: Status
+    value: str | int | float | bool | None = None
+    unit: str | None = None
+    samples: list[float] = Field(default_factory=list)
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+class Phase(Record):
+    """One step of a cell and what it took (seconds of wall time)."""
+
+    name: str
+    seconds: float
+
+
+class Failure(Record):
+    """Why a cell or a guest ended early: class, the line that shows it, where to read on."""
+
+    kind: str
+    summary: str
+    excerpt: list[str] = Field(default_factory=list)
+    where: str = ""  # "L1", "L2", "VMM", "build", "harness"
+    log: str = ""  # file name inside the cell's folder
+
+
+class KernelRecord(Record):
+    """The kernel of a cell, exactly enough to build it again."""
+
+    name: str
+    source: str = ""
+    version: str = ""  # kernelrelease
+    commit: str = ""
+    series: list[str] = Field(default_factory=list)
+    series_hash: str = ""
+    config_hash: str = ""
+    compiler: str = ""
+    image_hash: str = ""
+    build_key: str = ""
+    cached: bool = False
+
+
+class MachineRecord(Record):
+    """The machine of a cell: accelerator, CPU model, topology and the QEMU it ran on."""
+
+    name: str
+    topology: Literal["flat", "nested", "lab"]
+    accel: Literal["tcg", "kvm"]
+    cpu: str
+    smp: int
+    memory_mib: int
+    qemu: str = ""
+    command: list[str] = Field(default_factory=list)
+
+
+class SuiteRecord(Record):
+    name: str
+    source_hash: str = ""
+
+
+class Cell(Record):
+    """kernel x machine x suite: what was seen."""
+
+    name: str
+    kernel: KernelRecord
+    machine: MachineRecord
+    suite: SuiteRecord
+    status: Status
+    phases: list[Phase] = Field(default_factory=list)
+    failure: Failure | None = None
+    observations: list[Observation] = Field(default_factory=list)
+    audits: list[dict[str, Any]] = Field(default_factory=list)
+    fidelity: dict[str, Any] = Field(default_factory=dict)
+    expectations: list[Observation] = Field(default_factory=list)
+    logs: list[str] = Field(default_factory=list)
+
+
+class HostInfo(Record):
+    """The machine the harness ran on."""
+
+    system: str
+    machine: str
+    cpus: int
+    python: str
+    s2eval: str
+
+
+class RunInfo(Record):
+    id: str
+    plan: str
+    started: str  # ISO 8601, UTC
+    seconds: float = 0.0
+    command: list[str] = Field(default_factory=list)
+    host: HostInfo
+    interrupted: bool = False
+
+
+class Run(Record):
+    """The whole of run.json."""
+
+    schema_: Literal["s2eval-run-1"] = Field(default="s2eval-run-1", alias="schema")
+    run: RunInfo
+    status: Status
+    cells: list[Cell] = Field(default_factory=list)
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
