@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * init of a small test guest: runs the lines of /suite, writes what they report
+ * to the virtio port "s2eval.results", then powers off.
+ *
+ * docs/guest-protocol.md describes what is written and in which order. Each line
+ * of /suite runs in a child, so that a kernel oops or a crash in one of them is
+ * reported, the rest still runs, and the guest still powers off.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/klog.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define __noreturn __attribute__((noreturn))
+#define __printf(...) __attribute__((format(printf, __VA_ARGS__)))
+
+#define PORTS "/sys/class/virtio-ports"
+#define WRITE_WAIT_MS 5000	/* for the host to take what was written */
+#define QUEUE_SIZE 128		/* entries of a port's virtqueue in QEMU */
+#define AUDIT_WAIT_MS 5000	/* for the answer to an audit request */
+#define PORT_WAIT_MS 3000	/* for a port to be announced by the VMM */
+#define CHUNK_SIZE (64 * 1024)	/* more than one step of a probe reports */
+#define MAX_ARGS 32
+
+static char chunk[CHUNK_SIZE + 1];
+static int console = -1;
+static int results = -1;	/* the port, or the console when there is none */
+
+static size_t read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[got > 0 ? got : 0] = '\0';
+	return got > 0 ? got : 0;
+}
+
+static long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void sleep_ms(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+/*
+ * Waits until a write would not block. A port whose other end nobody has opened
+ * is POLLHUP at once, and a write to it would sleep without end.
+ */
+static bool wait_writable(int fd)
+{
+	struct pollfd writable = { .fd = fd, .events = POLLOUT };
+	long end = now_ms() + WRITE_WAIT_MS;
+
+	do {
+		if (poll(&writable, 1, WRITE_WAIT_MS) > 0 && writable.revents & POLLOUT)
+			return true;
+		sleep_ms();
+	} while (now_ms() < end);
+	return false;
+}
+
+/* Writes everything, or gives up when the host stops taking it. */
+static bool write_all(int fd, const char *text, size_t size)
+{
+	ssize_t written;
+
+	while (fd >= 0 && size) {
+		if (!wait_writable(fd))
+			return false;
+		written = write(fd, text, size);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+			return false;
+		text += written;
+		size -= written;
+	}
+	return size == 0;
+}
+
+/*
+ * Waits until the host has taken all that was written before. The kernel does not
+ * tell; but the entries of the queue are taken in order, so when all of them have
+ * been used for something else, it has. What is written are empty lines.
+ */
+static void drain(int fd)
+{
+	for (int i = 0; i < QUEUE_SIZE; i++)
+		if (!write_all(fd, "\n", 1))
+			return;
+}
+
+static void __printf(2, 3) say(int fd, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+	int size;
+
+	va_start(args, format);
+	size = vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (size >= (int)sizeof(line)) {
+		size = sizeof(line) - 1;
+		line[size - 1] = '\n';
+	}
+	if (size > 0)
+		write_all(fd, line, size);
+}
+
+/* `command` is a value of a key=value line: no spaces, nothing unprintable. */
+static void say_error(const char *command, const char *what)
+{
+	char name[128];
+	size_t i;
+
+	for (i = 0; command[i] && i < sizeof(name) - 1; i++)
+		name[i] = command[i] > ' ' && command[i] < 0x7f ? command[i] : '?';
+	name[i] = '\0';
+	say(results, "# s2eval: error command=%s errno=%s\n", name, what);
+	if (results != console)
+		say(console, "s2eval: %s failed: %s\n", name, what);
+}
+
+/* The device node of the port that the VMM named `name`, opened; -1 without one. */
+static int open_port(const char *name)
+{
+	char path[300], found[64];
+	struct dirent *entry;
+	DIR *ports = opendir(PORTS);
+	int fd = -1;
+
+	while (ports && fd < 0 && (entry = readdir(ports))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), PORTS "/%s/name", entry->d_name);
+		read_file(path, found, sizeof(found));
+		found[strcspn(found, "\n")] = '\0';
+		if (strcmp(found, name))
+			continue;
+		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+	}
+	if (ports)
+		closedir(ports);
+	return fd;
+}
+
+/* Ports appear after boot, one by one, as the VMM announces them. */
+static int wait_port(const char *name, long wait_ms)
+{
+	long end = now_ms() + wait_ms;
+	int fd;
+
+	while ((fd = open_port(name)) < 0 && now_ms() < end)
+		sleep_ms();
+	return fd;
+}
+
+static bool audit_wanted(void)
+{
+	char cmdline[4096], *word, *rest = cmdline;
+
+	read_file("/proc/cmdline", cmdline, sizeof(cmdline));
+	cmdline[strcspn(cmdline, "\n")] = '\0';
+	while ((word = strsep(&rest, " ")))
+		if (!strcmp(word, "s2eval.audit=1"))
+			return true;
+	return false;
+}
+
+static bool asks_for_audit(const char *text)
+{
+	return strstr(text, "# s2eval: audit ") && audit_wanted();
+}
+
+/*
+ * Reads from the port into `line` (appending at *used) what is there, without
+ * sleeping. False when there is nothing, or no host.
+ */
+static bool read_port(char *line, size_t size, size_t *used)
+{
+	struct pollfd readable = { .fd = results, .events = POLLIN };
+	ssize_t got;
+
+	if (poll(&readable, 1, 0) <= 0 || !(readable.revents & POLLIN))
+		return false;
+	if (*used >= size - 1)
+		*used = 0;
+	got = read(results, line + *used, size - 1 - *used);
+	if (got <= 0)
+		return false;
+	*used += got;
+	line[*used] = '\0';
+	return true;
+}
+
+/* An answer that came too late for the request before must not count for the next. */
+static void forget_answers(void)
+{
+	char line[256];
+	size_t used = 0;
+
+	while (read_port(line, sizeof(line), &used))
+		used = 0;
+}
+
+/*
+ * Spins instead of sleeping: the harness stops the vCPU at a moment when it runs
+ * this guest, which it would not if the vCPU sat in WFI.
+ */
+static void wait_audited(void)
+{
+	long end = now_ms() + AUDIT_WAIT_MS;
+	char line[256];
+	size_t used = 0;
+
+	while (now_ms() < end) {
+		if (read_port(line, sizeof(line), &used) && strstr(line, "audited\n"))
+			return;
+	}
+	say_error("audit", "ETIMEDOUT");
+}
+
+static void mount_all(void)
+{
+	static const struct { const char *type, *where; } mounts[] = {
+		{ "devtmpfs", "/dev" },
+		{ "proc", "/proc" },
+		{ "sysfs", "/sys" },
+		{ "debugfs", "/sys/kernel/debug" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(mounts); i++) {
+		mkdir(mounts[i].where, 0755);
+		/* A kernel without one of them is fine until a suite needs it. */
+		mount(mounts[i].type, mounts[i].where, mounts[i].type, 0, NULL);
+	}
+}
+
+/* The commands of /suite. Each returns 0 or a negative errno. */
+
+static int run_insmod(char *args)
+{
+	char *file = strsep(&args, " ");
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return syscall(SYS_finit_module, fd, args ? args : "", 0) ? -errno : 0;
+}
+
+static int run_stream(char *file)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+	bool audit;
+
+	if (fd < 0)
+		return -errno;
+	while ((got = read(fd, chunk, CHUNK_SIZE)) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		chunk[got] = '\0';
+		audit = asks_for_audit(chunk);
+		if (audit)
+			forget_answers();
+		if (!write_all(results, chunk, got))
+			return -EPIPE;
+		if (audit)
+			wait_audited();
+	}
+	return 0;
+}
+
+static int run_exec(char *args)
+{
+	char *argv[MAX_ARGS + 1];
+	int argc = 0;
+
+	while (argc < MAX_ARGS && (argv[argc] = strsep(&args, " ")))
+		argc++;
+	if (args)
+		return -E2BIG;
+	argv[argc] = NULL;
+	if (dup2(results, STDOUT_FILENO) < 0)
+		return -errno;
+	execv(argv[0], argv);
+	return -errno;
+}
+
+static int run_command(const char *name, char *args)
+{
+	static const struct { const char *name; int (*run)(char *args); } commands[] = {
+		{ "insmod", run_insmod },
+		{ "stream", run_stream },
+		{ "exec", run_exec },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(name, commands[i].name))
+			return args && *args ? commands[i].run(args) : -EINVAL;
+	return -EINVAL;
+}
+
+/* In the child. Exit status 0 says that a failure has been reported already. */
+static void __noreturn run_child(char *line, const char *label)
+{
+	const char *name = strsep(&line, " ");
+	int error = run_command(name, line);
+	const char *word = strerrorname_np(-error);
+
+	if (error)
+		say_error(label, word ? word : "?");
+	_exit(0);
+}
+
+static void run_line(char *line)
+{
+	char label[128], what[32];
+	size_t word, words;
+	pid_t child;
+	int status;
+
+	/* The command and its file name the line in an error: "insmod:wcprobe.ko". */
+	word = strcspn(line, " ");
+	words = line[word] ? word + 1 + strcspn(line + word + 1, " ") : word;
+	snprintf(label, sizeof(label), "%.*s", (int)words, line);
+	if (word < words && word < sizeof(label) - 1)
+		label[word] = ':';
+
+	child = fork();
+	if (child == 0)
+		run_child(line, label);
+	if (child < 0) {
+		say_error(label, strerrorname_np(errno));
+		return;
+	}
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status))
+		snprintf(what, sizeof(what), "signal-%d", WTERMSIG(status));
+	else if (WEXITSTATUS(status))
+		snprintf(what, sizeof(what), "exit-%d", WEXITSTATUS(status));
+	else
+		return;
+	say_error(label, what);
+}
+
+static void run_suite(void)
+{
+	static char suite[CHUNK_SIZE];
+	char *line, *rest = suite;
+
+	if (!read_file("/suite", suite, sizeof(suite))) {
+		say_error("/suite", "ENOENT");
+		return;
+	}
+	while ((line = strsep(&rest, "\n"))) {
+		line += strspn(line, " \t\r");
+		for (size_t n = strlen(line); n && strchr(" \t\r", line[n - 1]); n--)
+			line[n - 1] = '\0';
+		if (*line && *line != '#')
+			run_line(line);
+	}
+}
+
+/* The guest boots with `quiet`; what the kernel said all the same goes here. */
+static void write_kernel_log(void)
+{
+	int port = wait_port("s2eval.kmsg", 0);
+	int size = klogctl(10 /* SYSLOG_ACTION_SIZE_BUFFER */, NULL, 0);
+	char *log = port < 0 || size <= 0 ? NULL : malloc(size);
+
+	if (log) {
+		size = klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, size);
+		if (size > 0)
+			write_all(port, log, size);
+	}
+}
+
+static void __noreturn power_off(void)
+{
+	reboot(RB_POWER_OFF);
+	reboot(RB_AUTOBOOT);	/* ends a QEMU that runs with -no-reboot */
+	for (;;)
+		pause();
+}
+
+int main(void)
+{
+	if (getpid() != 1) {
+		fputs("init: to be run as the first process of a test guest\n", stderr);
+		return 1;
+	}
+	mount_all();
+	console = open("/dev/console", O_RDWR);
+	if (console >= 0)
+		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+			dup2(console, fd);
+	if (chdir("/"))
+		say(console, "s2eval: no /\n");
+	results = wait_port("s2eval.results", PORT_WAIT_MS);
+	if (results < 0) {
+		say(console, "s2eval: no virtio port s2eval.results, results go to the console\n");
+		results = console;
+	}
+	run_suite();
+	say(results, "# s2eval: end\n");
+	if (results != console)
+		drain(results);
+	write_kernel_log();
+	power_off();
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the probes write: word i of a seed is splitmix64(seed + i). The harness
+ * computes the same (docs/guest-protocol.md) and compares the BAR's host side.
+ */
+#ifndef WCPROBE_PATTERN_H
+#define WCPROBE_PATTERN_H
+
+#include <linux/types.h>
+
+static inline u64 pattern_word(u64 seed, unsigned int i)
+{
+	u64 z = seed + i + 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return z ^ (z >> 31);
+}
+
+#endif /* WCPROBE_PATTERN_H */
