@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# The init of L1, the host under test. Commands come from the virtio port s2eval.agent, one a line:
+# "ID BASE64(command)"; the answer is "ID STATUS .BASE64(stdout) .BASE64(stderr)".
+# On the kernel command line, s2eval.shell asks for a shell on the console instead.
+export PATH=/s2eval/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs run /run
+mount -t tmpfs tmp /tmp
+mount -t debugfs debug /sys/kernel/debug 2>/dev/null
+
+mkdir /run/ports
+for port in /sys/class/virtio-ports/*/name; do
+	read -r name < "$port" || continue
+	device=${port%/name}
+	ln -s "/dev/${device##*/}" "/run/ports/${name#s2eval.}"
+done
+mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=mmap share /share 2>/dev/null
+
+read -r cmdline < /proc/cmdline
+case " $cmdline " in
+*" s2eval.shell "*)
+	[ -r /share/motd ] && cat /share/motd
+	setsid cttyhack sh
+	poweroff -f
+	;;
+*" s2eval.autorun "*)
+	sh /share/autorun
+	poweroff -f
+	;;
+esac
+
+[ -c /run/ports/agent ] || { echo "s2eval: no port s2eval.agent" > /dev/console; poweroff -f; }
+exec <> /run/ports/agent >&0 2> /dev/console
+echo ready
+while read -r id code; do
+	sh -c "$(echo "$code" | base64 -d)" > /run/out 2> /run/err < /dev/null
+	echo "$id $? .$(base64 -w0 /run/out) .$(base64 -w0 /run/err)"
+done
+poweroff -f

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Command lines and files of a guest: for the harness's own runs, for a shell, for a script."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.guest.host import bind_script
+from harness.guest.machine import Machine, render
+from harness.guest.qemubin import QemuBinary
+from harness.guest.userland import l1_image
+
+Chardev = Callable[[str], str]
+BAR_SIZE = 4 * 1024 * 1024  # bytes; the size in qemu-configs/common.j2
+# L2's emulated serial port is slow, each character is an exit: its kernel log comes at the end,
+# through a port of its own.
+L2_QUIET = "quiet loglevel=4"
+
+
+@dataclass(frozen=True)
+class GuestFiles:
+    """What a guest is started with; `folder` is a temporary folder of its own."""
+
+    folder: Path
+    image: Path
+    archive: Path
+
+    @property
+    def bar(self) -> Path:
+        return self.folder / "bar"
+
+    @property
+    def share(self) -> Path:
+        return self.folder / "share"
+
+
+def l2_port(name: str) -> str:
+    """L2's chardevs when the harness listens: L1's virtio ports."""
+    kind = "pipe" if name == "results" else "file"
+    return f"{kind},id={name},path=/run/ports/l2.{name}"
+
+
+def l2_script(machine: Machine, chardev: Chardev = l2_port, append: str = L2_QUIET) -> str:
+    """Shell for L1: give the device to vfio-pci and become L2's QEMU."""
+    if machine.l2 is None:
+        raise UsageError(f"machine {machine.name} is nested but has no [l2] table")
+    arguments = render(
+        machine.l2.template,
+        machine,
+        chardev=chardev,
+        files={"device_bdf": machine.device_bdf},
+        append=append,
+    )
+    vmm = shlex.join(["qemu-system-aarch64", *arguments])
+    return f"{bind_script(machine.device_bdf, 'vfio-pci')}exec {vmm}\n"
+
+
+def make_files(machine: Machine, files: GuestFiles, l2: str | None = None) -> None:
+    """Make the BAR's file, and for a nested machine the folder L1 sees as /share."""
+    with files.bar.open("wb") as bar:
+        bar.truncate(BAR_SIZE)
+    if machine.topology != "nested":
+        return
+    files.share.mkdir()
+    shutil.copyfile(files.image, files.share / "Image")
+    shutil.copyfile(files.archive, files.share / "initrd")
+    (files.share / "l2").write_text(l2 or l2_script(machine))
+
+
+def command_line(
+    machine: Machine,
+    qemu: QemuBinary,
+    files: GuestFiles,
+    chardev: Chardev,
+    *,
+    gdb_socket: Path | None = None,
+    append: str = "",
+    userland: bool = False,
+) -> list[str]:
+    """QEMU's whole command line; with `gdb_socket` also a monitor and the gdb stub.
+
+    `userland` boots a flat machine into L1's user land instead of the suite's initramfs.
+    """
+    arguments = render(
+        machine.template,
+        machine,
+        chardev=chardev,
+        files={
+            "image": files.image,
+            "initrd": files.archive,
+            "bar_file": files.bar,
+            "share": files.share,
+            "rootfs": l1_image() if userland or machine.topology == "nested" else "",
+            "gdb_socket": gdb_socket or "",
+        },
+        append=append,
+        control=gdb_socket is not None,
+    )
+    return [str(qemu.path), *qemu.args, *arguments]
