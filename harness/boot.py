@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`s2eval boot`: a kernel in a shell, with the device, on this terminal."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from harness.cell import guest_archive
+from harness.errors import MachineError
+from harness.guest.launch import GuestFiles, command_line, l2_script, make_files
+from harness.guest.machine import load_machine, unusable
+from harness.guest.qemubin import find_qemu
+from harness.kernel.build import build
+from harness.kernel.spec import resolve
+from harness.kernel.toolchain import cross_prefix
+from harness.plan import CellRequest
+from harness.probe.suite import load_suite
+from harness.report.progress import Progress
+
+_MOTD = """
+{kernel} on {machine}. Ctrl-A X leaves, Ctrl-A C is QEMU's monitor; `poweroff -f` ends it too.
+{more}
+"""
+_MOTD_NESTED = """\
+`sh /share/l2` gives the device to vfio-pci and runs the suite {suite} in L2, on this terminal."""
+
+
+APPEND = "quiet root=/dev/vda ro init=/s2eval/init s2eval.shell"
+
+
+def _l2_chardev(name: str) -> str:
+    """L2's serial port is this terminal, its results are printed there as well."""
+    if name == "console":
+        return "stdio,id=console,mux=on,signal=off"
+    return f"null,id={name}" if name == "kmsg" else f"file,id={name},path=/dev/console"
+
+
+def _chardev(name: str) -> str:
+    return "stdio,id=console,mux=on,signal=off" if name == "console" else f"null,id={name}"
+
+
+def boot(kernel: str, machine_name: str, suite_name: str, *, quiet: bool = False) -> int:
+    """Build what is missing, boot, and leave the terminal to the guest; QEMU's exit code.
+
+    UsageError for unknown names, MachineError when this host cannot run the machine.
+    """
+    request = CellRequest(resolve(kernel), load_machine(machine_name), load_suite(suite_name))
+    machine = request.machine
+    reason = unusable(machine)
+    if reason:
+        raise MachineError(f"machine {machine.name}: {reason}")
+    with Progress(quiet=quiet) as progress:
+        progress.phase(request.name, "build")
+        built = build(request.kernel, progress=progress.note)
+        archive = guest_archive(request, built, cross_prefix())
+    with tempfile.TemporaryDirectory(prefix="s2eval-boot-") as tmp:
+        files = GuestFiles(Path(tmp), built.image, archive)
+        nested = machine.topology == "nested"
+        make_files(machine, files, l2_script(machine, _l2_chardev, "") if nested else None)
+        more = _MOTD_NESTED.format(suite=suite_name) if nested else ""
+        motd = _MOTD.format(kernel=built.record.version, machine=machine.name, more=more)
+        files.share.mkdir(exist_ok=True)
+        (files.share / "motd").write_text(motd)
+        command = command_line(machine, find_qemu(), files, _chardev, append=APPEND, userland=True)
+        command += ["-mon", "chardev=console"]
+        # No session of its own: the guest needs the terminal, and dies with it.
+        return subprocess.run(command, check=False).returncode

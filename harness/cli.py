@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command `s2eval`: parse, call, print; no logic."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.errors import ExitCode, S2EvalError, UsageError
+
+if TYPE_CHECKING:
+    from harness.results.records import Run
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Command(click.Group):
+    """Turns the project's own errors into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except S2EvalError as error:
+            click.echo(f"s2eval: {error}", err=True)
+            if error.log:
+                click.echo(f"s2eval: full log: {error.log}", err=True)
+            ctx.exit(error.exit_code)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("s2eval: interrupted", err=True)
+            ctx.exit(ExitCode.INTERRUPTED)
+        except BrokenPipeError:
+            sys.stderr.close()
+            ctx.exit(ExitCode.OK)
+
+
+def _terminate(_signal: int, _frame: types.FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@click.group(cls=Command, context_settings=CONTEXT)
+@click.version_option(package_name="s2eval")
+def cli() -> None:
+    """What does a kernel patch do to device memory in real KVM guests on arm64?
+
+    \b
+    s2eval run plans/quickstart.toml     two kernels, one guest each, the difference
+    s2eval show                          the newest run again
+    s2eval doctor                        what this machine has and what its emulator can show
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+_names = {
+    "kernel": click.option("--kernel", "-k", "kernels", multiple=True, help="Kernel, repeatable."),
+    "machine": click.option(
+        "--machine", "-m", "machines", multiple=True, help="Machine, repeatable."
+    ),
+    "suite": click.option("--suite", "-s", "suites", multiple=True, help="Suite, repeatable."),
+}
+_json = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on standard output."
+)
+_quiet = click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
+
+
+@cli.command()
+@click.argument("plan", required=False, type=click.Path(path_type=Path))
+@_names["kernel"]
+@_names["machine"]
+@_names["suite"]
+@_json
+@_quiet
+@click.pass_context
+def run(
+    ctx: click.Context,
+    plan: Path | None,
+    kernels: tuple[str, ...],
+    machines: tuple[str, ...],
+    suites: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run PLAN, or the matrix of the kernels, machines and suites given.
+
+    \b
+    s2eval run plans/quickstart.toml
+    s2eval run -k debian-6.1 -k debian-6.1+stage2-vma-flag -m nested-tcg -s wcprobe
+    s2eval run -k tree:~/linux@HEAD -m nested-tcg-cortex-a72 -s wcprobe --json > run.json
+
+    Exit code: 0 all as expected, 1 a FAIL or an unmet expectation, 2 bad input, 125 a kernel that
+    does not build or a fault of the harness or the machine (git bisect run skips), 130 interrupted.
+    """
+    from harness.run import plan_of, run_plan
+
+    wanted = plan_of(plan, list(kernels), list(machines), list(suites))
+    outcome = run_plan(wanted, str(plan or ""), sys.argv, quiet=quiet)
+    _show(outcome.run, outcome.folder, as_json=as_json)
+    ctx.exit(outcome.exit_code)
+
+
+@cli.command()
+@click.argument("run_name", metavar="[RUN]", default="latest")
+@_json
+@click.option("--reproduce", metavar="CELL", help="A shell script that runs CELL again by itself.")
+def show(run_name: str, as_json: bool, reproduce: str | None) -> None:
+    """Show RUN (a folder, a name in results/, default the newest) again.
+
+    \b
+    s2eval show
+    s2eval show 20260117-101530-quickstart --json | jq .cells[0].observations
+    s2eval show --reproduce debian-6.1/nested-tcg/wcprobe > again.sh && sh again.sh
+    """
+    from harness.results.store import load_run, run_folder
+
+    folder = run_folder(run_name)
+    record = load_run(folder)
+    if reproduce:
+        from harness.reproduce import stored_script
+
+        click.echo(stored_script(record, folder, reproduce), nl=False)
+        return
+    _show(record, folder, as_json=as_json)
+
+
+@cli.command()
+@click.argument("kernels", nargs=-1, required=True, metavar="KERNEL...")
+@click.option("--update", is_flag=True, help="Take the newest point release of a Debian source.")
+@_json
+@_quiet
+def build(kernels: tuple[str, ...], update: bool, as_json: bool, quiet: bool) -> None:
+    """Build each KERNEL, or find it in the store.
+
+    \b
+    s2eval build debian-6.1
+    s2eval build debian-6.1+stage2-normal-nc tree:~/linux@v6.12
+    """
+    from harness.build_cmd import build_kernels
+
+    for line in build_kernels(list(kernels), update=update, as_json=as_json, quiet=quiet):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("kernel")
+@click.argument("machine", default="nested-tcg")
+@click.option("--suite", "-s", default="wcprobe", show_default=True, help="Suite that L2 gets.")
+@_quiet
+@click.pass_context
+def boot(ctx: click.Context, kernel: str, machine: str, suite: str, quiet: bool) -> None:
+    """Boot KERNEL on MACHINE with a shell in L1; Ctrl-A X leaves.
+
+    \b
+    s2eval boot debian-6.1
+    s2eval boot debian-6.12 nested-tcg-cortex-a72
+    """
+    from harness.boot import boot as boot_shell
+
+    ctx.exit(boot_shell(kernel, machine, suite, quiet=quiet))
+
+
+@cli.command(name="list")
+@_json
+def list_(as_json: bool) -> None:
+    """List the kernels, series, machines, suites and plans there are."""
+    from harness.listing import listing, render
+
+    found = listing()
+    click.echo(found.model_dump_json(indent=2) if as_json else render(found))
+
+
+@cli.command()
+@_json
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Show what this machine has, what is missing, and what its emulator can show."""
+    from harness.doctor import doctor as examine
+    from harness.doctor import render
+
+    report = examine()
+    click.echo(report.model_dump_json(indent=2) if as_json else "\n".join(render(report)))
+    ctx.exit(ExitCode.OK if report.ok else ExitCode.UNDECIDED)
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of SHELL.
+
+    \b
+    s2eval completion bash > ~/.local/share/bash-completion/completions/s2eval
+    """
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    if made is None:
+        raise UsageError(f"no completion for {shell}")
+    click.echo(made(cli, {}, "s2eval", "_S2EVAL_COMPLETE").source())
+
+
+def _show(record: Run, folder: Path, *, as_json: bool) -> None:
+    from harness.report.terminal import print_run
+
+    if as_json:
+        click.echo(record.model_dump_json(indent=2, by_alias=True))
+    else:
+        print_run(record, folder)
+
+
+def main() -> None:
+    """The entry point."""
+    cli(prog_name="s2eval")

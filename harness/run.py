@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The loop: every cell of a plan, recorded as it finishes."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import threading
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from harness.cell import Tools, run_cell
+from harness.errors import ExitCode, S2EvalError, UsageError
+from harness.guest.qemubin import find_qemu
+from harness.guest.userland import l1_image
+from harness.kernel.toolchain import cross_prefix
+from harness.plan import CellRequest, Plan, cells_of, judge, load_plan, unexpected
+from harness.report.progress import Progress
+from harness.results.records import Cell, HostInfo, Run, RunInfo, Status, exit_code_of, worst
+from harness.results.store import RunStore
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run, where it is, and what the command returns."""
+
+    run: Run
+    folder: Path
+    exit_code: ExitCode
+
+
+def plan_of(path: Path | None, kernels: list[str], machines: list[str], suites: list[str]) -> Plan:
+    """The plan file, or a plan of the names given. UsageError when it is neither or both."""
+    named = bool(kernels or machines or suites)
+    if path and named:
+        raise UsageError("give a plan file or --kernel/--machine/--suite, not both")
+    if path:
+        return load_plan(path)
+    if not kernels:
+        raise UsageError("nothing to run: name a plan file or at least --kernel (s2eval list)")
+    return Plan(kernels=kernels, machines=machines or ["nested-tcg"], suites=suites or ["wcprobe"])
+
+
+def host_info() -> HostInfo:
+    return HostInfo(
+        system=f"{platform.system()} {platform.release()}",
+        machine=platform.machine(),
+        cpus=os.cpu_count() or 1,
+        python=platform.python_version(),
+        s2eval=version("s2eval"),
+    )
+
+
+def run_plan(plan: Plan, name: str, command: list[str], *, quiet: bool = False) -> Outcome:
+    """Run every cell; what finished is on disk even when the rest never does.
+
+    UsageError for bad input, before anything is started. An interrupt is recorded and raised on.
+    """
+    requests = cells_of(plan)
+    started = time.monotonic()
+    now = datetime.datetime.now(datetime.UTC)
+    store = RunStore.create(name, now)
+    info = RunInfo(
+        id=store.folder.name,
+        plan=name,
+        started=now.isoformat(timespec="seconds"),
+        command=command,
+        host=host_info(),
+        comparisons=plan.compare,
+    )
+    record = Run(run=info, status=Status.MISS)
+    with Progress(quiet=quiet) as progress:
+        try:
+            _run_cells(requests, plan, record, store, progress)
+        except (KeyboardInterrupt, S2EvalError):
+            info.interrupted = True
+            raise
+        finally:
+            info.seconds = round(time.monotonic() - started, 3)
+            record.status = _run_status(record, plan)
+            store.write(record)
+    return Outcome(record, store.folder, exit_code_of(record.status))
+
+
+def _run_cells(
+    requests: list[CellRequest], plan: Plan, record: Run, store: RunStore, progress: Progress
+) -> None:
+    tools = Tools(find_qemu(), cross_prefix(), progress)
+    if any(r.machine.topology == "nested" for r in requests):
+        _prefetch_l1_image()
+    for request in requests:
+        logs = store.cell_folder(request.name)
+        cell = run_cell(request, tools, logs)
+        cell.expectations = judge(cell, plan.expect)
+        record.cells.append(cell)
+        store.write(record)
+        progress.done(cell.name, cell.status, summary_of(cell))
+
+
+def _prefetch_l1_image() -> None:
+    """Make L1's disk while the first kernel builds; an error shows again when it is needed."""
+
+    def make() -> None:
+        try:
+            l1_image()
+        except S2EvalError:
+            return
+
+    threading.Thread(target=make, name="l1-image", daemon=True).start()
+
+
+def summary_of(cell: Cell) -> str:
+    """One line: the failure, or how many observations of each status."""
+    if cell.failure:
+        return cell.failure.summary
+    counts = {s: sum(o.status == s for o in cell.observations) for s in Status}
+    return ", ".join(f"{n} {s.value}" for s, n in counts.items() if n)
+
+
+def _run_status(record: Run, plan: Plan) -> Status:
+    """The run's verdict: a FAIL that the plan expects is no failure of the run."""
+    statuses: list[Status] = []
+    for cell in record.cells:
+        statuses += [e.status for e in cell.expectations]
+        if unexpected(cell, plan.expect):
+            statuses.append(Status.FAIL)
+        statuses += [o.status for o in cell.observations if o.status != Status.FAIL]
+        if not cell.observations:
+            statuses.append(cell.status)
+    return worst(statuses)
