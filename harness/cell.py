@@ -104,7 +104,7 @@ def _run(cell: Cell, request: CellRequest, tools: Tools, logs: Path, phases: Pha
         archive = guest_archive(request, built, tools.cross)
     with phases("calibrate"):
         fidelity = calibrate_machine(machine, tools.qemu)
-        cell.fidelity = fidelity.model_dump(mode="json")
+        cell.fidelity = fidelity.model_dump(mode="json", exclude={"report"})
     with tempfile.TemporaryDirectory(prefix="s2eval-cell-") as tmp:
         files = GuestFiles(Path(tmp), built.image, archive)
         make_files(machine, files)

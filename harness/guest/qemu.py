@@ -27,7 +27,7 @@ PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """In the child: be killed when the harness is, even by SIGKILL."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -95,7 +95,7 @@ class QemuProcess:
                     stderr=log,
                     env=dict(env) if env is not None else None,
                     start_new_session=True,  # Ctrl-C is the harness's to handle
-                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no locks
+                    preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks
                 )
             except OSError as error:
                 raise MachineError(f"{command[0]}: {error.strerror}") from None
