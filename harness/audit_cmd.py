@@ -110,3 +110,11 @@ def _step_document(step: Step) -> dict[str, Any]:
         "meaning": step.entry.describe() if step.entry else None,
         "for_level": step.for_level,
     }
+
+
+def number(text: str) -> int:
+    """An address as it stands on a command line; UsageError when it is none."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise UsageError(f"--va {text}: not an address (0x…)") from None

@@ -19,6 +19,7 @@ from harness.guest.launch import GuestFiles, command_line, make_files
 from harness.guest.machine import Machine, unusable
 from harness.guest.qemu import QemuProcess
 from harness.guest.qemubin import QemuBinary
+from harness.guest.run_audit import RunAudit
 from harness.guest.suite_run import FlatRun, NestedRun, SuiteRun
 from harness.guest.userland import initramfs
 from harness.kernel.build import Build, build, build_modules
@@ -185,16 +186,21 @@ def run_flat(guest: GuestRun) -> SuiteRun:
 
 def run_nested(guest: GuestRun) -> SuiteRun:
     """The suite in L2, on an L1 that runs the kernel under test as its KVM host."""
-    limits = guest.request.machine.limits
-    with l1_process(guest.logs) as process:
+    machine = guest.request.machine
+    limits = machine.limits
+    with (
+        l1_process(guest.logs) as process,
+        RunAudit(process, machine.memory_mib, guest.request.suite.promises) as audit,
+    ):
+        guest.cell.audits = audit.records
         host = L1Host(process, limits.silence)
         try:
             with guest.phases("boot L1"):
                 guest.start(process)
                 host.boot(Deadline(limits.boot))
             with guest.phases("start L2"):
-                nested = NestedRun(host)
-                nested.start("sh /share/l2", Deadline(limits.boot))
+                nested = NestedRun(host, audit)
+                nested.start("sh /share/l2", machine.device_bdf, Deadline(limits.boot))
             with guest.phases("probe"):
                 return nested.finish(guest.suite_deadline())
         except GuestDied as died:

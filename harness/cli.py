@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -184,6 +185,58 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     report = examine()
     click.echo(report.model_dump_json(indent=2) if as_json else "\n".join(render(report)))
     ctx.exit(ExitCode.OK if report.ok else ExitCode.UNDECIDED)
+
+
+@cli.command()
+@click.option("--gdb", required=True, metavar="SOCKET", help="QEMU's gdb stub: path or host:port.")
+@click.option("--va", required=True, metavar="0x…", help="Virtual address in the guest.")
+@click.option("--vcpu", type=int, help="This vCPU; default: the first seen in a guest.")
+@click.option("--memory", type=click.Path(path_type=Path), help="File behind the VM's RAM.")
+@_json
+@click.pass_context
+def audit(
+    ctx: click.Context, gdb: str, va: str, vcpu: int | None, memory: Path | None, as_json: bool
+) -> None:
+    """Walk stage 1 and stage 2 of an address in any running QEMU arm64 VM.
+
+    The VM is stopped for milliseconds and always left running (docs/audit.md).
+
+    \b
+    qemu-system-aarch64 … -gdb unix:/tmp/gdb,server=on,wait=off
+    s2eval audit --gdb /tmp/gdb --va 0xffff800008920000
+    """
+    from harness.audit_cmd import audit as look
+    from harness.audit_cmd import number
+
+    answer = look(gdb, number(va), vcpu=vcpu, memory=memory)
+    click.echo(json.dumps(answer.document, indent=2) if as_json else "\n".join(answer.lines))
+    if answer.problem:
+        click.echo(f"s2eval: {answer.problem}", err=True)
+        ctx.exit(ExitCode.UNDECIDED)
+
+
+@cli.command()
+@click.argument("kind", metavar="KIND")
+@click.argument("values", nargs=-1, required=True)
+@click.option("--fwb/--no-fwb", default=None, help="With or without FEAT_S2FWB.")
+@click.option("--level", type=int, help="Level of a descriptor.")
+@click.option("--granule", default="4k", show_default=True, help="4k, 16k or 64k.")
+@click.option("--mair", help="MAIR_EL1, to name the type of a stage-1 descriptor.")
+@click.option("--lpa", is_flag=True, help="52-bit output addresses.")
+def decode(kind: str, values: tuple[str, ...], **options: Any) -> None:
+    """Say what a descriptor, a MAIR, an ESR or a MemAttr means.
+
+    \b
+    s2eval decode esr 0x92000061
+    s2eval decode mair 0x40044ffff
+    s2eval decode memattr 0x5 --fwb
+    s2eval decode s1 0x68008000020f0f --mair 0x40044ffff
+    s2eval decode s2 0x400080000007c7
+    s2eval decode combine Normal-NC 0x1
+    """
+    from harness.decode import decode as words
+
+    click.echo("\n".join(words(kind, values, **options)))
 
 
 @cli.command()

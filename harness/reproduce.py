@@ -77,7 +77,7 @@ def script(
         append="quiet s2eval.autorun" if nested else "",
     )
     command = " ".join(_word(word) for word in words)
-    share = _SHARE.format(l2=l2_script(machine, _l2_chardev)) if nested else ""
+    share = _SHARE.format(l2=l2_script(machine, _l2_chardev, "quiet")) if nested else ""
     results = "" if nested else 'cat "$dir/results"\n'
     return f"{head}{share}{command} < /dev/null\n{results}"
 

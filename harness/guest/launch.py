@@ -18,8 +18,8 @@ from harness.guest.userland import l1_image
 Chardev = Callable[[str], str]
 BAR_SIZE = 4 * 1024 * 1024  # bytes; the size in qemu-configs/common.j2
 # L2's emulated serial port is slow, each character is an exit: its kernel log comes at the end,
-# through a port of its own.
-L2_QUIET = "quiet loglevel=4"
+# through a port of its own. Its init waits for the answers to audit requests.
+L2_APPEND = "quiet loglevel=4 s2eval.audit=1"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def l2_port(name: str) -> str:
     return f"{kind},id={name},path=/run/ports/l2.{name}"
 
 
-def l2_script(machine: Machine, chardev: Chardev = l2_port, append: str = L2_QUIET) -> str:
+def l2_script(machine: Machine, chardev: Chardev = l2_port, append: str = L2_APPEND) -> str:
     """Shell for L1: give the device to vfio-pci and become L2's QEMU."""
     if machine.l2 is None:
         raise UsageError(f"machine {machine.name} is nested but has no [l2] table")

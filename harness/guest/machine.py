@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness import home
 from harness.errors import UsageError
+from harness.guest.kvm import why_no_kvm, why_no_nested_kvm
 from harness.names import parse, read_toml, unknown
 from harness.results.records import MachineRecord
 
@@ -115,14 +114,7 @@ def unusable(machine: Machine) -> str | None:
     """Why this host cannot run `machine`, or None."""
     if machine.accel != "kvm":
         return None
-    if platform.machine() not in ("aarch64", "arm64"):
-        return f"KVM for arm64 guests needs an arm64 host, this one is {platform.machine()}"
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "/dev/kvm is missing or may not be opened by this user (group kvm)"
-    nested = Path("/sys/module/kvm/parameters/mode")
-    if machine.topology == "nested" and nested.is_file() and "nested" not in nested.read_text():
-        return "the host's KVM has no nested virtualisation: boot it with kvm-arm.mode=nested"
-    return None
+    return why_no_nested_kvm() if machine.topology == "nested" else why_no_kvm()
 
 
 def _option_value(value: object) -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.deadline import Deadline
@@ -13,14 +12,13 @@ from harness.guest.classify import FailureClass
 from harness.guest.host import LAST_WORDS, GuestDied, L1Host, vmm_exit
 from harness.guest.log import GuestLog
 from harness.guest.qemu import QemuProcess
+from harness.guest.run_audit import RunAudit
+from harness.probe.ktap import Parser
 from harness.results.records import Failure
 
 END = "# s2eval: end"
-AUDIT = "# s2eval: audit "
 VMM_EXIT = "s2eval: vmm-exit "
 LAST_LINES = 0.3  # seconds for what was said before a guest's end and is still on its way
-
-Audit = Callable[[str], None]
 
 
 @dataclass
@@ -80,18 +78,22 @@ class FlatRun:
 class NestedRun:
     """A suite in L2, on a host under test that is an L1 guest."""
 
-    def __init__(self, host: L1Host, audit: Audit | None = None) -> None:
+    def __init__(self, host: L1Host, audit: RunAudit) -> None:
         self.host = host
         self.run = SuiteRun()
         self.console = GuestLog("L2", "l2.console.log")
         self.vmm = GuestLog("VMM", "l2.vmm.log", source="vmm")
         self._audit = audit
+        self._parser = Parser()
         self._pid = ""
 
-    def start(self, command: str, deadline: Deadline) -> None:
-        """Start L2's VMM in L1; it runs on while its results are read."""
-        script = f"({command}; echo '{VMM_EXIT}'$?) > /run/ports/l2.vmm 2>&1 & echo $!"
-        self._pid = self.host.run(script, deadline).check().out.strip()
+    def start(self, command: str, bdf: str, deadline: Deadline) -> None:
+        """Start L2's VMM in L1, with the device `bdf`; it runs on while its results are read."""
+        vmm = f"({command}; echo '{VMM_EXIT}'$?) > /run/ports/l2.vmm 2>&1 & echo $!"
+        resources = f"cat /sys/bus/pci/devices/{bdf}/resource"
+        out = self.host.run(f"{vmm}\n{resources}", deadline).check().out
+        self._pid, _, bars = out.partition("\n")
+        self._audit.host_resources(bars)
 
     def finish(self, deadline: Deadline) -> SuiteRun:
         """Wait for the end of L2. GuestDied only when L1 died; L2's death is in the result."""
@@ -118,10 +120,10 @@ class NestedRun:
             self.host.qemu.wait(self._take, Deadline(LAST_LINES))
             self.run.failure = self._death(None)
             return True
-        if event.source == "l2.results" and line.lstrip().startswith(AUDIT):
-            if self._audit:
-                self._audit(line)
-            self.host.qemu.send("l2.results", "audited\n")
+        if event.source == "l2.results":
+            for fact in self._parser.line(line):
+                if self._audit.see(fact):
+                    self.host.qemu.send("l2.results", "audited\n")
         return None
 
     def _take(self, event: Event) -> None:

@@ -18,7 +18,8 @@ class Suite(BaseModel):
 
     `script` is the guest's /suite (docs/guest-protocol.md). `needs` maps a pattern of tests, e.g.
     `*.unaligned_*`, to names of fidelity limits: such a test is SKIP where the emulator cannot
-    show what it looks for.
+    show what it looks for. `promises` says what a mapping is asked to be, e.g. `Normal-NC` for
+    `ioremap_wc`: the audit compares that with what both stages together give.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -28,6 +29,7 @@ class Suite(BaseModel):
     modules: list[str] = Field(default_factory=list)
     script: str
     needs: dict[str, list[str]] = Field(default_factory=dict)
+    promises: dict[str, str] = Field(default_factory=dict)
     limit: float = Field(default=60, gt=0)  # seconds
 
     @functools.cached_property

@@ -8,7 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.errors import ExitCode
+
 SCHEMA = "s2eval-run-1"
+# The value of a test that the guest did not survive.
+VM_KILLED = "vm-killed"
 
 
 class Status(StrEnum):
@@ -33,6 +37,13 @@ def worst(statuses: list[Status]) -> Status:
 
 class Record(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+def exit_code_of(status: Status) -> ExitCode:
+    """What a command returns for a run, or a cell, of this status."""
+    if status is Status.FAIL:
+        return ExitCode.FAIL
+    return ExitCode.UNDECIDED if status in (Status.ERROR, Status.MISS) else ExitCode.OK
 
 
 class Observation(Record):
@@ -130,6 +141,13 @@ class HostInfo(Record):
     s2eval: str
 
 
+class Comparison(Record):
+    """Two kernels of a run that are compared, machine by machine and suite by suite."""
+
+    base: str
+    patched: str
+
+
 class RunInfo(Record):
     id: str
     plan: str
@@ -138,6 +156,7 @@ class RunInfo(Record):
     command: list[str] = Field(default_factory=list)
     host: HostInfo
     interrupted: bool = False
+    comparisons: list[Comparison] = Field(default_factory=list)
 
 
 class Run(Record):

@@ -9,7 +9,7 @@ import pytest
 
 from harness import home
 from harness.errors import UsageError
-from harness.guest import launch, machine
+from harness.guest import kvm, launch
 from harness.guest.launch import GuestFiles, l2_script
 from harness.guest.machine import list_machines, load_machine, render, unusable
 from harness.guest.qemubin import QemuBinary
@@ -83,7 +83,7 @@ def test_a_template_with_an_unknown_name_is_a_usage_error(
 
 
 def test_kvm_needs_an_arm64_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(kvm.platform, "machine", lambda: "x86_64")
     reason = unusable(load_machine("flat-kvm"))
     assert reason and "x86_64" in reason
     assert unusable(load_machine("flat-tcg")) is None

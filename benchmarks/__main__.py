@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Figures of the harness on this machine: `python -m benchmarks [--rounds N] [NAME...]`.
+
+Everything measured is a real command in a process of its own, from its start to its exit, on a
+warm store (the first round fills it and is not counted). The table goes to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Phases in which QEMU runs; what is left of a run is the harness's own time.
+GUEST_PHASES = {"boot L1", "start L2", "audit", "probe", "boot and probe"}
+KERNEL = "debian-6.1+stage2-normal-nc"
+# The harness's own peak memory goes to the file named last; children do not count.
+WRAPPER = """
+import atexit, resource, sys
+path = sys.argv.pop()
+atexit.register(lambda: open(path, "w").write(
+    str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)))
+from harness.cli import main
+main()
+"""
+
+
+@dataclass
+class Sample:
+    """One process: seconds of wall time, its own peak memory in MiB, its JSON."""
+
+    seconds: float
+    memory: float
+    output: Any
+
+
+@dataclass
+class Row:
+    what: str
+    figures: list[float]
+    unit: str
+    target: float | None
+
+    def text(self) -> str:
+        low, high = min(self.figures), max(self.figures)
+        middle = statistics.median(self.figures)
+        wanted = f"{self.target:g}" if self.target is not None else "-"
+        verdict = "" if self.target is None or middle <= self.target else "  MISSED"
+        spread = f"{low:.2f}..{high:.2f}"
+        return f"{self.what:44} {middle:8.2f} {self.unit:4} {spread:>16}  {wanted:>6}{verdict}"
+
+
+def s2eval(*arguments: str) -> Sample:
+    """Run the command and wait for it; it must end with 0."""
+    with tempfile.TemporaryDirectory() as tmp:
+        peak = Path(tmp, "peak")
+        env = {**os.environ, "S2EVAL_RESULTS": str(Path(tmp, "results"))}
+        command = [sys.executable, "-c", WRAPPER, *arguments, str(peak)]
+        start = time.monotonic()
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        seconds = time.monotonic() - start
+        if done.returncode:
+            raise SystemExit(f"s2eval {' '.join(arguments)}: {done.returncode}\n{done.stderr}")
+        output = json.loads(done.stdout) if done.stdout.startswith(("{", "[")) else done.stdout
+        return Sample(seconds, int(peak.read_text()) / 1024, output)
+
+
+def repeat(rounds: int, *arguments: str) -> list[Sample]:
+    s2eval(*arguments)
+    return [s2eval(*arguments) for _ in range(rounds)]
+
+
+def cell(machine: str, target: float) -> Callable[[int], list[Row]]:
+    """A warm cell of `machine`: wall time, the harness's share, memory."""
+
+    def measure(rounds: int) -> list[Row]:
+        samples = repeat(
+            rounds, "run", "-q", "--json", "-k", KERNEL, "-m", machine, "-s", "wcprobe"
+        )
+        share = []
+        for sample in samples:
+            phases = sample.output["cells"][0]["phases"]
+            guest = sum(p["seconds"] for p in phases if p["name"] in GUEST_PHASES)
+            share.append(100 * (sample.seconds - guest) / sample.seconds)
+        own = None if machine == "flat-tcg" else 10.0
+        return [
+            Row(f"{machine}: warm cell, start to exit", [s.seconds for s in samples], "s", target),
+            Row(f"{machine}: harness's own time", share, "%", own),
+            Row(f"{machine}: Python's peak memory", [s.memory for s in samples], "MiB", 150),
+        ]
+
+    return measure
+
+
+def rebuild(rounds: int) -> list[Row]:
+    """A new one-file change in arch/arm64/kvm/hyp/pgtable.c, each round another one."""
+    figures = []
+    for n in range(rounds + 1):
+        with tempfile.TemporaryDirectory() as tmp:
+            patch = Path(tmp, "0001-benchmark.patch")
+            patch.write_text(one_file_patch(f"{os.getpid()}-{n}-{time.time_ns()}"))
+            figures.append(s2eval("build", "-q", f"debian-6.1+{patch}").seconds)
+    return [Row("rebuild after a change in pgtable.c", figures[1:], "s", 8)]
+
+
+def one_file_patch(word: str) -> str:
+    """A patch that makes pgtable.o another one: a string that the linker keeps."""
+    return f"""\
+From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001
+From: s2eval <s2eval@localhost>
+Date: Thu, 1 Jan 1970 00:00:00 +0000
+Subject: [PATCH] KVM: arm64: Benchmark {word}
+
+Signed-off-by: s2eval <s2eval@localhost>
+---
+diff --git a/arch/arm64/kvm/hyp/pgtable.c b/arch/arm64/kvm/hyp/pgtable.c
+--- a/arch/arm64/kvm/hyp/pgtable.c
++++ b/arch/arm64/kvm/hyp/pgtable.c
+@@ -1,3 +1,4 @@
++static const char s2eval_benchmark[] __attribute__((used)) = "{word}";
+ // SPDX-License-Identifier: GPL-2.0-only
+ /*
+  * Stand-alone page-table allocator for hyp stage-1 and guest stage-2.
+--
+2.39.5
+"""
+
+
+BENCHMARKS: dict[str, Callable[[int], list[Row]]] = {
+    "nested": cell("nested-tcg", 3.0),
+    "flat": cell("flat-tcg", 1.0),
+    "rebuild": rebuild,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    unknown = set(options.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")
+    load = os.getloadavg()[0]
+    print(f"{os.cpu_count()} CPUs, load {load:.1f} before, {options.rounds} rounds\n")
+    print(f"{'':44} {'median':>8} {'':4} {'min..max':>16}  {'target':>6}")
+    for name in options.names or BENCHMARKS:
+        for row in BENCHMARKS[name](options.rounds):
+            print(row.text(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

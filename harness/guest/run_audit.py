@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The audit of a run: what a suite's mappings really are, read while the guest waits."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import Any
+
+from harness.deadline import Deadline
+from harness.errors import MachineError
+from harness.guest import audit_record as records
+from harness.guest.audit import GIC, TABLE, TEXT, Auditor, Reading, Target
+from harness.guest.audit_record import Expectation, audit_record
+from harness.guest.memory import SharedMemory, find_memfd
+from harness.guest.qemu import QemuProcess
+from harness.probe.facts import Audit, Device, Fact
+from harness.results.records import Status
+
+CONNECT = 5.0  # seconds for the stub to answer at all
+SEARCH = 2.0  # seconds to find a vCPU in L2; the guest itself waits 5 s
+# What the guest's own tables and its interrupt controller must be, whatever the suite maps.
+ORDINARY = {TEXT: records.TEXT, TABLE: records.TABLE, GIC: records.GIC}
+# What KVM may make of device memory at stage 2; which of the two is a plan's to expect.
+STAGE2_TYPES = ("Device-nGnRE", "Normal-NC")
+
+
+class RunAudit:
+    """Answers a suite's audit requests on one running L1. A context manager.
+
+    `records` is a cell's `audits`; a fault of the reading itself is a record of status MISS, and
+    the guest goes on.
+    """
+
+    def __init__(self, qemu: QemuProcess, memory_mib: int, promises: dict[str, str]) -> None:
+        self.records: list[dict[str, Any]] = []
+        self._qemu = qemu
+        self._memory_mib = memory_mib
+        self._promises = promises
+        self._host_bars: list[int] = []
+        self._device: Device | None = None
+        self._stack = contextlib.ExitStack()
+        self._auditor: Auditor | None = None
+
+    def __enter__(self) -> RunAudit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def host_resources(self, text: str) -> None:
+        """L1's /sys/bus/pci/devices/BDF/resource: a line a BAR, its first word the start."""
+        words = [line.split() for line in text.splitlines()]
+        self._host_bars = [int(w[0], 16) for w in words if len(w) == 3]
+
+    def see(self, fact: Fact) -> bool:
+        """Take a fact of the guest; True when it was a request, which is now answered."""
+        if isinstance(fact, Device):
+            self._device = fact
+        if not isinstance(fact, Audit):
+            return False
+        targets = [Target(fact.mapping, fact.va), *([] if self.records else ORDINARY)]
+        try:
+            readings = self._connected().read(targets, Deadline(SEARCH))
+        except MachineError as error:
+            self._stack.close()
+            self._auditor = None
+            self.records.append(_missed(fact, str(error)))
+            return True
+        self.records += [self._record(reading, fact) for reading in readings]
+        return True
+
+    def _connected(self) -> Auditor:
+        if self._auditor is None:
+            memfd = find_memfd(self._qemu.pid, self._memory_mib << 20)
+            memory = self._stack.enter_context(SharedMemory(memfd)) if memfd else None
+            auditor = Auditor(self._qemu.gdb_socket, Deadline(CONNECT), memory)
+            self._auditor = self._stack.enter_context(auditor)
+        return self._auditor
+
+    def _record(self, reading: Reading, fact: Audit) -> dict[str, Any]:
+        ordinary = ORDINARY.get(reading.target)
+        record = audit_record(reading, ordinary or self._expected(fact))
+        if ordinary is None and record["status"] == Status.PASS:
+            _check_stage2(record)
+        return record
+
+    def _expected(self, fact: Audit) -> Expectation:
+        """What the driver asked for, at the place where L1 has the BAR."""
+        pa = None
+        if self._device and self._device.bar < len(self._host_bars):
+            pa = self._host_bars[self._device.bar] + fact.ipa - self._device.start
+        return replace(records.BAR, type=self._promises.get(fact.mapping), pa=pa)
+
+
+def _check_stage2(record: dict[str, Any]) -> None:
+    """A strict stage 1 hides a wrong stage 2: it must be one of the two types there are."""
+    if record["stage2"] in STAGE2_TYPES:
+        return
+    record["status"] = str(Status.FAIL)
+    record["detail"]["reason"] = (
+        f"stage 2 gives {record['stage2'] or 'a reserved type'}, device memory has"
+        f" {' or '.join(STAGE2_TYPES)}"
+    )
+
+
+def _missed(fact: Audit, reason: str) -> dict[str, Any]:
+    """A record of the same shape for a reading that failed."""
+    return {
+        "mapping": fact.mapping,
+        "va": f"{fact.va:#x}",
+        "ipa": f"{fact.ipa:#x}",
+        "pa": None,
+        "stage1": None,
+        "stage2": None,
+        "combined": None,
+        "expected": None,
+        "status": str(Status.MISS),
+        "detail": {"reason": reason},
+    }
