@@ -25,6 +25,7 @@ from harness.guest.userland import initramfs
 from harness.kernel.build import Build, build, build_modules
 from harness.plan import CellRequest
 from harness.probe.observe import limited, observe
+from harness.probe.witness import audit_observations, witnesses
 from harness.report.progress import Progress
 from harness.reproduce import SCRIPT, script
 from harness.results.records import Cell, Failure, KernelRecord, Phase, Status, SuiteRecord, worst
@@ -119,7 +120,10 @@ def _run(cell: Cell, request: CellRequest, tools: Tools, logs: Path, phases: Pha
         cell.failure = outcome.failure
         limits = limited(request.suite.needs, emulator.limits(fidelity))
         (logs / "results.ktap").write_text("\n".join(outcome.lines) + "\n")
-        cell.observations = observe(request.suite.name, outcome.lines, limits, outcome.failure, bar)
+        name = request.suite.name
+        probed = observe(name, outcome.lines, limits, outcome.failure, bar)
+        seen = witnesses(name, cell.audits, probed, limits)
+        cell.observations = [*probed, *audit_observations(cell.audits), *seen]
         cell.status = cell_status(cell)
 
 

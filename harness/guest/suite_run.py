@@ -27,10 +27,13 @@ class SuiteRun:
 
     lines: list[str] = field(default_factory=list)
     failure: Failure | None = None
+    ended: bool = False
 
-    @property
-    def ended(self) -> bool:
-        return END in self.lines[-5:]
+    def take(self, line: str) -> None:
+        """Keep a line; the empty ones that drain the port after the end say nothing."""
+        if not self.ended or line.strip():
+            self.lines.append(line)
+        self.ended = self.ended or line == END
 
 
 class FlatRun:
@@ -64,7 +67,7 @@ class FlatRun:
 
     def _take(self, event: Event) -> FailureClass | None:
         if event.source == "results" and event.line is not None:
-            self.run.lines.append(event.line)
+            self.run.take(event.line)
         elif event.source == "console" and event.line is not None:
             return self.console.feed(event.line)
         return None
@@ -130,7 +133,7 @@ class NestedRun:
         """Keep a line where it belongs; GuestDied when it is the end of L1."""
         logs = {"l2.console": self.console, "l2.vmm": self.vmm}
         if event.source == "l2.results" and event.line is not None:
-            self.run.lines.append(event.line)
+            self.run.take(event.line)
         elif event.source in logs and event.line is not None:
             logs[event.source].feed(event.line)
         else:

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The facts a guest states on `# s2eval: KIND key=value` lines (docs/guest-protocol.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from harness.text import clean
+
+
+@dataclass(frozen=True)
+class Device:
+    """The PCI device that was found; `start` is the guest's physical address of the BAR."""
+
+    bdf: str
+    vendor: str
+    device: str
+    bar: int
+    start: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A mapping was made; `par` is PAR_EL1 after AT S1E1R of `va`."""
+
+    name: str
+    va: int
+    ipa: int
+    size: int
+    par: int
+    mair: int
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The step that follows may not come back."""
+
+    test: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """A word or a figure that `test` saw; with `unit` it is a measurement."""
+
+    test: str
+    name: str
+    value: str | int | float
+    unit: str | None = None
+    samples: tuple[float, ...] = ()
+    representative: bool = True
+
+
+@dataclass(frozen=True)
+class Expect:
+    """BAR bytes [offset, offset + size) must hold the pattern of `seed`."""
+
+    test: str
+    offset: int
+    size: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The guest waits until somebody has read the page tables of this mapping."""
+
+    mapping: str
+    va: int
+    ipa: int
+    size: int
+
+
+@dataclass(frozen=True)
+class CommandError:
+    """A line of /suite failed."""
+
+    command: str
+    errno: str
+
+
+@dataclass(frozen=True)
+class End:
+    """The suite is over."""
+
+
+Fact = Device | Mapping | Begin | Value | Expect | Audit | CommandError | End
+
+KINDS: dict[str, type[Fact]] = {
+    "device": Device,
+    "mapping": Mapping,
+    "begin": Begin,
+    "value": Value,
+    "expect": Expect,
+    "audit": Audit,
+    "error": CommandError,
+    "end": End,
+}
+
+
+def _number(text: str) -> int:
+    """C's %#x and %d."""
+    return int(text, 0)
+
+
+def _figure(text: str) -> str | int | float:
+    """A figure when it reads as one, otherwise the word."""
+    for convert in (_number, float):
+        try:
+            value = convert(text)
+        except ValueError:
+            continue
+        return value if abs(value) < float("inf") else text
+    return clean(text)
+
+
+def _samples(text: str) -> tuple[float, ...]:
+    found = tuple(float(item) for item in text.split(",") if item)
+    if any(not abs(item) < float("inf") for item in found):
+        raise ValueError(text)
+    return found
+
+
+def _truth(text: str) -> bool:
+    return {"0": False, "false": False, "1": True, "true": True}[text.lower()]
+
+
+_READ: dict[str, Callable[[str], Any]] = {
+    "str": clean,
+    "str | None": clean,
+    "int": _number,
+    "str | int | float": _figure,
+    "tuple[float, ...]": _samples,
+    "bool": _truth,
+}
+
+
+def make_fact(kind: str, words: Iterable[str]) -> Fact:
+    """The fact that `key=value` words make; ValueError says why they do not."""
+    if kind not in KINDS:
+        raise ValueError(f"s2eval line of unknown kind '{kind}'")
+    known = {f.name: str(f.type) for f in fields(KINDS[kind])}
+    given: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or key not in known:
+            raise ValueError(f"s2eval line '{kind}': '{word}' is not one of its fields")
+        try:
+            given[key] = _READ[known[key]](text)
+        except (ValueError, KeyError):
+            raise ValueError(f"s2eval line '{kind}': {key}={text} is not a value") from None
+    try:
+        return KINDS[kind](**given)
+    except TypeError:
+        missing = [name for name in known if name not in given]
+        raise ValueError(f"s2eval line '{kind}' lacks {', '.join(missing)}") from None

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The host's witness: does the device's memory hold what the guest says it stored?"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from mmap import mmap
+
+Memory = bytes | bytearray | memoryview | mmap
+
+WORD = 8
+MAX_SIZE = 1 << 20  # bytes of one check; a guest names the size, so there is a limit
+MAX_WORDS = 1024  # damaged words that are looked at
+MAX_DAMAGE = 64  # ranges that are told
+_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Damage:
+    """`size` bytes at `offset` of the memory that are not what was stored.
+
+    `kind` is one of
+    lost (nothing was ever stored there: zeros, or all ones),
+    stale (still the word of an older pattern, or the complement of the new one),
+    torn (part of a word arrived),
+    doubled (a store also landed where another one belongs, and that one is missing),
+    misplaced (it holds what belongs `distance` bytes further down),
+    missing (the memory ends before), corrupt (none of these).
+    """
+
+    kind: str
+    offset: int
+    size: int
+    want: bytes = b""  # of the first word
+    got: bytes = b""
+    distance: int = 0  # bytes from where the content belongs to where it is
+
+    def __str__(self) -> str:
+        text = f"{self.kind}: {self.size} bytes at {self.offset:#x}"
+        if self.distance:
+            text += f", moved by {self.distance:+d} bytes"
+        if self.got:
+            text += f" (holds {self.got.hex()}, stored was {self.want.hex()})"
+        return text
+
+
+def pattern_word(seed: int, index: int) -> int:
+    """Word `index` of a seed: splitmix64(seed + index), as docs/guest-protocol.md defines it."""
+    z = (seed + index + 0x9E3779B97F4A7C15) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
+def pattern(seed: int, size: int) -> bytes:
+    """`size` bytes of the pattern; little-endian, the last word may be cut."""
+    count = -(-size // WORD)
+    words = struct.pack(f"<{count}Q", *(pattern_word(seed, i) for i in range(count)))
+    return words[:size]
+
+
+def check_pattern(
+    data: Memory, offset: int, size: int, seed: int, older: Sequence[int] = ()
+) -> list[Damage]:
+    """What is wrong with bytes [offset, offset + size) of `data`; empty when nothing is.
+
+    `older` are the seeds of patterns that may have stood at the same place before. ValueError
+    for an offset or a size that no guest means: negative, or more than MAX_SIZE.
+    """
+    if offset < 0 or not 0 <= size <= MAX_SIZE:
+        raise ValueError(f"cannot check {size} bytes at {offset}: at most {MAX_SIZE} at a time")
+    there = max(0, min(size, len(data) - offset))
+    got, want = bytes(data[offset : offset + there]), pattern(seed, there)
+    found = []
+    if got != want:
+        before = [pattern(s, there) for s in older] + [bytes(~b & 0xFF for b in want)]
+        damaged = islice(_words(got, want, before), MAX_WORDS)
+        found = list(islice(_merged(damaged, offset), MAX_DAMAGE))
+    if there < size:
+        found.append(Damage("missing", offset + there, size - there))
+    return found
+
+
+def _words(got: bytes, want: bytes, before: list[bytes]) -> Iterator[Damage]:
+    for at in range(0, len(want), WORD):
+        have, should = got[at : at + WORD], want[at : at + WORD]
+        if have != should:
+            kind, distance = _kind(at, got, want, before)
+            yield Damage(kind, at, len(should), should, have, distance)
+
+
+def _kind(at: int, got: bytes, want: bytes, before: list[bytes]) -> tuple[str, int]:
+    """Why the word at `at` is not as stored, and how far its content has moved."""
+    have, should = got[at : at + WORD], want[at : at + WORD]
+    fills = [bytes(len(have)), b"\xff" * len(have)]
+    if have in fills:
+        return "lost", 0
+    if any(old[at : at + WORD] == have for old in before):
+        return "stale", 0
+    home = want.find(have) if len(have) > 2 else -1
+    if home >= 0:
+        # Its own place still holds it as well: the store happened twice.
+        twice = got[home : home + len(have)] == have
+        return "doubled" if twice else "misplaced", at - home
+    arrived = sum(a == b for a, b in zip(have, should, strict=True))
+    rest = fills + [old[at : at + WORD] for old in before]
+    patched = any(
+        all(h in (s, o) for h, s, o in zip(have, should, old, strict=True)) for old in rest
+    )
+    if arrived and (patched or 2 * arrived >= len(have)):
+        return "torn", 0
+    return "corrupt", 0
+
+
+def _merged(found: Iterator[Damage], base: int) -> Iterator[Damage]:
+    """Neighbours of one kind as one range; offsets counted from the start of the memory."""
+    run: Damage | None = None
+    for damage in found:
+        if run and (run.kind, run.distance, run.offset + run.size) == (
+            damage.kind,
+            damage.distance,
+            damage.offset,
+        ):
+            run = replace(run, size=run.size + damage.size)
+            continue
+        if run:
+            yield replace(run, offset=run.offset + base)
+        run = damage
+    if run:
+        yield replace(run, offset=run.offset + base)

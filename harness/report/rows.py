@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Cells of one machine and suite side by side: blocks of rows of words. Pure.
+
+Works for any suite: the first component of a path below the suite makes a block (a mapping), the
+rest a row. What the host saw of a test joins the test's own entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from harness.results.compare import ABSENT, NOT_REACHED, absent
+from harness.results.records import VM_KILLED, Cell, Observation, Status
+from harness.text import clean
+
+# Rows and words by the names a kernel developer knows them by; the rest stands as it is.
+LABELS = {
+    "stage1": "stage 1",
+    "iowrite64_copy": "__iowrite64_copy",
+    "unaligned_load": "unaligned load",
+    "unaligned_store": "unaligned store",
+}
+WORDS = {VM_KILLED: "VM killed", "faults": "guest faults"}
+AUDITED = {"stage2": "stage 2", "combined": "effective"}
+HOST, MAPPING, UNREACHED = "host", "mapping", "not_reached"
+MAX_PARTS = 3  # block, test, figure; what is deeper is for --json
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one cell says in one row."""
+
+    text: str
+    status: Status | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    label: str
+    entries: list[Entry]
+    depth: int = 0
+
+
+@dataclass
+class Block:
+    """`title` is empty for what concerns the whole cell."""
+
+    title: str
+    rows: list[Row] = field(default_factory=list)
+
+
+def words(value: str) -> str:
+    """A value as a reader is told it."""
+    return WORDS.get(value, clean(value))
+
+
+def figure(value: float, unit: str | None) -> str:
+    """E.g. `2,744 MB/s`, `3.61 ns`: three digits tell enough."""
+    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{number} {clean(unit or '')}".rstrip()
+
+
+def blocks(cells: Sequence[Cell]) -> list[Block]:
+    """The table of cells of one machine and suite, one entry a cell in each row."""
+    columns = [_Column(cell) for cell in cells]
+    made: dict[str, Block] = {}
+    for parts in _row_order(columns):
+        title = parts[0] if len(parts) > 1 else ""
+        name = ".".join(parts[1:]) if len(parts) > 1 else parts[0]
+        depth = max(0, len(parts) - 2)
+        label = LABELS.get(name, name) if depth == 0 else parts[-1]
+        entries = [column.entry(parts) for column in columns]
+        made.setdefault(title, Block(clean(title))).rows.append(Row(clean(label), entries, depth))
+    for name in dict.fromkeys(name for column in columns for name in column.audits):
+        block = made.setdefault(name, Block(clean(name)))
+        for stage, label in AUDITED.items():
+            entries = [column.audit(name, stage) for column in columns]
+            block.rows.append(Row(f"audit: {label}", entries))
+    return [_head(cells), *made.values()]
+
+
+def _head(cells: Sequence[Cell]) -> Block:
+    block = Block("")
+    if any(cell.kernel.version for cell in cells):
+        block.rows.append(Row("version", [Entry(clean(c.kernel.version)) for c in cells]))
+    results = []
+    for cell in cells:
+        why = f": {clean(cell.failure.kind)}" if cell.failure else ""
+        results.append(Entry(f"{cell.status.value}{why}", cell.status))
+    block.rows.append(Row("result", results))
+    return block
+
+
+class _Column:
+    """One cell, ready to be asked for entries."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        prefix = cell.suite.name + "."
+        self.by_path = {o.path.removeprefix(prefix): o for o in cell.observations}
+        self.audits = {str(audit.get("mapping", "")): audit for audit in cell.audits}
+
+    def paths(self) -> list[tuple[str, ...]]:
+        """The rows this cell has something to say in."""
+        found = []
+        for path in self.by_path:
+            parts = tuple(path.split("."))
+            hidden = parts[-1] in (HOST, UNREACHED, MAPPING) or parts == ("device",)
+            if not hidden and len(parts) <= MAX_PARTS:
+                found.append(parts)
+        return found
+
+    def entry(self, parts: tuple[str, ...]) -> Entry:
+        path = ".".join(parts)
+        item = self.by_path.get(path)
+        if item is None:
+            why = absent(self.cell, f"{self.cell.suite.name}.{path}")
+            return Entry("-" if why == ABSENT else why, Status.SKIP if why == NOT_REACHED else None)
+        text, status = self._text(path, item), item.status
+        host = self.by_path.get(f"{path}.{HOST}")
+        if host is not None and host.status is not Status.SKIP:
+            text += ", host ok" if host.status is Status.PASS else ", HOST DIFFERS"
+            status = status if host.status is Status.PASS else host.status
+        return Entry(text, status)
+
+    def audit(self, name: str, stage: str) -> Entry:
+        """What the page tables said of mapping `name` (docs/audit.md)."""
+        audit = self.audits.get(name)
+        if audit is None:
+            return Entry("-")
+        status = Status(audit.get("status", Status.DONE))
+        return Entry(clean(str(audit.get(stage) or "no leaf")), status)
+
+    def _text(self, path: str, item: Observation) -> str:
+        value, status = item.value, item.status
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            said = figure(value, item.unit)
+        else:
+            said = words(str(value)) if value is not None else ""
+        if status is Status.DONE:
+            return said or "done"
+        if status is Status.PASS:
+            return said or self._measured(path) or "ok"
+        if status is Status.SKIP:
+            return "skipped"
+        if value == VM_KILLED:
+            return f"{said}: {clean(str(item.detail.get('reason', '')))}"
+        return f"{status.value}: {said}" if said else status.value
+
+    def _measured(self, path: str) -> str:
+        """What a test that only measures says of its figures."""
+        figures = [o for p, o in self.by_path.items() if p.startswith(path + ".") and o.unit]
+        if any(o.detail.get("representative") is False for o in figures):
+            return f"not representative ({self.cell.machine.accel.upper()})"
+        return ""
+
+
+def _row_order(columns: Iterable[_Column]) -> list[tuple[str, ...]]:
+    """All rows, in the order of the cell that has the most, each block in one piece."""
+    longest_first = sorted((c.paths() for c in columns), key=len, reverse=True)
+    rows = list(dict.fromkeys(path for paths in longest_first for path in paths))
+    order = {path: index for index, path in enumerate(rows)}
+    titles = list(dict.fromkeys(path[0] if len(path) > 1 else "" for path in rows))
+
+    def place(path: tuple[str, ...]) -> tuple[int, int, int]:
+        title = path[0] if len(path) > 1 else ""
+        test = order.get(path[:2], order[path])
+        return titles.index(title), test, order[path] if len(path) > 2 else -1
+
+    return sorted(rows, key=place)
