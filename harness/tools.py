@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tools of tools.toml: what is there, what is missing and how it is installed.
+
+Standard library only: `./bootstrap` runs this file before the project's dependencies are there.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+TOOLS = Path(__file__).with_name("tools.toml")
+CHECK_SECONDS = 20.0
+
+Need = Literal["required", "wanted", "optional"]
+State = Literal["ok", "missing", "too old"]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One table of tools.toml, which says what the fields mean."""
+
+    name: str
+    purpose: str
+    package: str
+    need: Need = "required"
+    minimum: str = ""
+    arm64_host: bool | None = None
+    version: tuple[str, ...] = ()
+    header: str = ""
+    library: str = ""
+    compiler: str = "gcc"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A tool as it is here; `version` is empty where the tool has none or says none."""
+
+    tool: Tool
+    state: State
+    version: str = ""
+
+    @property
+    def needed(self) -> bool:
+        """Whether s2eval cannot do its work because of this."""
+        return self.state != "ok" and self.tool.need == "required"
+
+
+def load_tools(path: Path = TOOLS, machine: str = "") -> list[Tool]:
+    """The tools that `machine` (default: this one's `uname -m`) needs, in the file's order."""
+    arm64 = (machine or platform.machine()) in ("aarch64", "arm64")
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))["tool"]
+    tools = [Tool(**{**table, "version": tuple(table.get("version", ()))}) for table in tables]
+    for tool in tools:
+        if [bool(tool.version), bool(tool.header), bool(tool.library)].count(True) != 1:
+            raise ValueError(f"{path}: {tool.name} needs one of version, header and library")
+    return [tool for tool in tools if tool.arm64_host in (None, arm64)]
+
+
+def version_in(text: str) -> str:
+    """The first number of `text` that stands by itself, e.g. `12.2.0`; empty without one."""
+    found = re.search(r"(?<![\w.-])\d+(?:\.\d+)*", text)
+    return found[0] if found else ""
+
+
+def as_tuple(version: str) -> tuple[int, ...]:
+    """`10.0.2` as (10, 0, 2)."""
+    return tuple(int(part) for part in version.split(".")) if version else ()
+
+
+def check(tool: Tool) -> Finding:
+    """Look for one tool. Runs it, since what is on PATH may be a broken wrapper."""
+    if tool.header:
+        said = _output([tool.compiler, "-E", "-x", "c", "-include", tool.header, os.devnull])
+        return Finding(tool, "missing" if said is None else "ok")
+    if tool.library:
+        said = _output([tool.compiler, f"-print-file-name={tool.library}"])
+        # The compiler prints the bare name of a library that it does not find.
+        return Finding(tool, "ok" if said and Path(said.strip()).is_absolute() else "missing")
+    said = _output(list(tool.version))
+    if said is None:
+        return Finding(tool, "missing")
+    version = version_in(said)
+    old = as_tuple(version) < as_tuple(tool.minimum)
+    return Finding(tool, "too old" if old else "ok", version)
+
+
+def check_all(tools: Iterable[Tool]) -> list[Finding]:
+    return [check(tool) for tool in tools]
+
+
+def install_command(packages: Iterable[str]) -> str:
+    """The command that installs Debian packages, for a user to copy."""
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    return f"{sudo}apt-get install --no-install-recommends {' '.join(dict.fromkeys(packages))}"
+
+
+def use_sbin() -> None:
+    """Let this process find mke2fs: Debian's PATH for users other than root has no sbin."""
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+
+def _output(command: list[str]) -> str | None:
+    """What a tool prints, on either stream; None when it is not there or fails."""
+    if not shutil.which(command[0]):
+        return None
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=CHECK_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def main() -> int:
+    """Print a line `PACKAGE<TAB>NEED<TAB>what is wrong` for each tool bootstrap would install."""
+    for found in check_all(tool for tool in load_tools() if tool.need != "optional"):
+        if found.state != "ok":
+            tool = found.tool
+            state = f"{found.version} is too old" if found.version else found.state
+            print(tool.package, tool.need, f"{tool.name} {state}: {tool.purpose}", sep="\t")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
