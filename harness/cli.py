@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import ExitCode, S2EvalError, UsageError
+from harness.tools import use_sbin
 
 if TYPE_CHECKING:
     from harness.results.records import Run
@@ -37,6 +38,10 @@ class Command(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             ctx.exit(ExitCode.OK)
+        except OSError as error:  # no space, a read-only cache: the file and the reason say it
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"s2eval: {where}{error.strerror or error}", err=True)
+            ctx.exit(ExitCode.UNDECIDED)
 
 
 def _terminate(_signal: int, _frame: types.FrameType | None) -> None:
@@ -266,4 +271,5 @@ def _show(record: Run, folder: Path, *, as_json: bool) -> None:
 
 def main() -> None:
     """The entry point."""
+    use_sbin()
     cli(prog_name="s2eval")
