@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
+from collections import Counter
+
 from pydantic import BaseModel
 
 from harness import home
@@ -10,6 +14,8 @@ from harness.guest.machine import list_machines, load_machine, unusable
 from harness.kernel.spec import list_kernels, list_series
 from harness.names import read_toml
 from harness.probe.suite import list_suites, load_suite
+
+NARROW = 20  # characters: a description is not folded into less
 
 
 class Entry(BaseModel):
@@ -57,11 +63,46 @@ def _subject(series: str) -> str:
     return ""
 
 
-def render(found: Listing) -> str:
-    """The listing as text, a group a paragraph."""
+def render(found: Listing, *, every: bool = False, width: int | None = None) -> str:
+    """The listing as text, a group a paragraph, in lines of at most `width` characters.
+
+    Without `width` the terminal's; one line an entry where there is none, for grep. The series
+    of a folder (`mutants/…`) are one line unless `every`.
+    """
+    width = shutil.get_terminal_size((0, 0)).columns if width is None else width
     paragraphs = []
     for group, entries in found:
-        width = max((len(e.name) for e in entries), default=0)
-        lines = [f"  {e.name:<{width}}  {e.description}".rstrip() for e in entries]
+        shown = _by_folder(entries) if group == "series" and not every else entries
+        name_width = max((len(e.name) for e in shown), default=0)
+        lines = [line for e in shown for line in _lines(e, name_width, width)]
         paragraphs.append("\n".join([f"{group}:", *lines]))
     return "\n\n".join(paragraphs)
+
+
+def _by_folder(entries: list[Entry]) -> list[Entry]:
+    """Entries `FOLDER/NAME` as one a folder, where that saves any."""
+    folders = Counter(_folder(entry) for entry in entries)
+    shown: dict[str, Entry] = {}
+    for entry in entries:
+        folder, count = _folder(entry), folders[_folder(entry)]
+        if not folder or count == 1:
+            shown[entry.name] = entry
+        else:
+            many = Entry(name=f"{folder}/*", description=f"{count} series; --all names each")
+            shown.setdefault(many.name, many)
+    return list(shown.values())
+
+
+def _folder(entry: Entry) -> str:
+    return entry.name.rpartition("/")[0]
+
+
+def _lines(entry: Entry, name_width: int, width: int) -> list[str]:
+    """The name, and beside it the description, folded where there is room for that."""
+    first = f"  {entry.name:<{name_width}}  "
+    room = width - len(first)
+    if room < NARROW:
+        return [f"{first}{entry.description}".rstrip()]
+    folded = textwrap.wrap(entry.description, room, break_on_hyphens=False) or [""]
+    pieces = [first, *[" " * len(first)] * (len(folded) - 1)]
+    return [f"{piece}{text}".rstrip() for piece, text in zip(pieces, folded, strict=True)]

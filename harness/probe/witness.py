@@ -17,10 +17,15 @@ from harness.results.records import VM_KILLED, Observation, Status
 Records = Sequence[Mapping[str, Any]]
 STAGES = ("stage1", "stage2", "combined")
 BEHAVIOUR = "unaligned_load"  # the test whose outcome depends on the type
+OR = " or "  # between the readings of a type about which sources disagree
+_SAID = {"works": "works", "faults": "faults in the guest", VM_KILLED: "kills the VM"}
 
 
 def audit_observations(audits: Records) -> list[Observation]:
-    """`audit.MAPPING.stage1|stage2|combined`, and `audit.MAPPING` with the record's verdict."""
+    """`audit.MAPPING.stage1|stage2|combined`, and `audit.MAPPING` with the record's verdict.
+
+    A type with two readings (`Device-nGnRnE or Device-nGnRE`) has `ambiguous` in its detail.
+    """
     found = []
     for record in audits:
         path = f"audit.{record['mapping']}"
@@ -29,11 +34,12 @@ def audit_observations(audits: Records) -> list[Observation]:
         if reason:
             verdict.detail["reason"] = reason
         found.append(verdict)
-        found += [
-            Observation(path=f"{path}.{stage}", status=Status.DONE, value=record[stage])
-            for stage in STAGES
-            if record[stage] is not None
-        ]
+        for stage in STAGES:
+            if record[stage] is not None:
+                made = Observation(path=f"{path}.{stage}", status=Status.DONE, value=record[stage])
+                if OR in record[stage]:
+                    made.detail["ambiguous"] = True
+                found.append(made)
     return found
 
 
@@ -44,10 +50,14 @@ def predicted(record: Mapping[str, Any]) -> str | None:
     guest's own; where only stage 2 does, it is taken to EL2, and KVM gives the guest up.
     """
     stage1, combined = record["stage1"], record["combined"]
-    if stage1 is None or combined is None:
+    if stage1 is None or combined in (None, "reserved"):
         return None
-    if not combined.startswith("Device"):
-        return "works"
+    device = {reading.startswith("Device") for reading in combined.split(OR)}
+    if len(device) > 1:
+        return None
+    if device == {False}:
+        # Forced Write-Back over Device (FWB, MemAttr 6): stage 1's own check may come first.
+        return None if stage1.startswith("Device") else "works"
     return "faults" if stage1.startswith("Device") else VM_KILLED
 
 
@@ -56,8 +66,9 @@ def witnesses(
 ) -> list[Observation]:
     """`witness.MAPPING` for every mapping that was both audited and probed.
 
-    `limits` maps patterns of tests to why the machine cannot show them: there the behaviour
-    abstains, and the two others are all there is.
+    PASS: those that have a say agree. FAIL: they do not; the reason names all of them. SKIP:
+    nothing can be compared. `limits` maps patterns of tests to why the machine cannot show them:
+    there the behaviour abstains, and the page tables and the guest's own AT S1E1R are compared.
     """
     seen = {o.path: o for o in observations}
     found = []
@@ -72,7 +83,12 @@ def witnesses(
 
 
 def _limit(test: str, limits: Mapping[str, str]) -> str:
-    return next((why for pattern, why in limits.items() if fnmatchcase(test, pattern)), "")
+    """Patterns are of a test's path or of its name alone, as for the test itself."""
+    names = (test, test.rpartition(".")[2])
+    fitting = (
+        why for pattern, why in limits.items() if any(fnmatchcase(n, pattern) for n in names)
+    )
+    return next(fitting, "")
 
 
 def _witness(
@@ -80,24 +96,42 @@ def _witness(
 ) -> Observation:
     must = predicted(record)
     did = None if limit or probe is None else probe.value
-    detail = {
-        "tables": f"{record['stage1']} over {record['stage2']}",
-        "architecture": f"{record['combined']}: an unaligned access {must}",
-        "behaviour": str(did) if did is not None else f"abstains: {limit or 'not observed'}",
-    }
-    made = Observation(path=f"witness.{record['mapping']}", status=Status.PASS, detail=detail)
+    said = None if own is None else own.value
+    made = Observation(path=f"witness.{record['mapping']}", status=Status.PASS)
+    made.detail.update(_testimony(record, must, did, limit))
     problems = []
     if must is not None and did is not None and did != must:
         problems.append(
-            f"tables say {detail['tables']}, the architecture combines that to"
-            f" {detail['architecture']}, the probe saw: {did}"
+            f"tables say {made.detail['tables']}, the architecture combines that to"
+            f" {made.detail['architecture']}, the probe saw: {did}"
         )
-    if own is not None and own.value is not None and record["stage1"] not in (None, own.value):
-        problems.append(f"the guest's own AT S1E1R says {own.value}, its tables {record['stage1']}")
+    tables = record["stage1"]
+    if None not in (said, tables) and said != tables:
+        problems.append(f"the guest's own AT S1E1R says {said}, its tables {tables}")
     if problems:
         made.status = Status.FAIL
         made.detail["reason"] = "; ".join(problems)
     elif must is None:
         made.status = Status.SKIP
-        made.detail["reason"] = record["detail"].get("reason", "the audit saw no leaf")
+        made.detail["reason"] = (
+            record["detail"].get("reason") or f"no prediction: {made.detail['tables']}"
+        )
+    elif did is None and said is None:
+        made.status = Status.SKIP
+        made.detail["reason"] = limit or f"{BEHAVIOUR} was not observed"
     return made
+
+
+def _testimony(
+    record: Mapping[str, Any], must: str | None, did: object, limit: str
+) -> dict[str, str | bool]:
+    """What each of the three says; `abstains` is set when there was no behaviour to look at."""
+    consequence = "nothing follows" if must is None else f"an unaligned access {_SAID[must]}"
+    testimony: dict[str, str | bool] = {
+        "tables": f"{record['stage1']} over {record['stage2'] or 'no leaf'}",
+        "architecture": f"{record['combined'] or 'no type'}: {consequence}",
+        "behaviour": str(did) if did is not None else f"abstains: {limit or 'not observed'}",
+    }
+    if did is None:
+        testimony["abstains"] = True
+    return testimony

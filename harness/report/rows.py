@@ -2,63 +2,24 @@
 """Cells of one machine and suite side by side: blocks of rows of words. Pure.
 
 Works for any suite: the first component of a path below the suite makes a block (a mapping), the
-rest a row. What the host saw of a test joins the test's own entry.
+rest a row. What the host saw of a test joins the test's own entry, what was audited the block of
+its mapping.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
-from harness.results.compare import ABSENT, NOT_REACHED, absent
+from harness.report.audits import add_audits
+from harness.report.findings import failed_as_expected
+from harness.report.table import Block, Entry, Row
+from harness.report.words import HOST, LABELS, MAPPING, UNREACHED, figure, words
+from harness.results.compare import ABSENT, absent
 from harness.results.records import VM_KILLED, Cell, Observation, Status
 from harness.text import clean
 
-# Rows and words by the names a kernel developer knows them by; the rest stands as it is.
-LABELS = {
-    "stage1": "stage 1",
-    "iowrite64_copy": "__iowrite64_copy",
-    "unaligned_load": "unaligned load",
-    "unaligned_store": "unaligned store",
-}
-WORDS = {VM_KILLED: "VM killed", "faults": "guest faults"}
-AUDITED = {"stage2": "stage 2", "combined": "effective"}
-HOST, MAPPING, UNREACHED = "host", "mapping", "not_reached"
 MAX_PARTS = 3  # block, test, figure; what is deeper is for --json
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What one cell says in one row."""
-
-    text: str
-    status: Status | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    label: str
-    entries: list[Entry]
-    depth: int = 0
-
-
-@dataclass
-class Block:
-    """`title` is empty for what concerns the whole cell."""
-
-    title: str
-    rows: list[Row] = field(default_factory=list)
-
-
-def words(value: str) -> str:
-    """A value as a reader is told it."""
-    return WORDS.get(value, clean(value))
-
-
-def figure(value: float, unit: str | None) -> str:
-    """E.g. `2,744 MB/s`, `3.61 ns`: three digits tell enough."""
-    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{number} {clean(unit or '')}".rstrip()
+ELSEWHERE = ("audit.", "witness.")  # observations that add_audits() shows
 
 
 def blocks(cells: Sequence[Cell]) -> list[Block]:
@@ -72,11 +33,7 @@ def blocks(cells: Sequence[Cell]) -> list[Block]:
         label = LABELS.get(name, name) if depth == 0 else parts[-1]
         entries = [column.entry(parts) for column in columns]
         made.setdefault(title, Block(clean(title))).rows.append(Row(clean(label), entries, depth))
-    for name in dict.fromkeys(name for column in columns for name in column.audits):
-        block = made.setdefault(name, Block(clean(name)))
-        for stage, label in AUDITED.items():
-            entries = [column.audit(name, stage) for column in columns]
-            block.rows.append(Row(f"audit: {label}", entries))
+    add_audits(made, cells)
     return [_head(cells), *made.values()]
 
 
@@ -87,7 +44,8 @@ def _head(cells: Sequence[Cell]) -> Block:
     results = []
     for cell in cells:
         why = f": {clean(cell.failure.kind)}" if cell.failure else ""
-        results.append(Entry(f"{cell.status.value}{why}", cell.status))
+        note = ", expected" if failed_as_expected(cell) else ""
+        results.append(Entry(f"{cell.status.value}{why}{note}", cell.status))
     block.rows.append(Row("result", results))
     return block
 
@@ -98,8 +56,8 @@ class _Column:
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
         prefix = cell.suite.name + "."
-        self.by_path = {o.path.removeprefix(prefix): o for o in cell.observations}
-        self.audits = {str(audit.get("mapping", "")): audit for audit in cell.audits}
+        own = (o for o in cell.observations if not o.path.startswith(ELSEWHERE))
+        self.by_path = {o.path.removeprefix(prefix): o for o in own}
 
     def paths(self) -> list[tuple[str, ...]]:
         """The rows this cell has something to say in."""
@@ -116,21 +74,15 @@ class _Column:
         item = self.by_path.get(path)
         if item is None:
             why = absent(self.cell, f"{self.cell.suite.name}.{path}")
-            return Entry("-" if why == ABSENT else why, Status.SKIP if why == NOT_REACHED else None)
+            if why == ABSENT or not self.cell.observations:
+                return Entry("-")
+            return Entry(why, Status.SKIP)
         text, status = self._text(path, item), item.status
         host = self.by_path.get(f"{path}.{HOST}")
         if host is not None and host.status is not Status.SKIP:
             text += ", host ok" if host.status is Status.PASS else ", HOST DIFFERS"
             status = status if host.status is Status.PASS else host.status
         return Entry(text, status)
-
-    def audit(self, name: str, stage: str) -> Entry:
-        """What the page tables said of mapping `name` (docs/audit.md)."""
-        audit = self.audits.get(name)
-        if audit is None:
-            return Entry("-")
-        status = Status(audit.get("status", Status.DONE))
-        return Entry(clean(str(audit.get(stage) or "no leaf")), status)
 
     def _text(self, path: str, item: Observation) -> str:
         value, status = item.value, item.status

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -17,16 +17,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.rows import UNREACHED, Entry, blocks, words
-from harness.results.compare import Pair, difference, pairs
-from harness.results.records import Cell, Observation, Run, Status, exit_code_of
+from harness.report.findings import Finding, findings
+from harness.report.rows import blocks
+from harness.report.sentence import fill, sentences
+from harness.report.table import Entry
+from harness.results.compare import pairs
+from harness.results.records import Cell, Run, Status, exit_code_of
 from harness.results.store import cell_path
 from harness.text import clean
 
 LABEL_WIDTH = 20
 COLUMN_WIDTH = 26  # at least, for a cell's column
-CHANGES = 12  # that a comparison names before it counts the rest
-NAMED = 4  # paths that a line names before it counts the rest
 
 STYLES = {
     Status.PASS: "green",
@@ -56,12 +57,14 @@ def print_run(
 def _print(console: Console, run: Run, folder: Path | None) -> None:
     for group in _groups(run):
         _print_group(console, group)
-    for pair in pairs(run):
-        _line(console, _comparison(pair))
+    for clauses in sentences(pairs(run)):
+        text = Text(fill(clauses, console.width))
+        text.stylize("bold", 0, len(clauses[0]))
+        console.print(text, soft_wrap=True)
     _print_findings(console, run, folder)
     _line(console, *_result(run))
-    if folder:
-        console.print(Text(f"records: {_short(folder)}"), soft_wrap=True)
+    where = _short(folder) if folder else clean(run.run.id)
+    console.print(Text(f"records: {where}"), soft_wrap=True)
 
 
 def _line(console: Console, *pieces: str | Text) -> None:
@@ -115,31 +118,11 @@ def _entry(entry: Entry) -> Text:
     return Text(entry.text, style="" if entry.status is Status.PASS else style)
 
 
-# -- what changed -----------------------------------------------------------------------------
-
-
-def _comparison(pair: Pair) -> str:
-    base, patched = pair.base, pair.patched
-    what = f"{base.kernel.name} -> {patched.kernel.name} on {base.machine.name}: "
-    if not base.observations or not patched.observations:
-        return what + "nothing to compare"
-    found = difference(pair)
-    told = [f"{_below(base, c.path)}: {words(c.before)} -> {words(c.after)}" for c in found.changes]
-    if len(told) > CHANGES:
-        told = [*told[:CHANGES], f"{len(told) - CHANGES} more changes"]
-    told = [*told, f"{found.unchanged} others unchanged"] if told else ["nothing changed"]
-    return what + clean("; ".join(told), 4000)
-
-
-def _below(cell: Cell, path: str) -> str:
-    return path.removeprefix(cell.suite.name + ".")
-
-
 # -- findings ---------------------------------------------------------------------------------
 
 
 def _print_findings(console: Console, run: Run, folder: Path | None) -> None:
-    found = [(cell, list(_findings(cell))) for cell in run.cells]
+    found = [(cell, findings(cell)) for cell in run.cells]
     if not any(lines for _, lines in found):
         return
     console.print()
@@ -151,65 +134,18 @@ def _print_findings(console: Console, run: Run, folder: Path | None) -> None:
     console.print()
 
 
-def _print_lines(console: Console, lines: Sequence[tuple[Status, str]], log: str) -> None:
+def _print_lines(console: Console, lines: Sequence[Finding], log: str) -> None:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(width=2)
     table.add_column(width=5)
     table.add_column(overflow="fold")
-    for status, text in lines:
-        table.add_row("", Text(status.value, style=STYLES[status]), Text(clean(text, 2000)))
+    for line in lines:
+        style = "dim" if line.expected else ""
+        status = Text(line.status.value, style=style or STYLES[line.status])
+        table.add_row("", status, Text(clean(line.text, 2000)), style=style)
     console.print(table)
-    if log:  # in one piece, to be copied
+    if log and not any(log in line.text for line in lines):  # in one piece, to be copied
         console.print(Text(f"   log   {log}"), soft_wrap=True)
-
-
-def _findings(cell: Cell) -> Iterator[tuple[Status, str]]:
-    """What a reader must know about a cell, worst first: status and sentence."""
-    expected = {e.path for e in cell.expectations if e.status is Status.PASS}
-    told = False
-    for status in (Status.FAIL, Status.ERROR, Status.MISS):
-        for item in cell.observations:
-            if item.status is status:
-                note = " (as expected)" if item.path in expected else ""
-                told |= "failure" in item.detail
-                yield status, f"{_sentence(cell, item)}{note}"
-    if cell.failure and not told:
-        where = f" in {cell.failure.where}" if cell.failure.where else ""
-        yield cell.status, f"{cell.failure.kind}{where}: {cell.failure.summary}"
-    for audit in cell.audits:
-        if audit.get("status") in (Status.FAIL, Status.ERROR, Status.MISS):
-            reason = (audit.get("detail") or {}).get("reason", "")
-            yield Status(audit["status"]), f"audit of {audit.get('mapping')}: {reason}"
-    for item in cell.expectations:
-        if item.status is not Status.PASS:
-            yield item.status, f"{_sentence(cell, item)}"
-    yield from _skips(cell)
-
-
-def _sentence(cell: Cell, item: Observation) -> str:
-    value = words(item.value) if isinstance(item.value, str) else item.value
-    parts = [_below(cell, item.path), "" if value is None else str(value)]
-    return ": ".join([*filter(None, parts), str(item.detail.get("reason", ""))]).rstrip(": ")
-
-
-def _skips(cell: Cell) -> Iterator[tuple[Status, str]]:
-    """Skipped tests by their reason."""
-    reasons: dict[str, list[str]] = {}
-    for item in cell.observations:
-        if item.status is Status.SKIP:
-            paths = reasons.setdefault(str(item.detail.get("reason", "no reason given")), [])
-            paths.append(_skipped(cell, item))
-    for reason, paths in reasons.items():
-        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-        yield Status.SKIP, f"{', '.join(paths[:NAMED])}{more}: {reason}"
-
-
-def _skipped(cell: Cell, item: Observation) -> str:
-    place, _, name = _below(cell, item.path).rpartition(".")
-    if name != UNREACHED:
-        return _below(cell, item.path)
-    tests = "1 test" if item.value == 1 else f"{item.value} tests"
-    return f"{tests} of {place or cell.suite.name}"
 
 
 def _log(cell: Cell, folder: Path | None) -> str:
@@ -240,5 +176,5 @@ def _result(run: Run) -> tuple[str | Text, ...]:
     parts.append(f"exit code {int(exit_code_of(run.status))}")
     return (
         Text(run.status.value, style=STYLES[run.status]),
-        f" {clean(run.run.id)}: {', '.join(parts)}",
+        f": {', '.join(parts)}",
     )

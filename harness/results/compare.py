@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.probe.witness import OR
 from harness.results.records import VM_KILLED, Cell, Comparison, Observation, Run, Status
 
 NOT_REACHED = "not reached"
 ABSENT = "not observed"
+NO_LEAF = "no leaf"  # a page that stage 2 does not map: accesses trap
 
 
 @dataclass(frozen=True)
@@ -66,29 +68,43 @@ def difference(pair: Pair) -> Difference:
     before, after = _facts(pair.base), _facts(pair.patched)
     found, same = [], 0
     for path in dict.fromkeys([*after, *before]):
-        was = before.get(path) or absent(pair.base, path)
-        now = after.get(path) or absent(pair.patched, path)
-        if was == now:
+        was = before.get(path) or [absent(pair.base, path)]
+        now = after.get(path) or [absent(pair.patched, path)]
+        # A type with two readings is no change to one of them.
+        if set(was) & set(now):
             same += 1
         else:
-            found.append(Change(path, was, now))
+            found.append(Change(path, OR.join(was), OR.join(now)))
     changed = {change.path for change in found}
-    # What the host saw of a test follows from what the test itself did.
-    told = [c for c in found if c.path.removesuffix(".host") not in changed - {c.path}]
-    return Difference(told, same)
+    suite = pair.patched.suite.name
+    return Difference([c for c in found if not _follows(c.path, changed, suite)], same)
 
 
-def _facts(cell: Cell) -> dict[str, str]:
-    """Path to word of all that can change: no figure (timings differ from run to run), no place."""
+def _follows(path: str, changed: set[str], suite: str) -> bool:
+    """Whether the change at `path` only repeats another one."""
+    place, _, last = path.rpartition(".")
+    if last == "host":  # what the host saw of a test follows from what the test did
+        return place in changed
+    top, _, mapping = path.partition(".")
+    if top != "audit":
+        return False
+    if mapping.endswith(".stage1"):  # the guest's own look at the same thing
+        return f"{suite}.{mapping}" in changed
+    # An audit's verdict follows from the types it read.
+    return any(f"{path}.{stage}" in changed for stage in ("stage1", "stage2", "combined"))
+
+
+def _facts(cell: Cell) -> dict[str, list[str]]:
+    """Path to the readings of all that can change.
+
+    No figure (timings differ from run to run), no place. One reading, but for an ambiguous type.
+    """
     found = {}
     for item in cell.observations:
         place = item.path.rpartition(".")[2] in _PLACES and item.status is Status.DONE
         if item.unit is None and not place:
-            found[item.path] = word(item)
-    for audit in cell.audits:
-        for stage in ("stage2", "combined"):
-            if audit.get(stage):
-                found[f"{cell.suite.name}.{audit.get('mapping')}.{stage}"] = str(audit[stage])
+            said = word(item)
+            found[item.path] = said.split(OR) if item.detail.get("ambiguous") else [said]
     return found
 
 
@@ -97,10 +113,15 @@ _PLACES = ("device", "mapping")
 
 
 def absent(cell: Cell, path: str) -> str:
-    """Why there is nothing at `path`: the guest died before, or the cell never got that far."""
+    """Why there is nothing at `path`: no leaf, or the guest died before, or it never got so far."""
     place = path
+    seen = {o.path: o for o in cell.observations}
+    audit = seen.get(path.rpartition(".")[0]) if path.startswith("audit.") else None
+    if audit is not None:
+        read = audit.status in (Status.PASS, Status.FAIL, Status.SKIP)
+        return NO_LEAF if read else audit.status.value
     while "." in place:
         place = place.rpartition(".")[0]
-        if any(o.path == f"{place}.not_reached" for o in cell.observations):
+        if f"{place}.not_reached" in seen:
             return NOT_REACHED
     return NOT_REACHED if cell.failure else ABSENT
