@@ -12,7 +12,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.guest.machine import Machine, load_machine
-from harness.kernel.spec import KernelSpec, resolve
+from harness.kernel.spec import KernelSpec, list_series, resolve
+from harness.mutants import Caught, check_rules, expand
 from harness.names import parse
 from harness.probe.suite import Suite, load_suite
 from harness.results.records import Cell, Comparison, Observation, Status
@@ -59,7 +60,10 @@ class Expect(_Table):
 
 
 class Plan(_Table):
-    """A plan file. Kernels may carry series: `debian-6.1+stage2-normal-nc`."""
+    """A plan file. Kernels may carry series: `debian-6.1+stage2-normal-nc`.
+
+    A pattern of series, `debian-6.1+mutants/*`, stands for a kernel with each of them.
+    """
 
     description: str = ""
     kernels: list[Pattern] = Field(min_length=1)
@@ -67,6 +71,7 @@ class Plan(_Table):
     suites: list[Pattern] = Field(min_length=1)
     expect: list[Expect] = Field(default_factory=list)
     compare: list[Comparison] = Field(default_factory=list)
+    caught: list[Caught] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,9 @@ def load_plan(path: Path) -> Plan:
 
 def cells_of(plan: Plan) -> list[CellRequest]:
     """Every cell of the plan, kernel by kernel so that each is built once."""
-    kernels = [resolve(name) for name in _once(plan.kernels)]
+    names = _once(expand(plan.kernels, list_series()))
+    check_rules(plan.caught, names)
+    kernels = [resolve(name) for name in names]
     machines = [load_machine(name) for name in _once(plan.machines)]
     suites = [load_suite(name) for name in _once(plan.suites)]
     triples = itertools.product(kernels, machines, suites)

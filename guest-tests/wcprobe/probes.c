@@ -8,8 +8,10 @@
  */
 #include <linux/kernel.h>
 
-#include "access.h"
-#include "pattern.h"
+#include <s2eval/access.h>
+#include <s2eval/pattern.h>
+#include <s2eval/stage1.h>
+
 #include "wcprobe.h"
 
 #define CHECK_SIZE	SZ_1K

@@ -9,10 +9,12 @@
 #include <linux/err.h>
 #include <linux/slab.h>
 
+#include <s2eval/stage1.h>
+
 #include "wcprobe.h"
 
 struct session {
-	const struct bar *bar;
+	const struct target *target;
 	struct report report;
 	bool started;
 	unsigned int test;		/* the next one; nr_tests() at the end */
@@ -52,13 +54,8 @@ static unsigned int count_mappings(void)
 
 static void report_head(struct session *session)
 {
-	const struct bar *bar = session->bar;
-
 	report_line(&session->report, "KTAP version 1");
-	report_line(&session->report,
-		    "# s2eval: device bdf=%s vendor=%04x device=%04x bar=%d start=%#llx size=%#llx",
-		    pci_name(bar->pdev), bar->pdev->vendor, bar->pdev->device, bar->number,
-		    (u64)bar->start, (u64)bar->size);
+	report_device(&session->report, &session->target->bar);
 	report_line(&session->report, "1..%u", count_mappings());
 }
 
@@ -136,8 +133,8 @@ static enum verdict run_probe(struct session *session, struct step *step)
 	step->window = session->window;
 	step->io = step->window + region;
 	step->start = step->window_start + region;
-	step->offset = step->start - session->bar->start;
-	step->reference = session->bar->reference + step->offset;
+	step->offset = step->start - session->target->bar.start;
+	step->reference = session->target->reference + step->offset;
 	/* Patterns of two tests share no word. */
 	step->seed = (u64)(session->test + 1) << 32;
 	return probe->run(step);
@@ -149,7 +146,7 @@ static void run_test(struct session *session)
 	struct step step = {
 		.mapping = session->mapping,
 		.report = &session->report,
-		.window_start = session->bar->start +
+		.window_start = session->target->bar.start +
 				session->test / nr_probes * window_size(),
 		.window_size = window_size(),
 	};
@@ -164,8 +161,10 @@ static void run_test(struct session *session)
 		    verdict == SKIP ? step.skip : "");
 }
 
-const struct report *session_step(struct session *session)
+const struct report *session_step(void *of)
 {
+	struct session *session = of;
+
 	session->report.used = 0;
 	unmap_left(session);
 	if (!session->started) {
@@ -181,13 +180,13 @@ const struct report *session_step(struct session *session)
 	return &session->report;
 }
 
-struct session *session_start(const struct bar *bar)
+struct session *session_start(const struct target *target)
 {
 	struct session *session = kzalloc(sizeof(*session), GFP_KERNEL);
 
 	if (!session)
 		return ERR_PTR(-ENOMEM);
-	session->bar = bar;
+	session->target = target;
 	return session;
 }
 

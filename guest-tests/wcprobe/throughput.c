@@ -12,8 +12,9 @@
 #include <linux/sort.h>
 #include <linux/timex.h>
 
-#include "access.h"
-#include "pattern.h"
+#include <s2eval/access.h>
+#include <s2eval/pattern.h>
+
 #include "wcprobe.h"
 
 #define NR_SAMPLES	5

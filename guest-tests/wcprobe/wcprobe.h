@@ -15,29 +15,19 @@
 
 #include <linux/compiler.h>
 #include <linux/io.h>
-#include <linux/pci.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
+
+#include <s2eval/bar.h>
+#include <s2eval/report.h>
 
 #define REGION_SIZE	SZ_4K
 /* A multiple of every page size: no page is in two windows. */
 #define WINDOW_ALIGN	SZ_64K
 
-/* The text of one step. It never overflows in practice; if it does, it is cut. */
-struct report {
-	char text[SZ_8K];
-	size_t used;
-	unsigned int depth;	/* KTAP nesting */
-};
-
-__printf(2, 3) void report_line(struct report *report, const char *format, ...);
-
 /* The BAR under test. */
-struct bar {
-	struct pci_dev *pdev;
-	int number;
-	phys_addr_t start;
-	resource_size_t size;
+struct target {
+	struct bar bar;
 	void __iomem *reference;	/* a second mapping, Device-nGnRE */
 };
 
@@ -49,14 +39,6 @@ struct mapping {
 
 extern const struct mapping mappings[];
 extern const unsigned int nr_mappings;
-
-/* What AT S1E1R says of @va, as PAR_EL1. */
-u64 read_par(const void __iomem *va);
-u8 par_attr(u64 par);
-bool par_fault(u64 par);
-/* "Normal-NC" for 0x44; "unknown" for what Linux never sets up. */
-const char *attr_name(u8 attr);
-bool attr_is_device(u8 attr);
 
 /* One test while it runs. */
 struct step {
@@ -107,10 +89,10 @@ void test_path(unsigned int test, char *path, size_t size);
 
 /* The steps of one pass over the selected tests, see session.c. */
 struct session;
-struct session *session_start(const struct bar *bar);
+struct session *session_start(const struct target *target);
 void session_end(struct session *session);
 /* Runs one step; its text, empty after the last one, is valid until the next. */
-const struct report *session_step(struct session *session);
+const struct report *session_step(void *session);
 
 /* Module parameters, see main.c. */
 extern bool audit;

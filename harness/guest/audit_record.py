@@ -24,8 +24,9 @@ class Expectation:
 
     `type` is that of both stages together (there is none for an IPA), `stage2` that of stage 2
     alone: a wrong stage 2 may hide behind a strict stage 1. `Device` stands for every Device
-    type. `pa` is the physical address, `shareability` what takes effect (`inner shareable`).
-    `read`, `write`, `execute` are EL1's at stage 2. `may_trap`: no leaf is as good.
+    type, `Device-nGnRE or Normal-NC` for either. `pa` is the physical address, `shareability`
+    what takes effect (`inner shareable`). `read`, `write`, `execute` are EL1's at stage 2.
+    `may_trap`: no leaf is as good.
     """
 
     type: str | None = None
@@ -38,8 +39,9 @@ class Expectation:
     may_trap: bool = False
 
 
-# A BAR that was handed to the guest, to be completed with its types and its address.
-BAR = Expectation(read=True, write=True, execute=False)
+# A BAR that was handed to the guest, to be completed with its type and its address. Which of the
+# two KVM makes of device memory is a plan's to expect.
+BAR = Expectation(stage2="Device-nGnRE or Normal-NC", read=True, write=True, execute=False)
 # The targets of audit.py that every Linux guest has.
 TEXT = Expectation(
     "Normal-WB", "Normal-WB", read=True, execute=True, shareability="inner shareable"
@@ -120,10 +122,20 @@ def _type_problems(walk: Walk, expected: Expectation) -> list[str]:
         ("stage 2 gives", own, expected.stage2),
     )
     return [
-        f"{where} {' or '.join(names) or 'a reserved type'}, expected {name}"
+        f"{where} {_said(names)}, expected {name}"
         for where, names, name in wanted
-        if name and not any(found == name or found.startswith(f"{name}-") for found in names)
+        if name and not any(_is(found, one) for found in names for one in name.split(" or "))
     ]
+
+
+def _said(names: tuple[str, ...]) -> str:
+    words = {"": "a reserved type", "reserved": "a reserved type", "as stage 1": "stage 1's type"}
+    return words.get(" or ".join(names), " or ".join(names))
+
+
+def _is(found: str, wanted: str) -> bool:
+    """`Device-nGnRE` is `Device-nGnRE`, and also `Device`."""
+    return found == wanted or found.startswith(f"{wanted}-")
 
 
 def _place_problems(walk: Walk, expected: Expectation) -> list[str]:

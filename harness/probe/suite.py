@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Suites: guest-tests/NAME/suite.toml and what is built from the folder."""
+"""Suites: guest-tests/NAME/suite.toml, or any folder's, and what is built from the folder."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness import home
+from harness.errors import UsageError
 from harness.names import parse, read_toml, unknown
 
 
@@ -19,11 +21,13 @@ class Suite(BaseModel):
     `script` is the guest's /suite (docs/guest-protocol.md). `needs` maps a pattern of tests, e.g.
     `*.unaligned_*`, to names of fidelity limits: such a test is SKIP where the emulator cannot
     show what it looks for. `promises` says what a mapping is asked to be, e.g. `Normal-NC` for
-    `ioremap_wc`: the audit compares that with what both stages together give.
+    `ioremap_wc`: the audit compares that with what both stages together give. A suite that
+    `extends` another one is built from that one's folder and says only what differs.
     """
 
     model_config = ConfigDict(extra="forbid")
     name: str
+    extends: str | None = None
     folder: Path
     description: str
     modules: list[str] = Field(default_factory=list)
@@ -34,10 +38,11 @@ class Suite(BaseModel):
 
     @functools.cached_property
     def source_hash(self) -> str:
-        """sha256 over the names and bytes of the folder's files."""
+        """sha256 over the names and bytes of the folder's files and of the headers suites share."""
         digest = hashlib.sha256()
-        for path in sorted(p for p in self.folder.rglob("*") if p.is_file()):
-            digest.update(str(path.relative_to(self.folder)).encode() + b"\0" + path.read_bytes())
+        for folder in (self.folder, self.folder.parent / "include"):
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+                digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
         return digest.hexdigest()
 
 
@@ -46,8 +51,26 @@ def list_suites() -> list[str]:
 
 
 def load_suite(name: str) -> Suite:
-    """The suite `name`; UsageError when there is none or its file is wrong."""
-    path = home.SUITES / name / "suite.toml"
+    """The suite `name`, or that of the folder which a name with a slash is.
+
+    UsageError when there is none or its file is wrong.
+    """
+    folder = Path(name).expanduser().resolve() if "/" in name else home.SUITES / name
+    values = _values(folder, ())
+    return parse(Suite, folder / "suite.toml", {**values, "name": folder.name})
+
+
+def _values(folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    path = folder / "suite.toml"
+    if folder in seen:
+        raise UsageError(f"{path}: suites extend each other in a circle")
     if not path.is_file():
-        raise unknown("suite", name, list_suites())
-    return parse(Suite, path, {**read_toml(path), "name": name, "folder": path.parent})
+        if folder.parent == home.SUITES:
+            raise unknown("suite", folder.name, list_suites())
+        raise UsageError(f"{path}: no such file")
+    own = read_toml(path)
+    if "extends" not in own:
+        return {**own, "folder": folder}
+    base = str(own["extends"])
+    where = (folder / base).resolve() if "/" in base else home.SUITES / base
+    return {**_values(where, (*seen, folder)), **own}

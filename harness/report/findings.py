@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from harness.mutants import CAUGHT
 from harness.report.words import UNREACHED, words
 from harness.results.records import Cell, Observation, Status
 
@@ -32,8 +33,10 @@ def findings(cell: Cell) -> list[Finding]:
 
 def as_expected(cell: Cell, item: Observation) -> bool:
     """Whether an expectation asked for what this observation saw."""
-    met = [e.path for e in cell.expectations if e.status is Status.PASS]
-    return any(fnmatchcase(item.path, pattern) for pattern in met)
+    met = [e for e in cell.expectations if e.status is Status.PASS]
+    # A mutant is meant to fail: what caught it was asked for.
+    catches = any(e.path == CAUGHT for e in met)
+    return catches or any(fnmatchcase(item.path, e.path) for e in met)
 
 
 def failed_as_expected(cell: Cell) -> bool:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.report import caught, matrix
 from harness.report.findings import Finding, findings
 from harness.report.rows import blocks
 from harness.report.sentence import fill, sentences
@@ -57,6 +58,9 @@ def print_run(
 def _print(console: Console, run: Run, folder: Path | None) -> None:
     for group in _groups(run):
         _print_group(console, group)
+    for table in matrix.matrix(run.cells):
+        _lines(console, matrix.lines(table, console.width))
+    _lines(console, caught.lines(run.cells))
     for clauses in sentences(pairs(run)):
         text = Text(fill(clauses, console.width))
         text.stylize("bold", 0, len(clauses[0]))
@@ -65,6 +69,14 @@ def _print(console: Console, run: Run, folder: Path | None) -> None:
     _line(console, *_result(run))
     where = _short(folder) if folder else clean(run.run.id)
     console.print(Text(f"records: {where}"), soft_wrap=True)
+
+
+def _lines(console: Console, lines: Sequence[str]) -> None:
+    """A paragraph that is laid out already; nothing for no lines."""
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+    if lines:
+        console.print()
 
 
 def _line(console: Console, *pieces: str | Text) -> None:

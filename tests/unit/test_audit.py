@@ -90,7 +90,20 @@ VERDICTS: dict[str, tuple[dict[int, int], int, Expectation, str, str]] = {
         "both stages together give Device-nGnRE, expected Normal-NC",
     ),
     "device kept": (tables(), DEVICE_VA, replace(BAR, type="Device"), "PASS", ""),
-    "cacheable over NC stage 1": (tables(0xF << 2 | XN), NC_VA, WC, "PASS", ""),
+    "cacheable, with NC at stage 1": (
+        tables(0xF << 2 | XN),
+        NC_VA,
+        WC,
+        "FAIL",
+        "stage 2 gives Normal-WB, expected Device-nGnRE or Normal-NC",
+    ),
+    "the other one of two": (
+        tables(),
+        NC_VA,
+        replace(WC, stage2="Device or Normal-NC"),
+        "PASS",
+        "",
+    ),
     "cacheable, hidden by stage 1": (
         tables(0xA << 2 | XN),
         NC_VA,
@@ -125,7 +138,8 @@ VERDICTS: dict[str, tuple[dict[int, int], int, Expectation, str, str]] = {
         NC_VA,
         WC,
         "FAIL",
-        "both stages together give a reserved type, expected Normal-NC",
+        "both stages together give a reserved type, expected Normal-NC; stage 2 gives"
+        " a reserved type, expected Device-nGnRE or Normal-NC",
     ),
     "ram": (tables(), RAM_VA, RAM, "PASS", ""),
     "ram not cacheable": (
@@ -241,6 +255,7 @@ def test_a_record_in_full() -> None:
         "ambiguous": False,
         "expected": {
             "type": "Normal-NC",
+            "stage2": "Device-nGnRE or Normal-NC",
             "pa": "0x44400010",
             "read": True,
             "write": True,

@@ -4,8 +4,8 @@
  * the access: do_alignment_fault() in arch/arm64/mm/fault.c looks there before it
  * oopses.
  */
-#ifndef WCPROBE_ACCESS_H
-#define WCPROBE_ACCESS_H
+#ifndef S2EVAL_ACCESS_H
+#define S2EVAL_ACCESS_H
 
 #include <asm/asm-extable.h>
 #include <asm/barrier.h>
@@ -52,4 +52,4 @@ static inline int guarded_store64(void __iomem *addr, u64 value)
 	return error;
 }
 
-#endif /* WCPROBE_ACCESS_H */
+#endif /* S2EVAL_ACCESS_H */

@@ -3,8 +3,8 @@
  * What the probes write: word i of a seed is splitmix64(seed + i). The harness
  * computes the same (docs/guest-protocol.md) and compares the BAR's host side.
  */
-#ifndef WCPROBE_PATTERN_H
-#define WCPROBE_PATTERN_H
+#ifndef S2EVAL_PATTERN_H
+#define S2EVAL_PATTERN_H
 
 #include <linux/types.h>
 
@@ -17,4 +17,4 @@ static inline u64 pattern_word(u64 seed, unsigned int i)
 	return z ^ (z >> 31);
 }
 
-#endif /* WCPROBE_PATTERN_H */
+#endif /* S2EVAL_PATTERN_H */

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A kernel that is wrong on purpose, and every stage-1 type, in real nested guests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ExitCode
+from harness.mutants import CAUGHT, Caught
+from harness.plan import Plan
+from harness.report.matrix import ROWS, matrix
+from harness.results.records import Cell, Status
+from harness.run import run_plan
+
+RIGHT = "debian-6.1+stage2-normal-nc"
+# Right without FEAT_S2FWB; with it, MemAttr 7 instead of 5: no probe can tell.
+MUTANT = "debian-6.1+mutants/fwb-stage1"
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S2EVAL_RESULTS", str(tmp_path))
+
+
+def test_a_mutant_is_caught_where_it_is_one_and_survives_elsewhere() -> None:
+    machines = ["nested-tcg", "nested-tcg-cortex-a72"]
+    rule = Caught(kernel=MUTANT, reference=RIGHT)
+    plan = Plan(kernels=[RIGHT, MUTANT], machines=machines, suites=["wcprobe"], caught=[rule])
+    outcome = run_plan(plan, "mutant", ["pytest"], quiet=True)
+    right, also_right, caught, survived = outcome.run.cells
+    assert (right.status, also_right.status) == (Status.PASS, Status.PASS)
+    assert _caught(caught) == (Status.PASS, "audit.ioremap")
+    assert _caught(survived) == (Status.FAIL, None)
+    assert survived.status is Status.PASS
+    assert outcome.exit_code is ExitCode.FAIL
+
+
+def _caught(cell: Cell) -> tuple[Status, object]:
+    (record,) = [item for item in cell.expectations if item.path == CAUGHT]
+    return record.status, record.value
+
+
+def test_all_seven_types_over_normal_nc_and_over_device() -> None:
+    kernels = [RIGHT, "debian-6.1"]
+    plan = Plan(kernels=kernels, machines=["nested-tcg"], suites=["stage-types"])
+    outcome = run_plan(plan, "types", ["pytest"], quiet=True)
+    (table,) = matrix(outcome.run.cells)
+    assert table.fwb
+    assert [column.kernels for column in table.columns] == [["debian-6.1"], [RIGHT]]
+    assert table.agrees
+    device, normal = (column.entries for column in table.columns)
+    assert [normal[row].text for row in ROWS] == [
+        *("nGnRnE, faults", "nGnRE, faults", "nGRE, faults", "GRE, faults"),
+        *("NC, works", "NC, works", "NC, works"),
+    ]
+    assert device["Device-GRE"].behaviours == {"faults"}
+    assert device["Normal-NC"].text == "nGnRE, kills VM"
+    assert device["Normal-WB"].text == "nGnRE"
