@@ -12,13 +12,7 @@ mount -t tmpfs run /run
 mount -t tmpfs tmp /tmp
 mount -t debugfs debug /sys/kernel/debug 2>/dev/null
 
-mkdir /run/ports
-for port in /sys/class/virtio-ports/*/name; do
-	read -r name < "$port" || continue
-	device=${port%/name}
-	ln -s "/dev/${device##*/}" "/run/ports/${name#s2eval.}"
-done
-mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=mmap share /share 2>/dev/null
+mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=1048576,cache=none share /share 2>/dev/null
 
 read -r cmdline < /proc/cmdline
 case " $cmdline " in
@@ -32,6 +26,18 @@ case " $cmdline " in
 	poweroff -f
 	;;
 esac
+
+# Ports appear one by one, in the order in which QEMU was told of them: the agent's is the last.
+mkdir /run/ports
+tries=100
+until [ -c /run/ports/agent ] || [ $((tries -= 1)) -eq 0 ]; do
+	for port in /sys/class/virtio-ports/*/name; do
+		read -r name < "$port" || continue
+		device=${port%/name}
+		ln -sf "/dev/${device##*/}" "/run/ports/${name#s2eval.}"
+	done
+	[ -c /run/ports/agent ] || usleep 50000
+done
 
 [ -c /run/ports/agent ] || { echo "s2eval: no port s2eval.agent" > /dev/console; poweroff -f; }
 exec <> /run/ports/agent >&0 2> /dev/console

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From a kernel to a finished build: source, series, config, make, store.
+
+spec = resolve("debian-6.1+stage2-normal-nc")
+done = build(spec, progress=print)
+done.image, done.record.version
+modules = build_modules(done, Path("guest-tests/wcprobe"))
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness.errors import UsageError
+from harness.home import cache_dir
+from harness.kernel import config, headers, series, source, store
+from harness.kernel.git import git
+from harness.kernel.make import Maker
+from harness.kernel.modules import build_modules
+from harness.kernel.process import disk_full_told
+from harness.kernel.source import Base, Progress
+from harness.kernel.spec import KernelSpec, list_kernels, resolve
+from harness.kernel.store import Build
+from harness.kernel.toolchain import Toolchain, toolchain
+from harness.results.records import KernelRecord
+
+__all__ = ["Build", "build", "build_modules", "is_built", "list_kernels", "resolve"]
+
+
+def is_built(spec: KernelSpec) -> bool:
+    """Whether `build` would return at once. Nothing is fetched."""
+    return _stored(spec, toolchain(llvm=spec.llvm)) is not None
+
+
+def build(spec: KernelSpec, *, progress: Progress, update: bool = False) -> Build:
+    """The finished build of a kernel, from the store when it is there.
+
+    `update` looks for a newer version of a Debian package first. Of two runs that want the same
+    tree one waits. Raises UsageError (ref, patch), BuildError (config, compiler), MachineError
+    (no network, no space, a tool missing).
+    """
+    tools = toolchain(llvm=spec.llvm)
+    if source.has_changes(spec.source):
+        progress(f"{spec.source.tree} has uncommitted changes: not part of {spec.source.ref}")
+    done = None if update else _stored(spec, tools)
+    if done:
+        return done
+    tree = source.tree_of(spec.source)
+    if set(str(tree.folder)) & set(" \t:"):
+        raise UsageError(f"{tree.folder}: make cannot build there; set S2EVAL_CACHE to a path "
+                         "without spaces and colons")  # fmt: skip
+    with disk_full_told(), _waiting(tree.lock, progress):
+        base = source.prepare(spec.source, progress, update=update)
+        return _stored(spec, tools) or _build(spec, base, tools, progress)
+
+
+def _stored(spec: KernelSpec, tools: Toolchain) -> Build | None:
+    base = source.find(spec.source)
+    if base is None:
+        return None
+    return store.find(store.key_of(store.inputs(spec, base, tools)), spec.name)
+
+
+def _build(spec: KernelSpec, base: Base, tools: Toolchain, progress: Progress) -> Build:
+    values = store.inputs(spec, base, tools)
+    key = store.key_of(values)
+    out = base.tree.out(llvm=spec.llvm)
+    out.mkdir(exist_ok=True)
+    log = cache_dir("logs") / f"build-{key}.log"
+    log.write_text("")
+    phases = _Phases()
+    with phases("series"):
+        progress(f"{spec.name}: apply {len(spec.series)} series")
+        commit = series.apply(base, series.patches(spec.series))
+    maker = Maker(spec.name, base.tree.work, out, tools, log, progress)
+    with phases("config"):
+        resolved = _configure(spec, base, commit, maker)
+    with phases("make"):
+        maker.make("Image", "modules")
+    with phases("headers"):
+        headers.tree(base.tree, commit)
+    record = KernelRecord(
+        name=spec.name,
+        source=base.describe,
+        version=(out / "include/config/kernel.release").read_text().strip(),
+        commit=base.commit,
+        series=list(spec.series),
+        series_hash=values["series"],
+        config_hash=hashlib.sha256(resolved.encode()).hexdigest(),
+        compiler=tools.identity,
+        image_hash=_sha256(out / "arch/arm64/boot/Image"),
+        build_key=key,
+    )
+    place = {"tree": base.tree.folder.name, "applied": commit}
+    return store.put(key, out, log, record, {**values, **place}, phases.seconds)
+
+
+def _configure(spec: KernelSpec, base: Base, commit: str, maker: Maker) -> str:
+    """Leave the resolved configuration in the O= folder; returns it.
+
+    What kconfig makes of the fragments depends on the Kconfig files, the scripts they call and
+    the compiler: with the same ones, kconfig is not run again.
+    """
+    options = config.read(spec.fragments, base.version)
+    rules = [
+        line
+        for line in git(base.tree.work, "ls-tree", "-r", commit).splitlines()
+        if "Kconfig" in line or "\tscripts/" in line or line.endswith("\tMakefile")
+    ]
+    parts = [*map(str, options.values()), maker.tools.identity, *rules]
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+    kept = base.tree.folder / "configs" / digest
+    target = maker.out / ".config"
+    if kept.exists():
+        text = kept.read_text()
+        # An untouched .config keeps its time: make has nothing to compare.
+        if not target.exists() or target.read_text() != text:
+            target.write_text(text)
+        return text
+    wanted = maker.out / "fragments.config"
+    wanted.write_text("".join(f"{option}\n" for option in options.values()))
+    maker.make(f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig")
+    text = target.read_text()
+    config.check(options, config.parse(text), base.tree.work, spec.name)
+    kept.parent.mkdir(exist_ok=True)
+    staged = kept.with_suffix(".tmp")
+    staged.write_text(text)
+    staged.replace(kept)
+    return text
+
+
+class _Phases:
+    """What each phase took, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 3)
+
+
+@contextmanager
+def _waiting(lock: FileLock, progress: Progress) -> Iterator[None]:
+    """Hold the tree's lock; say so when another run has it."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress("wait for another run that builds in this tree")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

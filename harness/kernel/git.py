@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Git for the harness's own repositories: nothing of the user's configuration shapes the result."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from pathlib import Path
+
+from harness.errors import MachineError
+
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "s2eval",
+    "GIT_AUTHOR_EMAIL": "s2eval@localhost",
+    "GIT_COMMITTER_NAME": "s2eval",
+    "GIT_COMMITTER_EMAIL": "s2eval@localhost",
+    # Fixed, so that the same tree and series always give the same commit.
+    "GIT_AUTHOR_DATE": "2000-01-01T00:00:00+0000",
+    "GIT_COMMITTER_DATE": "2000-01-01T00:00:00+0000",
+}
+
+
+class GitError(MachineError):
+    """A git command failed; `output` is what it said (both streams).
+
+    Callers that know which input is to blame turn it into a UsageError.
+    """
+
+    def __init__(self, command: str, output: str) -> None:
+        lines = [line for line in output.splitlines() if line.startswith(("fatal:", "error:"))]
+        super().__init__(f"git {command}: {lines[0] if lines else output.strip()}")
+        self.output = output
+
+
+def plain_env() -> dict[str, str]:
+    """The environment without GIT_*, which git sets for what it starts (bisect, hooks)."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    return {**env, "LC_ALL": "C"}
+
+
+def own_env() -> dict[str, str]:
+    """For repositories in the cache: no user or system configuration, a fixed identity."""
+    isolated = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    return {**plain_env(), **isolated, **IDENTITY}
+
+
+def git(folder: Path, *args: str, env: dict[str, str] | None = None) -> str:
+    """Run git in `folder`, return what it printed. Raises GitError; MachineError when disk full."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *args],
+            env=env or own_env(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise MachineError("git is missing: apt-get install git") from error
+    if done.returncode == 0:
+        return done.stdout
+    if os.strerror(errno.ENOSPC) in done.stderr:
+        raise MachineError(f"no space left for the kernel sources in {folder}")
+    raise GitError(args[0], done.stdout + done.stderr)

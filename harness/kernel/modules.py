@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""External modules for a stored build, wherever the worktree is by now.
+
+They are built from the headers of the build's commit (headers.py) and the part of the O= folder
+that the store keeps, so that an edit of a suite costs a second, never a kernel build. Headers that
+suites share are in the folder `include` beside theirs, named in Kbuild as `$(src)/../include`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock
+
+from harness.errors import BuildError
+from harness.home import cache_dir
+from harness.kernel import headers
+from harness.kernel.make import Maker
+from harness.kernel.process import disk_full_told
+from harness.kernel.source import Tree
+from harness.kernel.store import Build
+from harness.kernel.toolchain import toolchain
+
+# What a build by hand leaves in a source folder.
+_MADE = {".o", ".ko", ".mod", ".cmd", ".d", ".symvers", ".order"}
+_SHARED = "../include"
+
+
+def build_modules(build: Build, source_dir: Path) -> Path:
+    """The folder with the .ko files of `source_dir` (with a Kbuild file) for `build`.
+
+    Kept by the hash of the sources. The source folder is not written to.
+    Raises BuildError with the compiler's first error.
+    """
+    files = sources(source_dir)
+    done = build.folder / "modules" / sources_hash(source_dir, files)
+    if done.is_dir():
+        return done
+    done.parent.mkdir(exist_ok=True)
+    with disk_full_told(), FileLock(build.folder / "modules.lock"):
+        if not done.is_dir():
+            _make(build, source_dir, files, done)
+    return done
+
+
+def sources(folder: Path) -> list[Path]:
+    """The files a module is made of, relative to `folder`: all but hidden and made ones.
+
+    With them the headers of `../include`, when the Kbuild file names that folder.
+    """
+    kbuild = folder / "Kbuild"
+    if not kbuild.is_file():
+        raise BuildError(f"{folder} has no Kbuild file: not the sources of a module")
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    own = sorted(
+        path
+        for path in found
+        if path.suffix not in _MADE
+        and not path.name.endswith(".mod.c")
+        and not any(part.startswith(".") for part in path.parts)
+    )
+    if _SHARED not in kbuild.read_text(errors="replace"):
+        return own
+    shared = folder / _SHARED
+    return [*own, *sorted(_SHARED / path.relative_to(shared) for path in shared.rglob("*.h"))]
+
+
+def sources_hash(folder: Path, files: list[Path]) -> str:
+    """20 hex digits of the SHA-256 over names and contents."""
+    whole = hashlib.sha256()
+    for path in files:
+        content = hashlib.sha256((folder / path).read_bytes()).hexdigest()
+        whole.update(f"{path} {content}\n".encode())
+    return whole.hexdigest()[:20]
+
+
+def _make(build: Build, source_dir: Path, files: list[Path], done: Path) -> None:
+    tree = Tree(cache_dir("sources") / build.inputs["tree"])
+    kernel = headers.tree(tree, build.inputs["applied"])
+    tools = toolchain(llvm=build.inputs["llvm"])
+    log = cache_dir("logs") / f"modules-{source_dir.name}-{build.record.build_key}.log"
+    log.write_text("")
+    with tempfile.TemporaryDirectory(dir=build.folder, prefix=".tmp-") as scratch:
+        work = Path(scratch) / source_dir.name
+        for path in files:
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source_dir / path, work / path)
+        name = f"{source_dir.name} for {build.record.name}"
+        maker = Maker(name, kernel, build.kbuild, tools, log, lambda _: None)
+        maker.make(f"M={work}", "modules", hidden=(work, Path(scratch)))
+        staged = Path(scratch) / "made"
+        staged.mkdir()
+        for module in work.rglob("*.ko"):
+            shutil.copyfile(module, staged / module.name)
+        log.rename(staged / "build.log")
+        staged.rename(done)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Patch series: reading, hashing and applying them.
+
+A series is a folder of *.patch (applied in the order of their names) or one file: a patch in
+`git format-patch` form or a mailbox, as `b4 am` writes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.kernel.git import GitError, git
+from harness.kernel.source import Base
+from harness.kernel.spec import find_series
+
+
+def patches(series: Iterable[str]) -> list[Path]:
+    """The patch files of all series, in order. Raises UsageError for a series without any."""
+    found: list[Path] = []
+    for name in series:
+        path = find_series(name)
+        files = sorted(path.glob("*.patch")) if path.is_dir() else [path]
+        if not files:
+            raise UsageError(f"series {name}: no *.patch in {path}")
+        found += files
+    return found
+
+
+def patchset_hash(files: Iterable[Path]) -> str:
+    """KCIDB's `patchset_hash`: SHA-256 over the files' SHA-256 sums, a line each; "" for none."""
+    sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    text = "".join(f"{one}\n" for one in sums)
+    return hashlib.sha256(text.encode()).hexdigest() if sums else ""
+
+
+def apply(base: Base, files: list[Path]) -> str:
+    """Put the worktree at `base` plus the patches; returns the commit. The tree's lock is held.
+
+    The same base and patches always give the same commit. A patch that does not apply leaves the
+    worktree at the base and raises UsageError naming patch, file and hunk.
+    """
+    tree = base.tree
+    if not files:
+        tree.switch(base.commit)
+        return base.commit
+    ref = f"refs/s2eval/{base.commit}-{patchset_hash(files)}"
+    known = git(tree.work, "for-each-ref", "--format=%(objectname)", ref).strip()
+    if known:
+        tree.switch(known)
+        return known
+    tree.switch(base.commit)
+    try:
+        git(tree.work, "am", "--quiet", "--3way", *(str(path.resolve()) for path in files))
+    except GitError as error:
+        raise _explain(base, files, error.output) from None
+    commit = git(tree.work, "rev-parse", "HEAD").strip()
+    git(tree.work, "update-ref", ref, commit)
+    return commit
+
+
+def _explain(base: Base, files: list[Path], output: str) -> UsageError:
+    """Find out what did not apply, with the worktree as `git am` left it, then clean it."""
+    work = base.tree.work
+    state = work / ".git" / "rebase-apply"
+    if not (state / "next").exists():
+        base.tree.switch(base.commit)
+        names = ", ".join(path.name for path in files)
+        return UsageError(f"{names}: not a patch in git format-patch form nor a mailbox")
+    number, last = int((state / "next").read_text()), int((state / "last").read_text())
+    file = files[number - 1] if last == len(files) else files[0]
+    name = file.name if last == len(files) else f"{file.name}, mail {number} of {last}"
+    patch = (state / "patch").read_text(errors="replace")
+    before = git(work, "rev-parse", "HEAD").strip()  # with the patches that did apply
+    scratch = base.tree.folder / "failed.patch"
+    scratch.write_text(patch)
+    base.tree.switch(before)
+    try:
+        git(work, "apply", "--check", str(scratch))
+        why = output.strip().splitlines()[-1]
+    except GitError as error:
+        why = _hunk(error.output, patch)
+    finally:
+        scratch.unlink()
+        base.tree.switch(base.commit)
+    return UsageError(f"{name} does not apply to {base.describe}: {why}")
+
+
+def _hunk(output: str, patch: str) -> str:
+    """File and hunk from `error: patch failed: FILE:LINE`; LINE is the hunk's first old line."""
+    failed = re.search(r"^error: patch failed: (.+):(\d+)$", output, re.MULTILINE)
+    if not failed:
+        missing = re.search(r"^error: (?!No valid)(.+)$", output, re.MULTILINE)
+        return missing[1] if missing else "it is not a patch"
+    file, line = failed[1], failed[2]
+    number, here = 0, ""
+    for text in patch.splitlines():
+        if text.startswith("diff --git "):
+            number, here = 0, text
+        elif text.startswith("@@ -"):
+            number += 1
+            if here.endswith(f"/{file}") and re.match(rf"@@ -{line}[, ]", text):
+                return f"{file}, hunk {number} ({text})"
+    return f"{file}, line {line}"

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernel sources: every one is a git tree in the cache, with one worktree that is switched.
+
+    sources/ID/tree/         worktree and repository
+    sources/ID/out-gcc/      the O= folder of that worktree (out-llvm for LLVM=1)
+    sources/ID/source.json   what was imported (Debian packages only)
+    sources/ID/lock          held by whoever switches the worktree or builds in it
+
+A Debian package's tarball becomes one commit. A user's tree lends its objects (git alternates)
+and is never written to.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock
+
+from harness import apt
+from harness.errors import MachineError, UsageError
+from harness.home import cache_dir
+from harness.kernel.git import GitError, git, own_env, plain_env
+from harness.kernel.spec import Source
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A source at a commit, before any series. `describe` is e.g. `linux-source-6.1 6.1.192-2`,
+    `version` the kernel's VERSION and PATCHLEVEL."""
+
+    tree: Tree
+    commit: str
+    describe: str
+    version: tuple[int, int]
+
+
+class Tree:
+    """One source in the cache. Everything that changes `work` or `out` needs `lock`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.work = folder / "tree"
+        self.pin = folder / "source.json"
+        self.lock = FileLock(folder / "lock")
+
+    def out(self, *, llvm: bool) -> Path:
+        """The O= folder. One a compiler: switching compilers in place would rebuild it all."""
+        return self.folder / ("out-llvm" if llvm else "out-gcc")
+
+    def switch(self, commit: str) -> None:
+        """Put the worktree at `commit`; files that are the same keep their times.
+
+        Whatever an interrupted run left (lock files, a half applied series, edits) is undone.
+        """
+        settings = self.work / ".git"
+        for left in ("index.lock", "HEAD.lock"):
+            (settings / left).unlink(missing_ok=True)
+        shutil.rmtree(settings / "rebase-apply", ignore_errors=True)
+        git(self.work, "read-tree", "--reset", "-u", commit)
+        git(self.work, "update-ref", "--no-deref", "HEAD", commit)
+        git(self.work, "clean", "-qffdx")
+
+
+def tree_of(source: Source) -> Tree:
+    """The place of a source in the cache; empty until `prepare`."""
+    if source.package:
+        return Tree(cache_dir("sources", source.package))
+    place = hashlib.sha256(os.fsencode(Path(source.tree).resolve())).hexdigest()[:12]
+    return Tree(cache_dir("sources", f"tree-{place}"))
+
+
+def find(source: Source) -> Base | None:
+    """The source's commit when it can be told without fetching anything, else None. Fast.
+
+    Raises UsageError when a local tree has no such ref or is not a kernel's.
+    """
+    tree = tree_of(source)
+    if source.package:
+        if not tree.pin.exists():
+            return None
+        pin = json.loads(tree.pin.read_text())
+        major, minor = pin["kernel"]
+        return Base(tree, pin["commit"], f"{pin['package']} {pin['version']}", (major, minor))
+    commit = _rev_parse(source)
+    version = kernel_version(Path(source.tree), commit)
+    return Base(tree, commit, f"{source.tree}@{source.ref}", version)
+
+
+def prepare(source: Source, progress: Progress, *, update: bool = False) -> Base:
+    """The source's commit, its objects in the cache. The caller holds the tree's lock.
+
+    A Debian package stays at the version first imported until `update`.
+    Raises UsageError as `find` does, MachineError when nothing can be fetched.
+    """
+    base = find(source)
+    if source.package and (base is None or update):
+        return _import_package(source, progress, update=update)
+    if base is None:
+        raise AssertionError("a local tree always has a commit or raises")
+    if not source.package:
+        _borrow(Path(source.tree), base.tree)
+    return base
+
+
+def kernel_version(repository: Path, commit: str) -> tuple[int, int]:
+    """VERSION and PATCHLEVEL of the top Makefile. Raises UsageError: not a kernel tree."""
+    try:
+        makefile = git(repository, "show", f"{commit}:Makefile", env=plain_env())
+        git(repository, "cat-file", "-e", f"{commit}:arch/arm64/Kconfig", env=plain_env())
+        values = dict(line.split(" = ", 1) for line in makefile.splitlines()[:12] if " = " in line)
+        return int(values["VERSION"]), int(values["PATCHLEVEL"])
+    except (GitError, KeyError, ValueError) as error:
+        raise UsageError(
+            f"{repository}: {commit[:12]} is not a Linux kernel with arch/arm64"
+        ) from error
+
+
+def has_changes(source: Source) -> bool:
+    """True when a local tree has edits that its commit, and so the build, does not hold."""
+    if source.package or source.ref != "HEAD":
+        return False
+    command = ["git", "--no-optional-locks", "-C", source.tree, "diff-index", "--quiet", "HEAD"]
+    done = subprocess.run(command, env=plain_env(), capture_output=True, check=False)
+    return done.returncode == 1
+
+
+def _rev_parse(source: Source) -> str:
+    path = Path(source.tree)
+    try:
+        return git(
+            path, "rev-parse", "--verify", "--end-of-options", f"{source.ref}^{{commit}}",
+            env=plain_env(),
+        ).splitlines()[-1].strip()  # fmt: skip
+    except GitError as error:
+        if "dubious ownership" in error.output:
+            raise UsageError(
+                f"{path}: belongs to somebody else; see git's safe.directory"
+            ) from None
+        if "not a git repository" in error.output:
+            raise UsageError(f"{path} is not a git tree") from None
+        raise UsageError(f"{path}: no branch, tag or commit {source.ref}") from None
+
+
+def _borrow(path: Path, tree: Tree) -> None:
+    """A repository in the cache that reads the objects of the user's one."""
+    if not (tree.work / ".git").exists():
+        _init(tree)
+    shared = git(path, "rev-parse", "--path-format=absolute", "--git-path", "objects",
+                 env=plain_env()).strip()  # fmt: skip
+    (tree.work / ".git/objects/info/alternates").write_text(f"{shared}\n")
+
+
+def _init(tree: Tree) -> None:
+    shutil.rmtree(tree.work, ignore_errors=True)
+    tree.work.mkdir(parents=True)
+    git(tree.work, "init", "-q", "-b", "main")
+    # A kernel tree is an archive of its own: nothing to compress again, nothing to collect.
+    for key in ("core.compression", "pack.compression", "gc.auto"):
+        git(tree.work, "config", key, "0")
+
+
+def _import_package(source: Source, progress: Progress, *, update: bool) -> Base:
+    """Fetch the newest version and make a commit of it, unless it is the one already there."""
+    tree = tree_of(source)
+    progress(f"look for {source.package}")
+    newest = apt.candidate(source.package, list(source.suites), refresh=update)
+    known = find(source)
+    if known and known.describe == f"{newest.package} {newest.version}":
+        return known
+    if known is None:
+        _init(tree)
+    with tempfile.TemporaryDirectory(dir=tree.folder, prefix="fetch-") as scratch:
+        progress(f"download {newest.package} {newest.version}")
+        deb = apt.download([source.package], Path(scratch), list(source.suites))[0]
+        progress(f"import {newest.package} {newest.version}")
+        commit = _import_deb(deb, tree, f"{newest.package} {newest.version}")
+    version = kernel_version(tree.work, commit)
+    pin = {
+        "package": newest.package,
+        "version": newest.version,
+        "sha256": newest.sha256,
+        "kernel": version,
+        "commit": commit,
+    }
+    staged = tree.pin.with_suffix(".tmp")
+    staged.write_text(json.dumps(pin, indent=2) + "\n")
+    staged.replace(tree.pin)
+    return Base(tree, commit, f"{newest.package} {newest.version}", version)
+
+
+def _import_deb(deb: Path, tree: Tree, message: str) -> str:
+    """Stream the package's tarball into git without writing it out; about 1.3 GB of objects."""
+    for left in (tree.work / ".git/objects/pack").glob("tmp_*"):
+        left.unlink()
+    ref = "refs/heads/import"
+    commands = [
+        ["dpkg-deb", "--fsys-tarfile", str(deb)],
+        ["tar", "-xO", "--wildcards", "./usr/src/linux-source-*.tar.xz"],
+        ["xz", "-dc", f"-T{os.cpu_count() or 1}"],
+    ]
+    importer = ["git", "-C", str(tree.work), "fast-import", "--quiet", "--force", "--depth=0"]
+    with tempfile.TemporaryFile(dir=tree.folder) as errors, ExitStack() as running:
+        pipe: IO[bytes] | None = None
+        started = []
+        for command in commands:
+            started.append(_start(running, command, pipe, subprocess.PIPE, errors))
+            if pipe:
+                pipe.close()
+            pipe = started[-1].stdout
+        started.append(_start(running, importer, subprocess.PIPE, subprocess.DEVNULL, errors))
+        sink = started[-1].stdin
+        if pipe is None or sink is None:
+            raise AssertionError("pipes were asked for")
+        try:
+            with pipe, sink:
+                _stream(pipe, sink, ref, message)
+            failed = any(process.wait() for process in started)
+        except (tarfile.TarError, OSError):
+            failed = True
+        if failed:
+            raise MachineError(f"{deb.name} cannot be imported: {_reason(errors, tree)}")
+    return git(tree.work, "rev-parse", ref).strip()
+
+
+def _start(
+    running: ExitStack,
+    command: list[str],
+    stdin: IO[bytes] | int | None,
+    stdout: int,
+    errors: IO[bytes],
+) -> subprocess.Popen[bytes]:
+    """A stage of a pipe; `running` kills it on the way out unless it has ended."""
+    try:
+        process = subprocess.Popen(
+            command, stdin=stdin, stdout=stdout, stderr=errors, env=own_env()
+        )
+    except FileNotFoundError as error:
+        raise MachineError(f"{command[0]} is missing (s2eval doctor)") from error
+    running.callback(process.wait)
+    running.callback(process.kill)
+    return process
+
+
+def _reason(errors: IO[bytes], tree: Tree) -> str:
+    """What the stages of a pipe complained about: a full disk, else the last line."""
+    errors.seek(0)
+    said = errors.read().decode(errors="replace").strip()
+    if os.strerror(errno.ENOSPC) in said or shutil.disk_usage(tree.folder).free < 2**20:
+        return f"no space left in {tree.folder}"
+    return said.splitlines()[-1] if said else "no reason given"
+
+
+def _stream(archive: IO[bytes], out: IO[bytes], ref: str, message: str) -> None:
+    """Tarball in, git-fast-import(1) commands out; the tarball's top folder is left out."""
+    text = message.encode()
+    out.write(b"commit %s\ncommitter s2eval <s2eval@localhost> 946684800 +0000\n" % ref.encode())
+    out.write(b"data %d\n%s\n" % (len(text), text))
+    with tarfile.open(fileobj=archive, mode="r|", bufsize=1 << 20) as tar:
+        for member in tar:
+            _, _, path = member.name.partition("/")
+            if member.issym():
+                mode, data = b"120000", member.linkname.encode()
+            elif member.isfile():
+                content = tar.extractfile(member)
+                mode = b"100755" if member.mode & 0o100 else b"100644"
+                data = content.read() if content else b""
+            else:
+                continue
+            out.write(b"M %s inline %s\ndata %d\n" % (mode, path.encode(), len(data)))
+            out.write(data)
+            out.write(b"\n")

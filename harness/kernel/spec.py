@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a kernel is: a source, a patch series (maybe empty) and config fragments.
+
+Names a user may give:
+
+    debian-6.1                            a file kernels/NAME.toml
+    debian-6.1+stage2-normal-nc           with a series of kernels/patches/, repeatable
+    debian-6.1+./fix.patch                with a patch file, a mailbox or a folder of patches
+    tree:~/linux                          a local git tree at HEAD
+    tree:~/linux@v6.12+stage2-normal-nc   at a branch, tag or commit
+    ./my-kernel.toml                      a kernel file that is not in kernels/
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from harness.errors import UsageError
+from harness.home import KERNELS
+from harness.names import parse, read_toml, unknown
+
+FRAGMENTS = KERNELS / "fragments"
+PATCHES = KERNELS / "patches"
+
+
+class Source(BaseModel):
+    """Where the kernel comes from: a Debian source package or a git tree, never both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    package: str = ""  # e.g. linux-source-6.1; the newest version of all `suites` is taken
+    suites: tuple[str, ...] = ()
+    tree: str = ""  # path of a git tree; the kernel `tree` gets it from the command line
+    ref: str = "HEAD"
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Source:
+        if bool(self.package) == ("tree" in self.model_fields_set):
+            raise ValueError("give either package and suites, or tree and ref")
+        if self.package and not self.suites:
+            raise ValueError("package needs suites, e.g. ['bookworm']")
+        return self
+
+
+class KernelSpec(BaseModel):
+    """One kernel. `series` and `fragments` are names or paths, in the order they are applied."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    description: str = ""
+    source: Source
+    series: tuple[str, ...] = ()
+    fragments: tuple[str, ...] = Field(
+        default=("base", "host-under-test", "shared-folder", "guest")
+    )
+    arch: Literal["arm64"] = "arm64"
+    llvm: bool = False
+
+
+def list_kernels() -> list[KernelSpec]:
+    """The kernels that kernels/*.toml describe, by name."""
+    return [load(path) for path in sorted(KERNELS.glob("*.toml"))]
+
+
+def list_series() -> list[str]:
+    """The project's own series: the folders with patches below kernels/patches/, e.g. `NAME`."""
+    return sorted({str(path.parent.relative_to(PATCHES)) for path in PATCHES.rglob("*.patch")})
+
+
+def resolve(name: str) -> KernelSpec:
+    """The kernel a user named; nothing is fetched or built.
+
+    Raises UsageError for unknown kernels and series (with the nearest name) and bad files.
+    """
+    base, series = _split(name)
+    if base.startswith("tree:"):
+        spec = _local_tree(base.removeprefix("tree:"))
+    elif base.endswith(".toml"):
+        spec = load(Path(base).expanduser())
+    elif base in _names():
+        spec = load(KERNELS / f"{base}.toml")
+    else:
+        raise unknown("kernel", base, [*_names(), "tree:PATH"])
+    if spec.source.tree == "" and not spec.source.package:
+        raise UsageError(f"kernel {base} needs a git tree: {base}:PATH or {base}:PATH@REF")
+    for one in (*spec.series, *series):
+        find_series(one)
+    for one in spec.fragments:
+        find_fragment(one)
+    return spec.model_copy(update={"name": name, "series": (*spec.series, *series)})
+
+
+def load(path: Path) -> KernelSpec:
+    """A kernel file; its name is the file's. Raises UsageError that names file and key."""
+    return parse(KernelSpec, path, {"name": path.stem, **read_toml(path)})
+
+
+def find_series(series: str) -> Path:
+    """The folder or file of a series: a path, or a name in kernels/patches/."""
+    if series in list_series():
+        return PATCHES / series
+    path = Path(series).expanduser()
+    if path.exists():
+        return path.resolve()
+    if series.startswith((".", "/", "~")):
+        raise UsageError(f"series {series}: no such file or folder")
+    raise unknown("series", series, list_series())
+
+
+def find_fragment(fragment: str) -> Path:
+    """The file of a fragment: a path, or a name in kernels/fragments/."""
+    own = FRAGMENTS / f"{fragment}.config"
+    if "/" not in fragment and own.is_file():
+        return own
+    path = Path(fragment).expanduser()
+    if path.is_file():
+        return path.resolve()
+    known = [path.stem for path in FRAGMENTS.glob("*.config")]
+    raise unknown("config fragment", fragment, known)
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in KERNELS.glob("*.toml"))
+
+
+def _split(name: str) -> tuple[str, list[str]]:
+    """Kernel and series. A tree's path may hold a `+` too: the longest path that exists wins."""
+    parts = name.split("+")
+    cuts = range(1, len(parts) + 1) if name.startswith("tree:") else ()
+    places = {end: _tree_and_ref("+".join(parts[:end])[len("tree:") :])[0] for end in cuts}
+    real = [end for end, path in places.items() if path.is_dir()]
+    end = max(real, key=lambda end: len(str(places[end])), default=1)
+    return "+".join(parts[:end]), parts[end:]
+
+
+def _tree_and_ref(text: str) -> tuple[Path, str]:
+    whole = Path(text).expanduser()
+    if whole.is_dir() or "@" not in text:
+        return whole, "HEAD"
+    path, _, ref = text.rpartition("@")
+    return Path(path).expanduser(), ref
+
+
+def _local_tree(text: str) -> KernelSpec:
+    path, ref = _tree_and_ref(text)
+    if not text or not path.is_dir():
+        raise UsageError(f"tree:{text}: {path if text else 'PATH'} is not a folder")
+    if not ref:
+        raise UsageError(f"tree:{text}: no ref after @")
+    source = Source(tree=str(path.resolve()), ref=ref)
+    return load(KERNELS / "tree.toml").model_copy(update={"source": source})

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The compiler, and all that a `make` of the kernel is told: the same inputs, the same Image."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import MachineError
+
+# What the kernel would otherwise take from the clock, the user, the host and the state of the
+# git tree (Documentation/kbuild/reproducible-builds.rst).
+FIXED = {
+    "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00 UTC",
+    "KBUILD_BUILD_USER": "s2eval",
+    "KBUILD_BUILD_HOST": "s2eval",
+    "KBUILD_BUILD_VERSION": "1",
+    "LOCALVERSION": "",
+}
+# Variables that would shape a kernel build if a user's environment had them.
+# fmt: off
+_FOREIGN = {
+    "ARCH", "C", "CC", "CFLAGS", "CROSS_COMPILE", "KAFLAGS", "KCFLAGS", "KCPPFLAGS", "LANGUAGE",
+    "LD", "LLVM", "M", "MAKEFLAGS", "MAKELEVEL", "MO", "O", "V", "W",
+}
+# fmt: on
+_FOREIGN_PREFIXES = ("KBUILD_", "KCONFIG_", "INSTALL_")
+
+
+def cross_prefix() -> str:
+    """The prefix of the GNU tools for arm64: empty on an arm64 machine."""
+    return "" if platform.machine() in {"aarch64", "arm64"} else "aarch64-linux-gnu-"
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """GNU tools, or LLVM's. `identity` names the compiler and linker with their versions."""
+
+    llvm: bool
+    identity: str
+
+    def make(
+        self, source: Path, out: Path, *targets: str, hidden: tuple[Path, ...] = ()
+    ) -> list[str]:
+        """The command that makes `targets` of `source` into the O= folder `out`.
+
+        Paths below these two and below `hidden` show in no object: results do not depend on
+        where the cache is.
+        """
+        tools = ["LLVM=1"] if self.llvm else [f"CROSS_COMPILE={cross_prefix()}"]
+        maps = " ".join(f"-ffile-prefix-map={path}/=" for path in (source, out, *hidden))
+        flags = [f"KCFLAGS={maps}", f"KAFLAGS={maps}", *self._compiler()]
+        jobs = f"-j{len(os.sched_getaffinity(0))}"
+        base = ["make", "-C", str(source), f"O={out}", jobs, "ARCH=arm64"]
+        return [*base, *tools, *flags, *targets]
+
+    def _compiler(self) -> list[str]:
+        """CC through ccache where there is one."""
+        if not shutil.which("ccache"):
+            return []
+        return [f"CC=ccache {'clang' if self.llvm else f'{cross_prefix()}gcc'}"]
+
+
+def toolchain(*, llvm: bool) -> Toolchain:
+    """The tools of this machine. Raises MachineError when one is missing."""
+    names = ["clang", "ld.lld"] if llvm else [f"{cross_prefix()}{tool}" for tool in ("gcc", "ld")]
+    return Toolchain(llvm, ", ".join(_version(name) for name in names))
+
+
+def environment() -> dict[str, str]:
+    """The environment of every make: the fixed values, nothing that would shape the result."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in _FOREIGN and not key.startswith(_FOREIGN_PREFIXES)
+    }
+    # The kernel's Makefile drops LC_ALL; errors are to be in the language we look for.
+    english = dict.fromkeys(("LC_ALL", "LANG", "LC_CTYPE", "LC_MESSAGES"), "C")
+    # In depend mode a miss costs ccache no run of the preprocessor.
+    return {**kept, **english, "CCACHE_DEPEND": "1", **FIXED}
+
+
+def _version(tool: str) -> str:
+    """The first line of `tool --version`."""
+    try:
+        done = subprocess.run([tool, "--version"], capture_output=True, text=True, check=True)
+    except FileNotFoundError as error:
+        raise MachineError(
+            f"{tool} is missing: the kernel cannot be built (s2eval doctor)"
+        ) from error
+    except subprocess.CalledProcessError as error:
+        raise MachineError(f"{tool} --version fails: exit status {error.returncode}") from error
+    return done.stdout.splitlines()[0]

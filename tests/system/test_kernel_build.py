@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Debian's 6.1 for real: kconfig, compiler, reproducibility, modules.
+
+The kernel comes from the cache when it was built before; otherwise it is built here. The tests
+share one worktree, so what one of them rebuilds is objects, not a kernel.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BuildError
+from harness.home import SUITES
+from harness.kernel import series, source
+from harness.kernel.build import Build, build, build_modules, is_built
+from harness.kernel.spec import find_fragment, resolve
+from harness.kernel.toolchain import environment, toolchain
+
+PLAIN = "debian-6.1"
+PATCHED = "debian-6.1+stage2-normal-nc"
+
+
+@pytest.fixture(scope="module")
+def plain() -> Build:
+    return build(resolve(PLAIN), progress=print)
+
+
+@pytest.fixture(scope="module")
+def patched(plain: Build) -> Build:
+    return build(resolve(PATCHED), progress=print)
+
+
+@pytest.fixture
+def base(plain: Build) -> Iterator[source.Base]:
+    """The source, with the worktree at plain 6.1 for as long as the test runs."""
+    found = source.find(resolve(PLAIN).source)
+    assert found
+    with found.tree.lock:
+        series.apply(found, [])
+        yield found
+
+
+def test_the_build_is_an_arm64_linux_with_every_option_of_the_fragments(plain: Build) -> None:
+    # Documentation/arm64/booting.rst: the magic number at byte 56 of the Image.
+    assert plain.image.read_bytes()[56:60] == b"ARM\x64"
+    assert plain.record.version.startswith("6.1.")
+    assert plain.record.source.startswith("linux-source-6.1 6.1.")
+    config = plain.config.read_text().splitlines()
+    for name in resolve(PLAIN).fragments:
+        for line in find_fragment(name).read_text().splitlines():
+            option, _, mark = line.partition(" # since ")
+            if option.startswith("CONFIG_") and not mark:
+                assert option.partition(" # until ")[0] in config
+
+
+def test_a_patch_changes_the_image_and_what_is_said_of_it(plain: Build, patched: Build) -> None:
+    assert patched.record.image_hash != plain.record.image_hash
+    assert patched.record.commit == plain.record.commit
+    assert patched.record.config_hash == plain.record.config_hash
+    assert patched.record.series_hash
+
+
+def test_the_same_inputs_give_the_same_image_after_the_worktree_was_elsewhere(
+    plain: Build, patched: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forget the build, make the objects that matter stale, build it again: bit for bit."""
+    monkeypatch.setenv("CCACHE_RECACHE", "1")  # an object from ccache would prove nothing
+    spec = resolve(PLAIN)
+    found = source.find(spec.source)
+    assert found
+    out = found.tree.out(llvm=False)
+    with found.tree.lock:
+        series.apply(found, series.patches(resolve(PATCHED).series))
+    for folder in ("init", "arch/arm64/kvm/hyp", "drivers/vfio"):
+        for made in (out / folder).rglob("*.o"):
+            made.unlink()
+    put_aside = tmp_path / "build.json"
+    record = plain.folder / "build.json"
+    put_aside.write_bytes(record.read_bytes())
+    record.unlink()
+    try:
+        assert not is_built(spec)
+        again = build(spec, progress=print)
+    finally:
+        if not record.exists():
+            record.write_bytes(put_aside.read_bytes())
+    assert not again.record.cached
+    assert again.record == plain.record.model_copy(update={"cached": False})
+
+
+def test_objects_do_not_depend_on_where_the_cache_is(base: source.Base, tmp_path: Path) -> None:
+    """A second worktree and O= folder elsewhere: the same objects, __FILE__ and all."""
+    parts = ["init/", "kernel/panic.o", "mm/page_alloc.o", "arch/arm64/kvm/mmu.o"]
+    tools = toolchain(llvm=False)
+    env = {**environment(), "CCACHE_DISABLE": "1"}
+    work, out = tmp_path / "tree", tmp_path / "out"
+    clone = ["git", "clone", "-q", "--shared", "--no-checkout", str(base.tree.work), str(work)]
+    subprocess.run(clone, check=True)
+    subprocess.run(["git", "-C", str(work), "checkout", "-q", base.commit], check=True)
+    here = base.tree.out(llvm=False)
+    out.mkdir()
+    (out / ".config").write_bytes((here / ".config").read_bytes())
+    for tree, folder in ((base.tree.work, here), (work, out)):
+        command = tools.make(tree, folder, *parts)
+        subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL)
+    objects = [path.relative_to(out) for part in ("init", "kernel", "mm", "arch/arm64/kvm")
+               for path in sorted((out / part).glob("*.o"))]  # fmt: skip
+    assert len(objects) >= 8
+    for path in objects:
+        assert _sha256(out / path) == _sha256(here / path), path
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("CONFIG_E1000E=y", "depends on ETHERNET (n) and NET_VENDOR_INTEL (n)"),
+        ("CONFIG_VFIO_PLATFORM_AMDXGBE_RESET=y", "depends on VFIO_PLATFORM (n)"),
+        ("CONFIG_NO_SUCH_OPTION=y", "this kernel has no such symbol"),
+    ],
+)
+def test_an_option_that_kconfig_drops_is_an_error(line: str, reason: str, tmp_path: Path) -> None:
+    fragment = tmp_path / "extra.config"
+    fragment.write_text(f"# what this machine wants\n{line}\n")
+    spec = resolve(PLAIN)
+    wanted = spec.model_copy(update={"fragments": (*spec.fragments, str(fragment))})
+    with pytest.raises(BuildError) as error:
+        build(wanted, progress=print)
+    assert f"{line} (fragment {fragment}, line 2) did not survive: {reason}" in str(error.value)
+
+
+def test_a_compile_error_is_the_compilers_own(base: source.Base, tmp_path: Path) -> None:
+    name = "arch/arm64/kvm/hyp/pgtable.c"
+    text = (base.tree.work / name).read_text().splitlines(keepends=True)
+    broken = [*text[:20], "static int broken(void) { return nothing; }\n", *text[20:]]
+    diff = "".join(difflib.unified_diff(text, broken, f"a/{name}", f"b/{name}"))
+    header = "From 0 Mon Sep 17 00:00:00 2001\nFrom: D <d@localhost>\nSubject: [PATCH] x\n\n---\n"
+    patch = tmp_path / "0001-broken.patch"
+    patch.write_text(f"{header}\ndiff --git a/{name} b/{name}\n{diff}")
+    base.tree.lock.release()
+    with pytest.raises(BuildError, match=rf"{name}:21:\d+: error: .*nothing.* undeclared") as error:
+        build(resolve(f"{PLAIN}+{patch}"), progress=print)
+    assert error.value.log
+    assert "In function" in error.value.log.read_text()
+
+
+@pytest.mark.parametrize("suite", ["wcprobe", "provoke"])
+def test_modules_fit_the_build_they_are_made_for(suite: str, plain: Build, patched: Build) -> None:
+    for built in (plain, patched):
+        module = build_modules(built, SUITES / suite) / f"{suite}.ko"
+        assert f"vermagic={built.record.version} SMP".encode() in module.read_bytes()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
