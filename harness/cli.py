@@ -3,49 +3,23 @@
 
 from __future__ import annotations
 
+import io
 import json
-import signal
 import sys
-import types
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.errors import ExitCode, S2EvalError, UsageError
+from harness.command import Command, end_in_good_order, nobody_reads
+from harness.errors import ExitCode, UsageError
 from harness.tools import use_sbin
 
 if TYPE_CHECKING:
     from harness.results.records import Run
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-class Command(click.Group):
-    """Turns the project's own errors into one line and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except S2EvalError as error:
-            click.echo(f"s2eval: {error}", err=True)
-            if error.log:
-                click.echo(f"s2eval: full log: {error.log}", err=True)
-            ctx.exit(error.exit_code)
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("s2eval: interrupted", err=True)
-            ctx.exit(ExitCode.INTERRUPTED)
-        except BrokenPipeError:
-            sys.stderr.close()
-            ctx.exit(ExitCode.OK)
-        except OSError as error:  # no space, a read-only cache: the file and the reason say it
-            where = f"{error.filename}: " if error.filename else ""
-            click.echo(f"s2eval: {where}{error.strerror or error}", err=True)
-            ctx.exit(ExitCode.UNDECIDED)
-
-
-def _terminate(_signal: int, _frame: types.FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 @click.group(cls=Command, context_settings=CONTEXT)
@@ -58,7 +32,7 @@ def cli() -> None:
     s2eval show                          the newest run again
     s2eval doctor                        what this machine has and what its emulator can show
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    end_in_good_order()
 
 
 _names = {
@@ -97,15 +71,23 @@ def run(
     s2eval run plans/quickstart.toml
     s2eval run -k debian-6.1 -k debian-6.1+stage2-vma-flag -m nested-tcg -s wcprobe
     s2eval run -k tree:~/linux@HEAD -m nested-tcg-cortex-a72 -s wcprobe --json > run.json
+    s2eval run -k debian-6.1 -m ./my-machine.toml -s ./my-suite
 
+    A machine or a suite with a slash in its name is a file or a folder of yours.
     Exit code: 0 all as expected, 1 a FAIL or an unmet expectation, 2 bad input, 125 a kernel that
     does not build or a fault of the harness or the machine (git bisect run skips), 130 interrupted.
     """
     from harness.run import plan_of, run_plan
 
     wanted = plan_of(plan, list(kernels), list(machines), list(suites))
-    outcome = run_plan(wanted, str(plan or ""), sys.argv, quiet=quiet)
-    _show(outcome.run, outcome.folder, as_json=as_json)
+    ready = "harness.report.terminal" if not as_json else "json"
+    outcome = run_plan(
+        wanted, str(plan or ""), sys.argv, quiet=quiet, idle=lambda: import_module(ready)
+    )
+    try:
+        _show(outcome.run, outcome.folder, as_json=as_json)
+    except BrokenPipeError:
+        nobody_reads()
     ctx.exit(outcome.exit_code)
 
 
@@ -156,8 +138,7 @@ def build(kernels: tuple[str, ...], update: bool, as_json: bool, quiet: bool) ->
 @click.argument("machine", default="nested-tcg")
 @click.option("--suite", "-s", default="wcprobe", show_default=True, help="Suite that L2 gets.")
 @_quiet
-@click.pass_context
-def boot(ctx: click.Context, kernel: str, machine: str, suite: str, quiet: bool) -> None:
+def boot(kernel: str, machine: str, suite: str, quiet: bool) -> None:
     """Boot KERNEL on MACHINE with a shell in L1; Ctrl-A X leaves.
 
     \b
@@ -166,24 +147,35 @@ def boot(ctx: click.Context, kernel: str, machine: str, suite: str, quiet: bool)
     """
     from harness.boot import boot as boot_shell
 
-    ctx.exit(boot_shell(kernel, machine, suite, quiet=quiet))
+    boot_shell(kernel, machine, suite, quiet=quiet)
 
 
 @cli.command(name="list")
+@click.option("--all", "every", is_flag=True, help="Name each series, mutants too.")
 @_json
-def list_(as_json: bool) -> None:
-    """List the kernels, series, machines, suites and plans there are."""
+def list_(every: bool, as_json: bool) -> None:
+    """List the kernels, series, machines, suites and plans there are.
+
+    \b
+    s2eval list
+    s2eval list --json | jq -r .machines[].name
+    """
     from harness.listing import listing, render
 
     found = listing()
-    click.echo(found.model_dump_json(indent=2) if as_json else render(found))
+    click.echo(found.model_dump_json(indent=2) if as_json else render(found, every=every))
 
 
 @cli.command()
 @_json
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Show what this machine has, what is missing, and what its emulator can show."""
+    """Show what this machine has, what is missing, and what its emulator can show.
+
+    \b
+    s2eval doctor
+    s2eval doctor --json | jq .machines
+    """
     from harness.doctor import doctor as examine
     from harness.doctor import render
 
@@ -272,4 +264,7 @@ def _show(record: Run, folder: Path, *, as_json: bool) -> None:
 def main() -> None:
     """The entry point."""
     use_sbin()
+    for stream in (sys.stdout, sys.stderr):  # a terminal that has no such character
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     cli(prog_name="s2eval")

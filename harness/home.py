@@ -29,4 +29,3 @@ def cache_dir(*parts: str) -> Path:
 def results_dir() -> Path:
     """Where runs leave their records; `S2EVAL_RESULTS` moves it."""
     return Path(os.environ.get("S2EVAL_RESULTS") or ROOT / "results")
-

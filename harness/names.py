@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.errors import UsageError
 
+NAMED = 12  # names in one line
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -20,8 +21,13 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that is not there, with the nearest one that is."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(_few(names)) or 'none'}"
     return UsageError(f"unknown {kind} '{name}': {hint}")
+
+
+def _few(names: list[str]) -> list[str]:
+    """The last ones, where they are too many for a line."""
+    return names if len(names) <= NAMED else [f"{len(names) - NAMED} more", *names[-NAMED:]]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -30,8 +36,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not a text in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {error}") from None
 

@@ -11,10 +11,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from harness.errors import UsageError
 from harness.guest.machine import Machine, load_machine
 from harness.kernel.spec import KernelSpec, list_series, resolve
 from harness.mutants import Caught, check_rules, expand
-from harness.names import parse
+from harness.names import parse, unknown
 from harness.probe.suite import Suite, load_suite
 from harness.results.records import Cell, Comparison, Observation, Status
 
@@ -41,7 +42,7 @@ class Expect(_Table):
             raise ValueError("an expectation needs a value or a status")
         return self
 
-    def concerns(self, cell: Cell) -> bool:
+    def concerns(self, cell: Cell | CellRequest) -> bool:
         """Whether this expectation is about `cell`."""
         pairs = (
             (cell.kernel.name, self.kernel),
@@ -99,8 +100,21 @@ def cells_of(plan: Plan) -> list[CellRequest]:
     kernels = [resolve(name) for name in names]
     machines = [load_machine(name) for name in _once(plan.machines)]
     suites = [load_suite(name) for name in _once(plan.suites)]
-    triples = itertools.product(kernels, machines, suites)
-    return [CellRequest(k, m, s) for k, m, s in triples]
+    cells = [CellRequest(k, m, s) for k, m, s in itertools.product(kernels, machines, suites)]
+    _check(plan, names, cells)
+    return cells
+
+
+def _check(plan: Plan, kernels: list[str], cells: list[CellRequest]) -> None:
+    """UsageError for what would never be looked at: nobody would notice that it is not met."""
+    for expect in plan.expect:
+        if not any(expect.concerns(cell) for cell in cells):
+            about = f"{expect.kernel}/{expect.machine}/{expect.suite}"
+            raise UsageError(f"expect {expect.path}: no cell of the plan is {about}")
+    for pair in plan.compare:
+        for name in (pair.base, pair.patched):
+            if name not in kernels:
+                raise unknown("kernel to compare", name, kernels)
 
 
 def _once(names: list[str]) -> list[str]:

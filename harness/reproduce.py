@@ -19,7 +19,7 @@ SCRIPT = "reproduce.sh"
 _HEAD = """\
 #!/bin/sh
 # Runs {cell} again: {kernel}.
-# The guest's console is printed; its results follow when it has ended.
+# The guest's console is printed; its results follow when it has ended. Ctrl-C ends one that hangs.
 set -eu
 image={image}
 initrd={initrd}
@@ -28,7 +28,7 @@ for file in "$image" "$initrd"; do
 done
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM HUP
 truncate -s 4M "$dir/bar"
 """
 _SHARE = """\
@@ -37,7 +37,23 @@ cp "$image" "$dir/share/Image"
 cp "$initrd" "$dir/share/initrd"
 cat > "$dir/share/l2" <<'EOF'
 {l2}EOF
-echo 'sh /share/l2' > "$dir/share/autorun"
+cat > "$dir/share/autorun" <<'EOF'
+{autorun}EOF
+"""
+# A VM that KVM cannot run stays, paused, and its VMM with it.
+_AUTORUN = """\
+sh /share/l2 2>&1 | while IFS= read -r line; do
+	echo "$line"
+	case $line in
+	"error: kvm run failed"*) { sleep 1; kill -9 $(pidof qemu-system-aarch64); } & ;;
+	esac
+done
+"""
+# In the background, so that a signal to the script does not have to wait for the guest.
+_WAIT = """\
+qemu=$!
+trap 'kill $qemu 2> /dev/null || :; wait $qemu || :; exit 130' INT TERM HUP
+wait $qemu
 """
 
 
@@ -77,9 +93,10 @@ def script(
         append="quiet s2eval.autorun" if nested else "",
     )
     command = " ".join(_word(word) for word in words)
-    share = _SHARE.format(l2=l2_script(machine, _l2_chardev, "quiet")) if nested else ""
+    l2 = l2_script(machine, _l2_chardev, "quiet") if nested else ""
+    share = _SHARE.format(l2=l2, autorun=_AUTORUN) if nested else ""
     results = "" if nested else 'cat "$dir/results"\n'
-    return f"{head}{share}{command} < /dev/null\n{results}"
+    return f"{head}{share}{command} < /dev/null &\n{_WAIT}{results}"
 
 
 def _word(word: str) -> str:

@@ -7,6 +7,7 @@ import datetime
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,6 +39,8 @@ def plan_of(path: Path | None, kernels: list[str], machines: list[str], suites: 
         raise UsageError("give a plan file or --kernel/--machine/--suite, not both")
     if path:
         return load_plan(path)
+    if "" in [*kernels, *machines, *suites]:
+        raise UsageError("a kernel, machine or suite without a name")
     if not kernels:
         raise UsageError("nothing to run: name a plan file or at least --kernel (s2eval list)")
     return Plan(kernels=kernels, machines=machines or ["nested-tcg"], suites=suites or ["wcprobe"])
@@ -53,15 +56,24 @@ def host_info() -> HostInfo:
     )
 
 
-def run_plan(plan: Plan, name: str, command: list[str], *, quiet: bool = False) -> Outcome:
+def run_plan(
+    plan: Plan,
+    name: str,
+    command: list[str],
+    *,
+    quiet: bool = False,
+    idle: Callable[[], object] = lambda: None,
+) -> Outcome:
     """Run every cell; what finished is on disk even when the rest never does.
+
+    `idle` is called while each guest boots, to get ready what is wanted afterwards.
 
     UsageError for bad input, before anything is started. An interrupt is recorded and raised on.
     """
     requests = cells_of(plan)
     started = time.monotonic()
     with Progress(quiet=quiet) as progress:
-        tools = Tools(find_qemu(), cross_prefix(), progress)
+        tools = Tools(find_qemu(), cross_prefix(), progress, idle)
         now = datetime.datetime.now(datetime.UTC)
         store = RunStore.create(name, now)
         info = RunInfo(

@@ -18,11 +18,13 @@ from typing import IO
 
 LINE_LIMIT = 64 * 1024  # bytes; a longer line is cut into pieces
 LOG_LIMIT = 64 * 1024 * 1024  # bytes a channel; what comes after is counted, not kept
+QUEUE_LIMIT = 10_000  # events; a guest that says more at once has to wait
+PAUSE = 0.1  # seconds between looks whether there is room in the queue
 
 
 @dataclass(frozen=True)
 class Event:
-    """One line of a channel (without its end), or `line` None: the channel is closed."""
+    """One line of a channel (without its end), or `line` None: the source has ended."""
 
     source: str
     line: str | None
@@ -32,12 +34,16 @@ Events = queue.Queue[Event]
 
 
 class Channel:
-    """One listening Unix socket, one QEMU chardev; `name` is the source of its events."""
+    """One listening Unix socket, one QEMU chardev; `name` is the source of its events.
+
+    `problem` says why the log could not be written, empty when it was.
+    """
 
     def __init__(self, folder: Path, name: str, events: Events, log: Path) -> None:
         self.name = name
         self.path = folder / name
         self.dropped = 0
+        self.problem = ""
         self._events = events
         self._log_path = log
         self._connection: socket.socket | None = None
@@ -45,7 +51,7 @@ class Channel:
         self._closing = False
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))
-        self._listener.listen(1)
+        self._listener.listen(2)
         self._thread = threading.Thread(target=self._serve, name=f"channel-{name}", daemon=True)
         self._thread.start()
 
@@ -59,55 +65,75 @@ class Channel:
             return False
         return True
 
+    def finish(self) -> None:
+        """Once QEMU is gone: return when everything it sent is in the log and in the queue."""
+        with socket.socket(socket.AF_UNIX) as nobody, contextlib.suppress(OSError):
+            # Stands in the line behind QEMU, and ends the wait for one that never came.
+            nobody.connect(str(self.path))
+        self._thread.join()
+
     def close(self) -> None:
         """Stop listening and reading; what has arrived is in the log."""
         self._closing = True
-        for end in (self._listener, self._connection):
-            if end is not None:
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-                end.close()
-        self._thread.join(timeout=5)
+        self.finish()
+        self._listener.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def _serve(self) -> None:
-        try:
-            self._connection, _ = self._listener.accept()
-        except OSError:
-            return
+        self._connection, _ = self._listener.accept()
         self._connected.set()
-        with self._log_path.open("wb", buffering=0) as log:
+        try:
+            log = self._log_path.open("wb", buffering=0)
+        except OSError as error:
+            self.problem = f"{self._log_path}: {error.strerror}"
+            log = None
+        with log or contextlib.nullcontext():
             self._read(self._connection, log)
-        self._events.put(Event(self.name, None))
+        self._put(None)
 
-    def _read(self, connection: socket.socket, log: IO[bytes]) -> None:
+    def _read(self, connection: socket.socket, log: IO[bytes] | None) -> None:
         rest = b""
-        kept = 0
-        while not self._closing:
+        while True:
             try:
                 data = connection.recv(65536)
             except OSError:
                 break
             if not data:
                 break
-            if kept < LOG_LIMIT:
-                log.write(data)
-                kept += len(data)
-            else:
-                self.dropped += len(data)
+            self._keep(data, log)
             rest = self._emit(rest + data)
         if rest:
-            self._put(rest)
+            self._put_line(rest)
+        if log and self.dropped:
+            with contextlib.suppress(OSError):
+                log.write(f"\n# s2eval: {self.dropped} bytes more are not kept\n".encode())
+
+    def _keep(self, data: bytes, log: IO[bytes] | None) -> None:
+        if log is None or self.problem or log.tell() >= LOG_LIMIT:
+            self.dropped += len(data)
+            return
+        try:
+            log.write(data)
+        except OSError as error:
+            self.problem = f"{self._log_path}: {error.strerror}"
 
     def _emit(self, data: bytes) -> bytes:
         """Put the whole lines of `data`, give back what is left of the last."""
         *lines, rest = data.split(b"\n")
         for line in lines:
-            self._put(line)
+            self._put_line(line)
         while len(rest) > LINE_LIMIT:
-            self._put(rest[:LINE_LIMIT])
+            self._put_line(rest[:LINE_LIMIT])
             rest = rest[LINE_LIMIT:]
         return rest
 
-    def _put(self, line: bytes) -> None:
-        text = line.rstrip(b"\r").decode("utf-8", errors="replace")
-        self._events.put(Event(self.name, text))
+    def _put_line(self, line: bytes) -> None:
+        self._put(line.rstrip(b"\r").decode("utf-8", errors="replace"))
+
+    def _put(self, line: str | None) -> None:
+        """Wait for room in the queue, but not for a reader that has left."""
+        while not self._closing:
+            with contextlib.suppress(queue.Full):
+                self._events.put(Event(self.name, line), timeout=PAUSE)
+                return

@@ -6,11 +6,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import itertools
-import shlex
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TypeVar
 
 from harness.deadline import Deadline
 from harness.errors import MachineError
@@ -19,7 +17,9 @@ from harness.guest.channel import Event
 from harness.guest.log import GuestLog
 from harness.guest.qemu import QemuProcess
 from harness.results.records import Failure
+from harness.text import clean
 
+T = TypeVar("T")
 L1_CHANNELS = ["console", "agent", "l2.console", "l2.vmm", "l2.results", "l2.kmsg"]
 LAST_WORDS = 2.0  # seconds that a dying guest gets to finish its trace
 
@@ -49,20 +49,20 @@ class Completed:
         return self
 
 
-class HostUnderTest(Protocol):
-    """What a test needs of the machine that runs KVM, an L1 guest or one in a lab."""
-
-    def run(self, command: str, deadline: Deadline) -> Completed: ...
-    def get(self, path: str, deadline: Deadline) -> bytes: ...
-    def bind(self, bdf: str, driver: str, deadline: Deadline) -> None: ...
+def vmm_failure(words: list[str], status: int | None, log: str) -> Failure | None:
+    """What a VMM's `words` and its exit status tell; its last word where nothing else is known."""
+    found = classify.vmm(words, status, log=log)
+    if found and words and found.summary.startswith("QEMU ended with"):
+        found.summary += f": {clean(words[-1])}"
+    return found
 
 
 def vmm_exit(qemu: QemuProcess) -> Failure:
-    """QEMU ended although its guest had more to say: its exit code and its own last words."""
+    """QEMU ended although its guest had more to say: why, by QEMU's own account."""
     words = qemu.words()
-    found = classify.vmm(words, qemu.returncode, log="qemu.log")
-    summary = words[-1] if words else "QEMU ended before the guest was done"
-    return found or Failure(kind="vmm-exit", summary=summary, where="VMM", log="qemu.log")
+    found = vmm_failure(words, qemu.returncode, "qemu.log") or classify.qmp(qemu.monitored, "L1")
+    early = "the guest powered off before it was done"
+    return found or Failure(kind="vmm-exit", summary=early, where="L1", log="console.log")
 
 
 class L1Host:
@@ -72,30 +72,42 @@ class L1Host:
         self.qemu = qemu
         self.silence = silence
         self.console = GuestLog("L1", "console.log")
-        self.kvm_error = False  # KVM said why it could not go on with L2
+        self._aside: list[Event] = []
         self._ids = itertools.count(1)
 
     def see(self, event: Event) -> None:
-        """Look at an event of L1 itself; GuestDied when it is the end of L1."""
+        """Look at an event of L1 and leave L2's for later; GuestDied when it is the end of L1."""
+        if event.source.startswith("l2."):
+            self._aside.append(event)
         if event.source == "qemu":
             raise GuestDied(self.console.failure() or vmm_exit(self.qemu))
         if event.source != "console" or event.line is None:
             return
         found = self.console.feed(event.line)
-        if found and found.kind == "kvm-error":
-            self.kvm_error = True
-        elif found and found.effect == "ends":
+        if found and found.effect == "ends" and found.kind != "kvm-error":  # that is L2's end
             self._last_words()
+
+    def _wait(
+        self, see: Callable[[Event], T | None], deadline: Deadline, silence: float | None = None
+    ) -> T | None:
+        """QemuProcess.wait(), after which nothing that L2 said is lost."""
+        try:
+            return self.qemu.wait(see, deadline, silence)
+        finally:
+            self.qemu.put_back(self._aside)
+            self._aside = []
 
     def _last_words(self) -> None:
         """Let the trace be printed, then give up on L1."""
 
         def see(event: Event) -> bool | None:
-            if event.source == "console" and event.line is not None:
+            if event.source.startswith("l2."):
+                self._aside.append(event)
+            elif event.source == "console" and event.line is not None:
                 self.console.feed(event.line)
             return True if event.source == "qemu" else None
 
-        self.qemu.wait(see, Deadline(LAST_WORDS))
+        self._wait(see, Deadline(LAST_WORDS))
         raise GuestDied(self.console.failure() or vmm_exit(self.qemu))
 
     def boot(self, deadline: Deadline) -> None:
@@ -105,7 +117,7 @@ class L1Host:
             self.see(event)
             return True if event.source == "agent" and event.line == "ready" else None
 
-        if self.qemu.wait(see, deadline, self.silence) is None:
+        if self._wait(see, deadline, self.silence) is None:
             raise GuestDied(
                 self.console.failure() or self.console.quiet(deadline, self.silence, "L1's boot")
             )
@@ -115,28 +127,33 @@ class L1Host:
         ident = str(next(self._ids))
         code = base64.b64encode(command.encode()).decode()
         if not self.qemu.send("agent", f"{ident} {code}\n"):
-            raise MachineError("L1's agent port is closed")
+            self._last_words()
 
         def see(event: Event) -> Completed | None:
             self.see(event)
             if event.source != "agent" or not event.line or not event.line.startswith(f"{ident} "):
                 return None
-            _, status, out, err = event.line.split(" ")
-            return Completed(command, int(status), _decode(out), _decode(err))
+            return _answer(command, event.line)
 
-        done = self.qemu.wait(see, deadline)
+        done = self._wait(see, deadline)
         if done is None:
             raise GuestDied(self.console.quiet(deadline, self.silence, f"'{command}' in L1"))
         return done
 
-    def get(self, path: str, deadline: Deadline) -> bytes:
-        """The bytes of a file in L1."""
-        done = self.run(f"base64 -w0 {shlex.quote(path)}", deadline).check()
-        return base64.b64decode(done.out)
+    def answers(self, deadline: Deadline) -> bool:
+        """Whether L1 itself is still there, when something in it says nothing any more."""
+        with contextlib.suppress(GuestDied):
+            return self.run("true", deadline).status == 0
+        return False
 
-    def bind(self, bdf: str, driver: str, deadline: Deadline) -> None:
-        """Give the PCI device `bdf` to `driver`."""
-        self.run(bind_script(bdf, driver), deadline).check()
+
+def _answer(command: str, line: str) -> Completed:
+    """The agent's answer; MachineError when it is none, for L1 runs a kernel under test."""
+    try:
+        _, status, out, err = line.split(" ")
+        return Completed(command, int(status), _decode(out), _decode(err))
+    except ValueError:
+        raise MachineError(f"L1's agent answered '{clean(line, 80)}'") from None
 
 
 def bind_script(bdf: str, driver: str) -> str:
@@ -153,10 +170,3 @@ def bind_script(bdf: str, driver: str) -> str:
 
 def _decode(field: str) -> str:
     return base64.b64decode(field[1:]).decode("utf-8", errors="replace")
-
-
-@contextlib.contextmanager
-def l1_process(logs: Path) -> Iterator[QemuProcess]:
-    """A QemuProcess with the channels that nested.j2 connects to."""
-    with QemuProcess(logs, L1_CHANNELS) as qemu:
-        yield qemu

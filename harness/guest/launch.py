@@ -98,7 +98,7 @@ def command_line(
             "rootfs": l1_image() if userland or machine.topology == "nested" else "",
             "gdb_socket": gdb_socket or "",
         },
-        append=append,
+        append=f"{machine.append} {append}".strip(),
         control=gdb_socket is not None,
     )
     return [str(qemu.path), *qemu.args, *arguments]

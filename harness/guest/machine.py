@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Machines: qemu-configs/NAME.toml, and the QEMU command line their templates give."""
+"""Machines: qemu-configs/NAME.toml or any file, and the QEMU command line of their templates."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ class Limits(BaseModel):
 
 
 class Machine(BaseModel):
-    """How a kernel is booted. A file may extend another and say only what differs."""
+    """How a kernel is booted. A file may extend another and say only what differs.
+
+    `append` is added to the kernel command line of L1.
+    """
 
     model_config = ConfigDict(extra="forbid")
     name: str
@@ -54,6 +57,7 @@ class Machine(BaseModel):
     memory_mib: int = Field(ge=64)
     icount: bool = False
     template: str
+    append: str = ""
     device: str
     device_slot: str = "0x10"  # fixed, so that L1 knows the device's address beforehand
     l2: L2 | None = None
@@ -62,11 +66,6 @@ class Machine(BaseModel):
     @property
     def device_bdf(self) -> str:
         return f"0000:00:{int(self.device_slot, 16):02x}.0"
-
-    @property
-    def representative(self) -> bool:
-        """Whether timings mean anything: an emulator's never do."""
-        return self.accel == "kvm"
 
     def record(self, qemu: str, command: list[str]) -> MachineRecord:
         return MachineRecord(
@@ -85,11 +84,16 @@ def list_machines() -> list[str]:
     return sorted(p.stem for p in home.MACHINES.glob("*.toml"))
 
 
+def _path(name: str) -> Path:
+    """The file of machine `name`; a name with a slash is the file itself."""
+    return Path(name).expanduser() if "/" in name else home.MACHINES / f"{name}.toml"
+
+
 def _values(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    path = home.MACHINES / f"{name}.toml"
+    path = _path(name)
     if name in seen:
         raise UsageError(f"{path}: machines extend each other in a circle: {' -> '.join(seen)}")
-    if not path.is_file():
+    if "/" not in name and not path.is_file():
         raise unknown("machine", name, list_machines())
     own = read_toml(path)
     if "extends" not in own:
@@ -104,9 +108,12 @@ def _values(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def load_machine(name: str, *, cpu: str | None = None) -> Machine:
-    """The machine `name`; `cpu` puts another CPU model in its place."""
-    values = {**_values(name), "name": name}
-    machine = parse(Machine, home.MACHINES / f"{name}.toml", values)
+    """The machine `name`; `cpu` puts another CPU model in its place.
+
+    UsageError when there is none or its file is wrong.
+    """
+    path = _path(name)
+    machine = parse(Machine, path, {**_values(name), "name": path.stem})
     return machine.model_copy(update={"cpu": cpu}) if cpu else machine
 
 

@@ -7,22 +7,22 @@ import contextlib
 import ctypes
 import os
 import queue
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from harness.deadline import Deadline
 from harness.errors import MachineError
-from harness.guest.channel import Channel, Event, Events
+from harness.guest.channel import PAUSE, QUEUE_LIMIT, Channel, Event, Events
 from harness.guest.qmp import Qmp
 
 T = TypeVar("T")
+SOCKET_PATH = 107  # bytes: unix(7), sun_path
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,31 +33,37 @@ def die_with_parent() -> None:
 
 
 class QemuProcess:
-    """A context manager around one QEMU.
+    """A context manager around one QEMU; MachineError at its end when the logs are not complete.
 
-    `channels` names the sockets that QEMU's chardevs connect to; each is logged to
-    `logs/NAME.log` and cut into `events`. The end of the process is the event
-    (`"qemu"`, None); QEMU's own words are in `logs/qemu.log`.
+    Its sockets are in `folder`, which whoever made it removes. `channels` names those that QEMU's
+    chardevs connect to; each is logged to `logs/NAME.log` and cut into `events`. The end of the
+    process is the event (`"qemu"`, None), and the last one: whatever QEMU had sent comes before
+    it. QEMU's own words are in `logs/qemu.log`, its QMP events in `logs/qmp.log`.
     """
 
-    def __init__(self, logs: Path, channels: list[str]) -> None:
+    def __init__(self, folder: Path, logs: Path, channels: list[str]) -> None:
+        self.folder = folder
         self.logs = logs
-        self.events: Events = queue.Queue()
-        self.folder = Path(tempfile.mkdtemp(prefix="s2eval-"))
-        self.command: list[str] = []
+        self.events: Events = queue.Queue(QUEUE_LIMIT)
+        self._first: deque[Event] = deque()
+        self._closing = False
         self._names = channels
         self._channels: dict[str, Channel] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._waiter: threading.Thread | None = None
-        self.qmp: Qmp | None = None
+        self._qmp: Qmp | None = None
 
     def __enter__(self) -> QemuProcess:
+        longest = max([*self._names, "qmp"], key=len)
+        if len(os.fsencode(self.folder / longest)) > SOCKET_PATH:
+            raise MachineError(
+                f"{self.folder}: too long for a socket: set TMPDIR to a shorter path"
+            )
         try:
             for name in self._names:
                 log = self.logs / f"{name}.log"
                 self._channels[name] = Channel(self.folder, name, self.events, log)
-            self.qmp = Qmp(self.folder / "qmp", self.events)
-            self.qmp.wait_listening()
+            self._qmp = Qmp(self.folder / "qmp", self.logs / "qmp.log")
         except BaseException:
             self.close()
             raise
@@ -70,6 +76,9 @@ class QemuProcess:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+        problems = [c.problem for c in self._channels.values() if c.problem]
+        if problems and error is None:
+            raise MachineError(f"the logs are not complete: {problems[0]}")
 
     def chardev(self, name: str) -> str:
         """The chardev option that connects to the channel (or the monitor) `name`."""
@@ -83,9 +92,8 @@ class QemuProcess:
     def pid(self) -> int:
         return self._process.pid if self._process else 0
 
-    def start(self, command: list[str], env: Mapping[str, str] | None = None) -> None:
-        """Start QEMU; MachineError when the binary cannot be run."""
-        self.command = command
+    def start(self, command: list[str]) -> None:
+        """Start QEMU; MachineError when it cannot be run, OSError without room for its log."""
         with (self.logs / "qemu.log").open("wb") as log:
             try:
                 self._process = subprocess.Popen(
@@ -93,7 +101,6 @@ class QemuProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=dict(env) if env is not None else None,
                     start_new_session=True,  # Ctrl-C is the harness's to handle
                     preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks
                 )
@@ -105,11 +112,23 @@ class QemuProcess:
     def _wait(self) -> None:
         if self._process:
             self._process.wait()
-        self.events.put(Event("qemu", None))
+        for channel in self._channels.values():
+            channel.finish()
+        if self._qmp:
+            self._qmp.finish()
+        while not self._closing:
+            with contextlib.suppress(queue.Full):
+                self.events.put(Event("qemu", None), timeout=PAUSE)
+                return
 
     @property
     def returncode(self) -> int | None:
         return self._process.poll() if self._process else None
+
+    @property
+    def monitored(self) -> list[dict[str, Any]]:
+        """QEMU's own account, once it has ended: its QMP events."""
+        return self._qmp.events if self._qmp else []
 
     def words(self) -> list[str]:
         """What QEMU itself printed."""
@@ -135,7 +154,7 @@ class QemuProcess:
         while not deadline.over:
             patience = deadline.left() if silence is None else min(silence, deadline.left())
             try:
-                event = self.events.get(timeout=patience)
+                event = self._first.popleft() if self._first else self.events.get(timeout=patience)
             except queue.Empty:
                 return None
             found = see(event)
@@ -143,16 +162,20 @@ class QemuProcess:
                 return found
         return None
 
+    def put_back(self, events: list[Event]) -> None:
+        """Let the next wait() see these first: they were not for the last one."""
+        self._first.extendleft(reversed(events))
+
     def close(self) -> None:
-        """Kill QEMU if it still runs, close the channels, remove the sockets."""
+        """Kill QEMU if it still runs, close the channels."""
+        self._closing = True
         if self._process and self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        if self._waiter:
-            self._waiter.join(timeout=5)
         for channel in self._channels.values():
             channel.close()
-        if self.qmp:
-            self.qmp.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._waiter:
+            self._waiter.join()
+        if self._qmp:
+            self._qmp.close()

@@ -1,69 +1,73 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""QMP through qemu.qmp, from synchronous code: commands block, events become lines of a queue."""
+"""QEMU's own account of its guest: QMP events, through qemu.qmp, kept in their order."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import logging
 import threading
 from pathlib import Path
 from typing import Any
 
-from qemu.qmp import EventListener, QMPClient
+from qemu.qmp import EventListener, QMPClient, Runstate
 from qemu.qmp.error import QMPError
 
-from harness.errors import MachineError
-from harness.guest.channel import Event, Events
+ENDING = 5.0  # seconds for what only waits for this process itself
+
+
+# Its words about a QEMU that ends are no news: the process is waited for.
+logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
 
 
 class Qmp:
-    """One QMP monitor. QEMU connects to `path`; its events appear in `events` as JSON lines."""
+    """One QMP monitor. QEMU connects to `path`; its events are in `log`, one JSON object a line."""
 
-    def __init__(self, path: Path, events: Events, source: str = "qmp") -> None:
-        self._events = events
-        self._source = source
-        self._client = QMPClient(source)
-        self._loop = asyncio.new_event_loop()
+    def __init__(self, path: Path, log: Path) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._log = log
+        self._client = QMPClient("s2eval")
         self._listener = EventListener()
         self._client.register_listener(self._listener)
-        self._thread = threading.Thread(target=self._loop.run_forever, name=source, daemon=True)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="qmp", daemon=True)
         self._thread.start()
-        self._pump: asyncio.Task[None] | None = None
-        self._ready = asyncio.run_coroutine_threadsafe(self._start(path), self._loop)
+        listening = asyncio.run_coroutine_threadsafe(self._listen(path), self._loop)
+        self._session = listening.result(timeout=ENDING)
 
-    async def _start(self, path: Path) -> None:
+    async def _listen(self, path: Path) -> asyncio.Task[None]:
+        """Return once QEMU can connect. It sends no events before the session is negotiated."""
         await self._client.start_server(str(path))
-        self._pump = asyncio.create_task(self._forward())
+        return asyncio.create_task(self._client.accept())
 
-    async def _forward(self) -> None:
-        await self._client.accept()
-        async for event in self._listener:
-            self._events.put(Event(self._source, json.dumps(dict(event))))
+    def finish(self) -> None:
+        """Once QEMU is gone: return when everything it said is in `events` and in the log."""
+        end = asyncio.run_coroutine_threadsafe(self._finish(), self._loop)
+        with contextlib.suppress(TimeoutError):
+            end.result(timeout=ENDING)
 
-    def wait_listening(self) -> None:
-        """Return once QEMU can connect."""
-        self._ready.result(timeout=5)
-
-    def execute(self, command: str, timeout: float = 5.0, **arguments: Any) -> Any:
-        """Run a QMP command; MachineError when QEMU refuses or does not answer."""
-        call = self._client.execute(command, arguments or None)
-        try:
-            return asyncio.run_coroutine_threadsafe(call, self._loop).result(timeout)
-        except (QMPError, TimeoutError, OSError) as error:
-            raise MachineError(f"QEMU's monitor: {command}: {error or 'no answer'}") from None
+    async def _finish(self) -> None:
+        while self._client.runstate is Runstate.RUNNING:
+            await self._client.runstate_changed()
+        while not self._listener.empty():
+            self.events.append(dict(await self._listener.get()))
+        text = "".join(json.dumps(event) + "\n" for event in self.events)
+        with contextlib.suppress(OSError):
+            self._log.write_text(text)
 
     def close(self) -> None:
         """Disconnect and end the loop's thread."""
         stop = asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
-        with contextlib.suppress(Exception):
-            stop.result(timeout=2)
+        with contextlib.suppress(TimeoutError):
+            stop.result(timeout=ENDING)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=2)
+        self._thread.join(timeout=ENDING)
         self._loop.close()
 
     async def _stop(self) -> None:
-        if self._pump:
-            self._pump.cancel()
+        self._session.cancel()
+        with contextlib.suppress(asyncio.CancelledError, QMPError, OSError, EOFError):
+            await self._session
         with contextlib.suppress(QMPError, OSError, EOFError):
             await self._client.disconnect()

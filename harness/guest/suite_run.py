@@ -3,37 +3,57 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from harness.deadline import Deadline
 from harness.guest import classify
 from harness.guest.channel import Event
-from harness.guest.classify import FailureClass
-from harness.guest.host import LAST_WORDS, GuestDied, L1Host, vmm_exit
+from harness.guest.host import LAST_WORDS, GuestDied, L1Host, vmm_exit, vmm_failure
 from harness.guest.log import GuestLog
 from harness.guest.qemu import QemuProcess
-from harness.guest.run_audit import RunAudit
 from harness.probe.ktap import Parser
 from harness.results.records import Failure
 
+if TYPE_CHECKING:
+    from harness.guest.run_audit import RunAudit
+
 END = "# s2eval: end"
-VMM_EXIT = "s2eval: vmm-exit "
+VMM_EXIT = re.compile(r"^s2eval: vmm-exit (\d+)$")
 LAST_LINES = 0.3  # seconds for what was said before a guest's end and is still on its way
+ANSWER = 10.0  # seconds for L1 to say that it lives
+RESULTS_LIMIT = 16 * 2**20  # characters; a suite that says more is out of its mind
 
 
 @dataclass
 class SuiteRun:
-    """What a guest reported (`lines` of KTAP) and why it ended early, if it did."""
+    """What the guest `where` reported (`lines` of KTAP), and why it ended early, if it did.
 
+    `log` is the file with the lines, in the cell's folder.
+    """
+
+    where: str
+    log: str
     lines: list[str] = field(default_factory=list)
     failure: Failure | None = None
     ended: bool = False
+    size: int = 0
 
-    def take(self, line: str) -> None:
-        """Keep a line; the empty ones that drain the port after the end say nothing."""
+    def take(self, line: str) -> bool:
+        """Keep a line; the empty ones that drain the port after the end say nothing.
+
+        False when the suite has said more than anybody could want to know.
+        """
+        self.size += len(line) + 1
+        if self.size > RESULTS_LIMIT:
+            summary = f"the suite said more than {RESULTS_LIMIT >> 20} MiB"
+            self.failure = Failure(kind="flood", summary=summary, where=self.where, log=self.log)
+            return False
         if not self.ended or line.strip():
             self.lines.append(line)
         self.ended = self.ended or line == END
+        return True
 
 
 class FlatRun:
@@ -43,7 +63,7 @@ class FlatRun:
         self.qemu = qemu
         self.silence = silence
         self.console = GuestLog("L1", "console.log")
-        self.run = SuiteRun()
+        self.run = SuiteRun("L1", "results.log")
 
     def finish(self, deadline: Deadline) -> SuiteRun:
         """Wait for the end of the suite or of the guest."""
@@ -54,28 +74,26 @@ class FlatRun:
 
     def _see(self, event: Event) -> bool | None:
         if event.source == "qemu":
-            self.qemu.wait(self._rest, Deadline(LAST_WORDS))
-            if not self.run.ended:
-                self.run.failure = self.console.failure() or vmm_exit(self.qemu)
+            early = None if self.run.ended else vmm_exit(self.qemu)
+            self.run.failure = self.console.failure() or early
             return True
-        found = self._take(event)
-        if found and found.effect == "ends":
-            self.qemu.wait(self._rest, Deadline(LAST_WORDS))
-            self.run.failure = self.console.failure()
+        if event.source == "results" and event.line is not None and not self.run.take(event.line):
             return True
+        if event.source == "console" and event.line is not None:
+            found = self.console.feed(event.line)
+            if found and found.effect == "ends":
+                self.qemu.wait(self._last_words, Deadline(LAST_WORDS))
+                self.run.failure = self.console.failure()
+                return True
         return None
 
-    def _take(self, event: Event) -> FailureClass | None:
+    def _last_words(self, event: Event) -> bool | None:
+        """What is on its way when the guest is lost: results, and the trace."""
         if event.source == "results" and event.line is not None:
             self.run.take(event.line)
         elif event.source == "console" and event.line is not None:
-            return self.console.feed(event.line)
-        return None
-
-    def _rest(self, event: Event) -> bool | None:
-        """What QEMU had sent before it ended: until the results are closed."""
-        self._take(event)
-        return True if event.source == "results" and event.line is None else None
+            self.console.feed(event.line)
+        return True if event.source == "qemu" else None
 
 
 class NestedRun:
@@ -83,45 +101,56 @@ class NestedRun:
 
     def __init__(self, host: L1Host, audit: RunAudit) -> None:
         self.host = host
-        self.run = SuiteRun()
+        self.run = SuiteRun("L2", "l2.results.log")
         self.console = GuestLog("L2", "l2.console.log")
         self.vmm = GuestLog("VMM", "l2.vmm.log", source="vmm")
         self._audit = audit
         self._parser = Parser()
-        self._pid = ""
 
     def start(self, command: str, bdf: str, deadline: Deadline) -> None:
         """Start L2's VMM in L1, with the device `bdf`; it runs on while its results are read."""
-        vmm = f"({command}; echo '{VMM_EXIT}'$?) > /run/ports/l2.vmm 2>&1 & echo $!"
         resources = f"cat /sys/bus/pci/devices/{bdf}/resource"
-        out = self.host.run(f"{vmm}\n{resources}", deadline).check().out
-        self._pid, _, bars = out.partition("\n")
-        self._audit.host_resources(bars)
+        told = 'code=$?; echo; echo "s2eval: vmm-exit $code"'
+        vmm = f"({command}; {told}) > /run/ports/l2.vmm 2>&1 &"
+        self._audit.host_resources(self.host.run(f"{vmm}\n{resources}", deadline).check().out)
 
     def finish(self, deadline: Deadline) -> SuiteRun:
         """Wait for the end of L2. GuestDied only when L1 died; L2's death is in the result."""
         if self.host.qemu.wait(self._see, deadline, self.host.silence) is None:
-            quiet = self.console.quiet(deadline, self.host.silence, "the suite in L2")
-            self.run.failure = self._death(None) or quiet
-        self._end_vmm()
+            self.run.failure = self._cause(None) or self._quiet(deadline)
         return self.run
+
+    def lost(self, died: GuestDied) -> SuiteRun:
+        """L1 died and took L2 along: what L2 had said is kept."""
+        self.host.qemu.wait(self._take_rest, Deadline(LAST_LINES))
+        self.run.failure = died.failure
+        return self.run
+
+    def _quiet(self, deadline: Deadline) -> Failure:
+        """Nothing came: L1's fault when it does not answer any more."""
+        quiet = self.console.quiet(deadline, self.host.silence, "the suite in L2")
+        if self.host.answers(Deadline(ANSWER)):
+            return quiet
+        return self.host.console.failure() or self.host.console.silence(self.host.silence)
 
     def _see(self, event: Event) -> bool | None:
         self._take(event)
         line = event.line
         if line is None:
             return None
-        if event.source == "l2.vmm" and line.startswith(VMM_EXIT):
-            self._pid = ""
+        if self.run.failure:
+            return True
+        over = VMM_EXIT.match(line) if event.source == "l2.vmm" else None
+        if over:
             if not self.run.ended:  # channels are read apart: the last results may come later
                 self.host.qemu.wait(self._take_until_end, Deadline(LAST_LINES))
-            if not self.run.ended:
-                self.run.failure = self._death(int(line.removeprefix(VMM_EXIT)))
+            self.host.qemu.wait(self._take, Deadline(LAST_LINES), silence=0)
+            self.run.failure = self._cause(int(over[1]))
             return True
         if event.source == "l2.vmm" and classify.vmm([line], None):
             # The VMM stays, paused. KVM's reason comes on L1's console at about the same time.
             self.host.qemu.wait(self._take, Deadline(LAST_LINES))
-            self.run.failure = self._death(None)
+            self.run.failure = self._cause(None)
             return True
         if event.source == "l2.results":
             for fact in self._parser.line(line):
@@ -136,34 +165,26 @@ class NestedRun:
             self.run.take(event.line)
         elif event.source in logs and event.line is not None:
             logs[event.source].feed(event.line)
-        else:
+        elif not event.source.startswith("l2."):
             self.host.see(event)
+
+    def _take_rest(self, event: Event) -> bool | None:
+        if event.source.startswith("l2."):
+            self._take(event)
+        return True if event.source == "qemu" else None
 
     def _take_until_end(self, event: Event) -> bool | None:
         self._take(event)
         return True if self.run.ended else None
 
-    def _death(self, status: int | None) -> Failure | None:
-        """L2's end by its first cause: its own console, KVM's words in L1, the VMM's."""
-        words = [line for line in self.vmm.lines if not line.startswith(VMM_EXIT)]
-        kvm = self.host.console.failure() if self.host.kvm_error else None
-        vmm = classify.vmm(words, status, log=self.vmm.name)
-        if status == 0:
-            vmm = Failure(
-                kind="vmm-exit",
-                summary="L2 powered off before its suite had ended",
-                excerpt=words[-20:],
-                where="VMM",
-                log=self.vmm.name,
-            )
-        return classify.first_cause(self.console.failure(), kvm, vmm)
+    def _cause(self, status: int | None) -> Failure | None:
+        """Why L2 ended, by its first cause: L1's and KVM's own words, L2's, the VMM's.
 
-    def _end_vmm(self) -> None:
-        """Kill a VMM that is paused or hangs, so that the device is free for the next guest."""
-        if not self._pid:
-            return
-        try:
-            self.host.run("kill -9 $(pidof qemu-system-aarch64)", Deadline(5))
-        except GuestDied as died:
-            self.run.failure = self.run.failure or died.failure
-        self._pid = ""
+        `status` is the VMM's exit code, None while it is there. None when all went well.
+        """
+        words = [line for line in self.vmm.lines if line and not VMM_EXIT.match(line)]
+        vmm = vmm_failure(words, status, self.vmm.name)
+        if status == 0 and not self.run.ended:
+            early = "L2 powered off before its suite had ended"
+            vmm = Failure(kind="vmm-exit", summary=early, where="VMM", log=self.vmm.name)
+        return classify.first_cause(self.host.console.failure(), self.console.failure(), vmm)

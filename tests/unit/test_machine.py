@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from __future__ import annotations
 
+import platform
 import shlex
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from harness import home
 from harness.errors import UsageError
-from harness.guest import kvm, launch
+from harness.guest import launch
 from harness.guest.launch import GuestFiles, l2_script
 from harness.guest.machine import list_machines, load_machine, render, unusable
 from harness.guest.qemubin import QemuBinary
@@ -83,7 +84,7 @@ def test_a_template_with_an_unknown_name_is_a_usage_error(
 
 
 def test_kvm_needs_an_arm64_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kvm.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     reason = unusable(load_machine("flat-kvm"))
     assert reason and "x86_64" in reason
     assert unusable(load_machine("flat-tcg")) is None

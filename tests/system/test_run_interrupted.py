@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A run that is interrupted in whatever it is doing leaves a record and nothing else."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from harness.home import cache_dir
+from harness.results.records import Status
+from tests.system.commands import KERNEL, S2Eval, wait_for
+
+NESTED = ("run", "-k", KERNEL, "-m", "nested-tcg")
+FLAT = ("run", "-k", KERNEL, "-m", "flat-tcg")
+
+
+def uncalibrated(folder: Path) -> str:
+    """A cache like everybody's, but for the calibrations."""
+    folder.mkdir()
+    for path in cache_dir().iterdir():
+        if path.name != "fidelity":
+            (folder / path.name).symlink_to(path)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("number", "machine", "phase"),
+    [
+        (signal.SIGINT, FLAT, "suite"),
+        (signal.SIGTERM, FLAT, "calibrate"),
+        (signal.SIGINT, FLAT, "boot and probe"),
+        (signal.SIGTERM, NESTED, "boot L1"),
+        (signal.SIGINT, NESTED, "start L2"),
+        (signal.SIGHUP, NESTED, "probe"),
+    ],
+)
+def test_a_signal_in_each_phase(
+    s2eval: S2Eval, number: signal.Signals, machine: tuple[str, ...], phase: str
+) -> None:
+    running = s2eval.start(*machine, S2EVAL_CACHE=uncalibrated(s2eval.home / "cache"))
+    running.until(f": {phase}")
+    running.signal(number)
+    ran = running.end()
+    assert ran.code == 130, ran.err
+    assert ran.err.splitlines()[-1] == "s2eval: interrupted" and "Traceback" not in ran.err
+    assert s2eval.leftovers() == []
+    run = s2eval.run()
+    assert run.run.interrupted and run.cells == [] and run.status is Status.MISS
+
+
+def test_what_had_finished_is_recorded_and_a_second_signal_changes_nothing(s2eval: S2Eval) -> None:
+    running = s2eval.start("run", "-k", KERNEL, "-m", "flat-tcg", "-m", "nested-tcg", "--json")
+    running.until(": probe")
+    for _ in range(3):
+        running.signal(signal.SIGINT)
+    ran = running.end()
+    assert (ran.code, ran.out) == (130, ""), ran.err
+    assert ran.err.count("s2eval: interrupted") == 1 and "Traceback" not in ran.err
+    assert s2eval.leftovers() == []
+    run = s2eval.run()
+    assert [(c.machine.name, c.status) for c in run.cells] == [("flat-tcg", Status.PASS)]
+    assert run.run.interrupted and run.status is Status.MISS
+    shown = s2eval("show")
+    assert "interrupted" in shown.out and "exit code 125" in shown.out
+
+
+def test_not_even_a_killed_harness_leaves_a_qemu(s2eval: S2Eval) -> None:
+    """Its temporary folder stays, there is nobody to remove it; its processes do not."""
+    running = s2eval.start(*NESTED)
+    running.until(": start L2")
+    assert len(s2eval.processes()) >= 2
+    running.signal(signal.SIGKILL)
+    assert running.end().code == -signal.SIGKILL
+    wait_for("the processes are gone", 30, lambda: not s2eval.processes())
+    left = list(s2eval.scratch.iterdir())
+    assert [path.name.startswith("s2eval-cell-") for path in left] == [True]
+    for path in sorted(left[0].rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    left[0].rmdir()
+
+
+def test_two_runs_at_once_do_not_get_in_each_others_way(s2eval: S2Eval) -> None:
+    both = [s2eval.start(*FLAT, "--json") for _ in range(2)]
+    ended = [one.end() for one in both]
+    assert [one.code for one in ended] == [0, 0], ended
+    runs = [json.loads(one.out) for one in ended]
+    assert len({run["run"]["id"] for run in runs}) == 2
+    assert all(run["status"] == "PASS" for run in runs)
+    assert s2eval.run().run.id in {run["run"]["id"] for run in runs}
