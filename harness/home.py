@@ -21,7 +21,7 @@ def cache_dir(*parts: str) -> Path:
     `S2EVAL_CACHE` moves the cache; the default is `$XDG_CACHE_HOME/s2eval`.
     """
     base = os.environ.get("S2EVAL_CACHE") or platformdirs.user_cache_dir("s2eval")
-    folder = Path(base, *parts)
+    folder = Path(base, *parts).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

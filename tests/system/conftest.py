@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from harness.home import PLANS
+from harness.kernel.build import build, resolve
 from tests.system.commands import Ran, S2Eval
 
 
@@ -18,6 +19,13 @@ class Finished:
 
     s2eval: S2Eval
     ran: Ran
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels() -> None:
+    """Build the two kernels of nearly every test first: on a new machine it takes minutes."""
+    for name in ("debian-6.1", "debian-6.1+stage2-normal-nc"):
+        build(resolve(name), progress=lambda _: None)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.home import PLANS
-from tests.system.commands import KERNEL, S2Eval
+from tests.system.commands import KERNEL, S2Eval, cache_without
 
 QUICKSTART = str(PLANS / "quickstart.toml")
 PLAN = 'kernels = ["debian-6.1"]\nmachines = ["flat-tcg"]\nsuites = ["wcprobe"]\n'
@@ -165,6 +165,17 @@ def test_no_space_left_for_the_guests_files(s2eval: S2Eval) -> None:
     tiny = s2eval.home / "tiny"
     prefix = on_a_tiny_disk(tiny)
     ran = s2eval("run", "-k", KERNEL, "-m", "nested-tcg", prefix=prefix, TMPDIR=str(tiny))
+    assert ran.code == 125 and "Traceback" not in ran.err
+    (cell,) = s2eval.run().cells
+    assert cell.failure and cell.failure.kind == "machine"
+    assert "No space left on device" in cell.failure.summary
+
+
+def test_no_space_left_in_the_cache(s2eval: S2Eval) -> None:
+    """The guest's initramfs does not fit."""
+    cache = cache_without(s2eval.home / "cache", "initramfs")
+    prefix = on_a_tiny_disk(Path(cache) / "initramfs")
+    ran = s2eval("run", "-k", KERNEL, "-m", "flat-tcg", prefix=prefix, S2EVAL_CACHE=cache)
     assert ran.code == 125 and "Traceback" not in ran.err
     (cell,) = s2eval.run().cells
     assert cell.failure and cell.failure.kind == "machine"

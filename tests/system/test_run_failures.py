@@ -13,11 +13,18 @@ from pathlib import Path
 import pytest
 
 from harness.guest.suite_run import RESULTS_LIMIT
-from harness.home import cache_dir
 from harness.kernel.build import build
 from harness.kernel.spec import resolve
 from harness.results.records import Cell, Failure, Status
-from tests.system.commands import KERNEL, S2Eval, make_machine, make_suite, provoke, wait_for
+from tests.system.commands import (
+    KERNEL,
+    S2Eval,
+    cache_without,
+    make_machine,
+    make_suite,
+    provoke,
+    wait_for,
+)
 from tests.system.conftest import Finished
 
 # Silence is waited out: a shorter one than a machine's own 15 s is enough for a guest that hangs.
@@ -180,13 +187,10 @@ def test_an_l1_that_does_not_come_up(
     assert ran.code == (1 if status is Status.FAIL else 125)
 
 
-def broken_store(folder: Path) -> None:
+def broken_store(folder: Path) -> str:
     """A cache like everybody's in which the kernel's Image is cut off in the middle."""
-    real = cache_dir()
-    for path in real.iterdir():
-        if path.name != "builds":
-            (folder / path.name).symlink_to(path)
     made = build(resolve(KERNEL), progress=print)
+    cache = cache_without(folder, "builds")
     mine = folder / "builds" / made.folder.name
     mine.mkdir(parents=True)
     for path in made.folder.iterdir():
@@ -194,14 +198,13 @@ def broken_store(folder: Path) -> None:
             (mine / path.name).symlink_to(path)
     image = made.image.read_bytes()
     (mine / "Image").write_bytes(image[: len(image) // 8])
+    return cache
 
 
 def test_an_l1_that_stops_early_is_noticed_by_its_silence(s2eval: S2Eval) -> None:
     """With the machine's own limits: 15 s of silence, not the 60 s of its deadline."""
-    cache = s2eval.home / "cache"
-    cache.mkdir()
-    broken_store(cache)
-    ran = s2eval("run", "-k", KERNEL, "-m", "nested-tcg", S2EVAL_CACHE=str(cache))
+    cache = broken_store(s2eval.home / "cache")
+    ran = s2eval("run", "-k", KERNEL, "-m", "nested-tcg", S2EVAL_CACHE=cache)
     cell, failure = failed(Finished(s2eval, ran), "/wcprobe")
     assert (ran.code, cell.status) == (125, Status.MISS)
     assert (failure.kind, failure.where) == ("silence", "L1")

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 
 from harness.results.records import Cell, Observation, Run, Status
@@ -155,16 +158,20 @@ def reproduce(finished: Finished, cell: str) -> str:
     assert shown.code == 0, shown.err
     script = s2eval.home / "again.sh"
     script.write_text(shown.out)
-    done = subprocess.run(
+    with subprocess.Popen(
         ["sh", str(script)],
         cwd=s2eval.home,
         env={"PATH": "/usr/bin:/bin", "TMPDIR": str(s2eval.scratch)},
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
-    said = done.stdout.decode(errors="replace")
-    assert done.returncode == 0, said + done.stderr.decode(errors="replace")
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as shell:
+        try:
+            said = shell.communicate(timeout=300)[0].decode(errors="replace")
+        finally:  # a script that never ends must not leave its guest behind
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+    assert shell.returncode == 0, said
     assert s2eval.leftovers() == []
     return said
 

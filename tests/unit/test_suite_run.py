@@ -20,11 +20,13 @@ from harness.guest.qemu import QemuProcess
 from harness.guest.run_audit import RunAudit
 from harness.guest.suite_run import FlatRun, NestedRun, SuiteRun
 
+pytestmark = pytest.mark.timeout(60)  # a test that has to wait for NEVER has failed
 DATA = Path(__file__).parents[1] / "data"
 WHOLE = (DATA / "ktap" / "wcprobe.ktap").read_text().rstrip().splitlines()
 CUT = (DATA / "ktap" / "wcprobe-nested-6.1-killed.txt").read_text().splitlines()
 KVM = "Unsupported FSC: EC=0x24 xFSC=0x21 ESR_EL2=0x93c18021"
 SILENCE = 0.05  # seconds: everything that will be said is said before
+NEVER = 1000.0  # seconds; who waits for that has not seen what there was to see
 
 
 def log(name: str) -> list[str]:
@@ -72,8 +74,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite_run, "ANSWER", SILENCE)
 
 
-def flat(qemu: Recorded, seconds: float = 10) -> SuiteRun:
-    return FlatRun(qemu, SILENCE).finish(Deadline(seconds))
+def flat(qemu: Recorded, silence: float = NEVER) -> SuiteRun:
+    return FlatRun(qemu, silence).finish(Deadline(NEVER))
 
 
 class NoStub(RunAudit):
@@ -83,12 +85,12 @@ class NoStub(RunAudit):
         raise MachineError("no stub")
 
 
-def nested(qemu: Recorded, seconds: float = 10) -> SuiteRun:
+def nested(qemu: Recorded, silence: float = NEVER) -> SuiteRun:
     """The whole of a nested pass, from the start of L2 on, as harness/cell.py has it."""
-    run = NestedRun(L1Host(qemu, SILENCE), NoStub(qemu, 2048, {}))
+    run = NestedRun(L1Host(qemu, silence), NoStub(qemu, 2048, {}))
     try:
-        run.start("sh /share/l2", "0000:00:10.0", Deadline(5))
-        return run.finish(Deadline(seconds))
+        run.start("sh /share/l2", "0000:00:10.0", Deadline(NEVER))
+        return run.finish(Deadline(NEVER))
     except GuestDied as died:
         return run.lost(died)
 
@@ -128,6 +130,15 @@ def test_a_flat_guest_that_fails_before_its_end(qemu: Recorded, name: str, kind:
     assert run.lines == CUT
 
 
+def test_a_kernel_that_says_that_it_is_lost_is_not_waited_for(qemu: Recorded) -> None:
+    qemu.say("results", CUT[:-1])
+    qemu.say("console", log("soft-lockup"))
+    qemu.say("results", CUT[-1:])  # was on its way
+    run = flat(qemu)
+    assert run.failure and run.failure.kind == "soft-lockup"
+    assert run.lines == CUT
+
+
 def test_an_oops_that_is_survived_counts_and_a_warning_does_not(qemu: Recorded) -> None:
     for name in ("oops-survived", "warn"):
         qemu.say("results", WHOLE)
@@ -140,7 +151,7 @@ def test_an_oops_that_is_survived_counts_and_a_warning_does_not(qemu: Recorded) 
 
 def test_silence_and_the_deadline_are_told_apart(qemu: Recorded) -> None:
     qemu.say("console", log("silence-hang"))
-    run = flat(qemu)
+    run = flat(qemu, SILENCE)
     assert run.failure and run.failure.kind == "silence"
     qemu.say("console", ["[ 1.0] still here"] * 3)
     run = FlatRun(qemu, 10).finish(Deadline(SILENCE))
@@ -265,7 +276,7 @@ def test_an_l1_that_is_gone_while_a_command_is_waited_for(qemu: Recorded) -> Non
 def test_silence_is_l2s_while_l1_answers(tmp_path: Path) -> None:
     qemu = Recorded(tmp_path)
     qemu.say("l2.results", CUT)
-    run = nested(qemu)
+    run = nested(qemu, SILENCE)
     assert run.failure and (run.failure.kind, run.failure.where) == ("silence", "L2")
     gone = Recorded(tmp_path)
     host = L1Host(gone, SILENCE)
