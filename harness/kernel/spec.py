@@ -8,6 +8,7 @@ Names a user may give:
     debian-6.1+./fix.patch                with a patch file, a mailbox or a folder of patches
     tree:~/linux                          a local git tree at HEAD
     tree:~/linux@v6.12+stage2-normal-nc   at a branch, tag or commit
+    debian-6.1+llvm                       built with clang and lld (LLVM=1)
     ./my-kernel.toml                      a kernel file that is not in kernels/
 """
 
@@ -24,6 +25,7 @@ from harness.names import parse, read_toml, unknown
 
 FRAGMENTS = KERNELS / "fragments"
 PATCHES = KERNELS / "patches"
+LLVM = "llvm"  # in a name, beside the series: the compiler
 
 
 class Source(BaseModel):
@@ -76,7 +78,8 @@ def resolve(name: str) -> KernelSpec:
 
     Raises UsageError for unknown kernels and series (with the nearest name) and bad files.
     """
-    base, series = _split(name)
+    base, more = _split(name)
+    series = [one for one in more if one != LLVM]
     if base.startswith("tree:"):
         spec = _local_tree(base.removeprefix("tree:"))
     elif base.endswith(".toml"):
@@ -91,7 +94,8 @@ def resolve(name: str) -> KernelSpec:
         find_series(one)
     for one in spec.fragments:
         find_fragment(one)
-    return spec.model_copy(update={"name": name, "series": (*spec.series, *series)})
+    llvm = spec.llvm or LLVM in more
+    return spec.model_copy(update={"name": name, "series": (*spec.series, *series), "llvm": llvm})
 
 
 def load(path: Path) -> KernelSpec:

@@ -26,6 +26,12 @@ def test_a_series_is_added_to_the_name() -> None:
     assert spec.series == ("stage2-normal-nc",)
 
 
+def test_llvm_in_a_name_is_the_compiler_not_a_series() -> None:
+    spec = resolve("debian-6.1+stage2-normal-nc+llvm")
+    assert (spec.llvm, spec.series) == (True, ("stage2-normal-nc",))
+    assert spec.name.endswith("+llvm") and not resolve("debian-6.1").llvm
+
+
 def test_every_series_of_the_project_can_be_named() -> None:
     assert list_series()
     for name in list_series():
