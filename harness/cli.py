@@ -259,6 +259,7 @@ def _show(record: Run, folder: Path, *, as_json: bool) -> None:
         click.echo(record.model_dump_json(indent=2, by_alias=True))
     else:
         print_run(record, folder)
+    sys.stdout.flush()  # a reader that has left is told here, not at Python's own end
 
 
 def main() -> None:
