@@ -24,7 +24,7 @@ class L2(BaseModel):
     model_config = ConfigDict(extra="forbid")
     cpu: str = "host"
     smp: int = Field(default=2, ge=1, le=16)
-    memory_mib: int = Field(default=128, ge=64)
+    memory_mib: int = Field(default=128, ge=32)
     template: str = "l2.j2"
 
 

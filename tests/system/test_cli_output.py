@@ -25,8 +25,9 @@ def test_every_command_shows_an_example(name: str) -> None:
 
 def test_the_help_of_all_is_printed_whatever_the_terminal_can_show(s2eval: S2Eval) -> None:
     for name in ("audit", "show", "run"):
-        ran = s2eval(name, "--help", PYTHONIOENCODING="ascii", LC_ALL="C")
-        assert ran.code == 0 and ran.err == ""
+        for encoding in ("ascii", "latin-1"):  # neither has the ellipsis of an example
+            ran = s2eval(name, "--help", PYTHONIOENCODING=encoding)
+            assert ran.code == 0 and ran.err == ""
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -38,6 +38,14 @@ stream /init
 stream /suite
 '''
 """
+# The last words before the silence are garbage: reading the kernel's log never comes to an end.
+STARE = """
+extends = "provoke"
+script = '''
+insmod provoke.ko how=garbage count=20
+stream /proc/kmsg
+'''
+"""
 FLOOD = 'description = "never ends"\nscript = "stream /dev/zero"\n'
 SILENT = 'description = "says nothing"\nscript = "# nothing"\n'
 
@@ -68,6 +76,7 @@ def flat_failures(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     suites = [
         *provoke(s2eval.home, "how=panic", "how=oops", "how=hang"),
         make_suite(s2eval.home / "garbage", GARBAGE),
+        make_suite(s2eval.home / "stare", STARE),
         make_suite(s2eval.home / "flood", FLOOD),
         make_suite(s2eval.home / "silent", SILENT),
     ]
@@ -141,6 +150,16 @@ def test_binary_garbage_is_kept_in_the_log_and_nowhere_else(
         assert b"\x7fELF" in (folder / results).read_bytes()
         for text in (finished.ran.out, finished.ran.err, cell.model_dump_json()):
             assert not {c for c in text if c < " "} - {"\n"}
+
+
+def test_an_excerpt_of_garbage_is_harmless(flat_failures: Finished) -> None:
+    cell, failure = failed(flat_failures, "/stare")
+    assert (failure.kind, failure.where) == ("silence", "L1")
+    assert b"\x1b[2J" in log_of(flat_failures, cell).encode()
+    shown = [line for line in failure.excerpt if "provoke: " in line]
+    assert len(shown) >= 20 and "provoke: " in failure.summary
+    for line in (*failure.excerpt, failure.summary, told(flat_failures, cell)):
+        assert line.isprintable(), line
 
 
 def test_a_suite_that_never_stops_talking_is_stopped(

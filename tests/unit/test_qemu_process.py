@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +16,16 @@ import pytest
 
 from harness.deadline import Deadline
 from harness.errors import MachineError
-from harness.guest.channel import Event
+from harness.guest.channel import PAUSE, QUEUE_LIMIT, Event
 from harness.guest.host import vmm_exit
 from harness.guest.qemu import QemuProcess
 
 PATIENCE = 20.0  # seconds; only a failing test waits that long
+LINES = 2 * QUEUE_LIMIT  # more than the queue takes: the process ends before all is read
 # A process that connects as QEMU does: to each channel, says its lines, and to the monitor.
-GUEST = """
+GUEST = (
+    f"LINES = {LINES}\n"
+    + """
 import json, socket, sys, time
 def connect(name):
     end = socket.socket(socket.AF_UNIX)
@@ -38,7 +42,7 @@ if "monitor" in sys.argv:
     shut = {"event": "SHUTDOWN", "data": {"guest": True, "reason": sys.argv[-1]},
             "timestamp": {"seconds": 1, "microseconds": 0}}
     print(json.dumps(shut), file=monitor, flush=True)
-for n in range(500):
+for n in range(LINES):
     console.sendall(b"console %d\\n" % n)
     results.sendall(b"results %d\\n" % n)
 if "stay" in sys.argv:
@@ -47,6 +51,7 @@ if "stay" in sys.argv:
 print("last words", file=sys.stderr)
 sys.exit(3)
 """
+)
 
 
 @pytest.fixture
@@ -83,11 +88,16 @@ def all_events(process: QemuProcess) -> list[Event]:
 
 def test_the_end_comes_after_all_that_was_said(process: QemuProcess) -> None:
     process.start(guest())
+    end = Deadline(PATIENCE)
+    while process.returncode is None:  # it is gone, and half of what it said is on its way
+        assert not end.over
+        time.sleep(0.05)
+    time.sleep(2 * PAUSE)
     seen = all_events(process)
     assert seen[-1] == Event("qemu", None) and process.events.empty()
     for source in ("console", "results"):
         lines = [event.line for event in seen if event.source == source]
-        assert lines == [*(f"{source} {n}" for n in range(500)), None]
+        assert lines == [*(f"{source} {n}" for n in range(LINES)), None]
     assert (process.returncode, process.words()) == (3, ["last words"])
     assert (process.logs / "console.log").read_text().startswith("console 0\n")
 
