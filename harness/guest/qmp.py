@@ -67,7 +67,9 @@ class Qmp:
 
     async def _stop(self) -> None:
         self._session.cancel()
-        with contextlib.suppress(asyncio.CancelledError, QMPError, OSError, EOFError):
+        # qemu.qmp asserts that a session still runs once it is made: QEMU may be gone by then.
+        ended = (asyncio.CancelledError, AssertionError, QMPError, OSError, EOFError)
+        with contextlib.suppress(*ended):
             await self._session
         with contextlib.suppress(QMPError, OSError, EOFError):
             await self._client.disconnect()

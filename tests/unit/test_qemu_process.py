@@ -21,7 +21,9 @@ from harness.guest.host import vmm_exit
 from harness.guest.qemu import QemuProcess
 
 PATIENCE = 20.0  # seconds; only a failing test waits that long
-LINES = 2 * QUEUE_LIMIT  # more than the queue takes: the process ends before all is read
+# Each channel: both together are more than the queue takes, and what is over fits into a socket,
+# so that the process ends before it is read.
+LINES = QUEUE_LIMIT // 2 + 500
 # A process that connects as QEMU does: to each channel, says its lines, and to the monitor.
 GUEST = (
     f"LINES = {LINES}\n"
@@ -42,9 +44,8 @@ if "monitor" in sys.argv:
     shut = {"event": "SHUTDOWN", "data": {"guest": True, "reason": sys.argv[-1]},
             "timestamp": {"seconds": 1, "microseconds": 0}}
     print(json.dumps(shut), file=monitor, flush=True)
-for n in range(LINES):
-    console.sendall(b"console %d\\n" % n)
-    results.sendall(b"results %d\\n" % n)
+for name, end in (("console", console), ("results", results)):
+    end.sendall("".join(f"{name} {n}\\n" for n in range(LINES)).encode())
 if "stay" in sys.argv:
     console.sendall(results.recv(100))
     time.sleep(1000)
