@@ -18,7 +18,6 @@ from harness.guest.qemu import die_with_parent
 from harness.guest.qemubin import find_qemu
 from harness.kernel.build import build
 from harness.kernel.spec import resolve
-from harness.kernel.toolchain import cross_prefix
 from harness.plan import CellRequest
 from harness.probe.suite import load_suite
 from harness.report.progress import Progress
@@ -59,7 +58,7 @@ def boot(kernel: str, machine_name: str, suite_name: str, *, quiet: bool = False
     with Progress(quiet=quiet) as progress:
         progress.phase(request.name, "build")
         built = build(request.kernel, progress=progress.note)
-        archive = guest_archive(request, built, cross_prefix())
+        archive = guest_archive(request, built)
     with tempfile.TemporaryDirectory(prefix="s2eval-boot-") as tmp:
         files = GuestFiles(Path(tmp), built.image, archive)
         nested = machine.topology == "nested"

@@ -68,7 +68,6 @@ class Tools:
     """What every cell of a run uses."""
 
     qemu: QemuBinary
-    cross: str
     progress: Progress
     idle: Callable[[], object] = lambda: None  # called while a guest boots
 
@@ -131,7 +130,7 @@ def _run(cell: Cell, request: CellRequest, tools: Tools, logs: Path, phases: Pha
         with phases("user land"):
             _ = disk.result() if disk else None
     with phases("suite"):
-        archive = guest_archive(request, built, tools.cross)
+        archive = guest_archive(request, built)
     with tempfile.TemporaryDirectory(prefix="s2eval-cell-") as tmp:
         files = GuestFiles(Path(tmp), built.image, archive)
         make_files(machine, files)
@@ -164,11 +163,11 @@ def ending(suite: str, failure: Failure) -> Observation:
     return Observation(path=path, status=status, value=failure.kind, detail=detail)
 
 
-def guest_archive(request: CellRequest, built: Build, cross: str) -> Path:
+def guest_archive(request: CellRequest, built: Build) -> Path:
     """The initramfs with the suite's modules for this kernel."""
     modules = build_modules(built, request.suite.folder) if request.suite.modules else None
     files = {name: modules / name for name in request.suite.modules} if modules else {}
-    return initramfs(files, request.suite.script, cross)
+    return initramfs(files, request.suite.script)
 
 
 def calibrate_machine(machine: Machine, qemu: QemuBinary) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from harness.cell import Tools, run_cell
 from harness.errors import ExitCode, UsageError
 from harness.guest.qemubin import find_qemu
-from harness.kernel.toolchain import cross_prefix
 from harness.mutants import concerning, judge_caught
 from harness.plan import CellRequest, Plan, cells_of, judge, load_plan, unexpected
 from harness.report.progress import Progress
@@ -73,7 +72,7 @@ def run_plan(
     requests = cells_of(plan)
     started = time.monotonic()
     with Progress(quiet=quiet) as progress:
-        tools = Tools(find_qemu(), cross_prefix(), progress, idle)
+        tools = Tools(find_qemu(), progress, idle)
         now = datetime.datetime.now(datetime.UTC)
         store = RunStore.create(name, now)
         info = RunInfo(

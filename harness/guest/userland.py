@@ -19,6 +19,7 @@ from filelock import FileLock
 from harness import apt
 from harness.errors import BuildError, MachineError
 from harness.home import SUITES, cache_dir
+from harness.kernel.toolchain import cross_prefix
 
 L1_INIT = Path(__file__).with_name("l1-init.sh")
 L1_CONTENTS = Path(__file__).with_name("l1.toml")
@@ -83,11 +84,12 @@ def _make_l1(tmp: Path, image: Path) -> None:
     blank.rename(image)
 
 
-def guest_init(cross: str) -> Path:
+def guest_init() -> Path:
     """The static init of a guest (guest-tests/init), compiled when its source has changed.
 
-    `cross` is the compiler's prefix, e.g. `aarch64-linux-gnu-`. Raises BuildError.
+    Raises BuildError.
     """
+    cross = cross_prefix()
     source = SUITES / "init" / "init.c"
     key = hashlib.sha256(source.read_bytes() + cross.encode()).hexdigest()[:16]
     folder = cache_dir("init")
@@ -105,12 +107,12 @@ def guest_init(cross: str) -> Path:
     return binary
 
 
-def initramfs(files: dict[str, Path], script: str, cross: str) -> Path:
+def initramfs(files: dict[str, Path], script: str) -> Path:
     """A guest's initramfs: init, `files` (name in the guest -> file) and the suite's `script`.
 
     Cached by contents; a cpio archive in newc format, not compressed (unpacking costs more).
     """
-    everything = {"init": guest_init(cross), **files}
+    everything = {"init": guest_init(), **files}
     digest = hashlib.sha256(script.encode())
     for name, path in sorted(everything.items()):
         digest.update(name.encode() + b"\0" + path.read_bytes())
