@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import types
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,8 +18,20 @@ from harness.errors import ExitCode, S2EvalError
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+COMMANDS = Path(__file__).with_name("commands")
+
+
 class Command(click.Group):
-    """Turns errors into one line and an exit code."""
+    """Finds its commands in harness/commands/; turns errors into one line and an exit code."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return sorted(path.stem for path in COMMANDS.glob("[a-z]*.py"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        found: click.Command = import_module(f"harness.commands.{cmd_name}").command
+        return found
 
     def make_context(
         self,
@@ -35,10 +49,10 @@ class Command(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.commands:
+        if args[0] not in self.list_commands(ctx):
             from harness.names import unknown  # noqa: PLC0415 - pydantic takes 50 ms
 
-            raise unknown("command", args[0], self.commands)
+            raise unknown("command", args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
