@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import platform
 import time
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from harness.cell import Tools, run_cell
+from harness.batch import batches, run_batch
+from harness.cell import Tools
 from harness.errors import ExitCode, UsageError
 from harness.guest.qemubin import find_qemu
 from harness.mutants import concerning, judge_caught
@@ -98,9 +100,8 @@ def run_plan(
 def _run_cells(
     requests: list[CellRequest], plan: Plan, record: Run, store: RunStore, tools: Tools
 ) -> None:
-    for request in requests:
-        logs = store.cell_folder(request.name)
-        cell = run_cell(request, tools, logs)
+    done = (run_batch(batch, tools, store.cell_folder) for batch in batches(requests))
+    for cell in itertools.chain.from_iterable(done):
         cell.expectations = judge(cell, plan.expect)
         cell.expectations += judge_caught(cell, plan.caught, record.cells)
         record.cells.append(cell)

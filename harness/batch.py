@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Batches: the cells of one kernel on one machine, which are run one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from harness.cell import Tools, run_cell
+from harness.plan import CellRequest
+from harness.results.records import Cell
+
+Batch = tuple[CellRequest, ...]
+
+
+def batches(requests: Sequence[CellRequest]) -> list[Batch]:
+    """The cells in groups of one kernel and one machine, in the order of their first cell."""
+    groups: dict[tuple[str, str], list[CellRequest]] = {}
+    for request in requests:
+        groups.setdefault((request.kernel.name, request.machine.name), []).append(request)
+    return [tuple(group) for group in groups.values()]
+
+
+def run_batch(batch: Batch, tools: Tools, folder: Callable[[str], Path]) -> Iterator[Cell]:
+    """Run the cells of `batch` and hand out each record as it is done.
+
+    `folder(name)` makes the folder for the logs of the cell `name`.
+    """
+    for request in batch:
+        yield run_cell(request, tools, folder(request.name))
