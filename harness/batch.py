@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness.cell import Tools, run_cell
+from harness.kernel.spec import KernelSpec
 from harness.plan import CellRequest
 from harness.results.records import Cell
 
@@ -15,9 +16,9 @@ Batch = tuple[CellRequest, ...]
 
 def batches(requests: Sequence[CellRequest]) -> list[Batch]:
     """The cells in groups of one kernel and one machine, in the order of their first cell."""
-    groups: dict[tuple[str, str], list[CellRequest]] = {}
+    groups: dict[tuple[KernelSpec, str], list[CellRequest]] = {}
     for request in requests:
-        groups.setdefault((request.kernel.name, request.machine.name), []).append(request)
+        groups.setdefault((request.kernel, request.machine.name), []).append(request)
     return [tuple(group) for group in groups.values()]
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import UsageError
 from harness.guest.machine import Machine, load_machine
-from harness.kernel.spec import KernelSpec, list_series, resolve
+from harness.kernel.spec import KernelSpec, find_fragment, list_series, resolve
 from harness.mutants import Caught, check_rules, expand
 from harness.names import parse, unknown
 from harness.probe.suite import Suite, load_suite
@@ -100,9 +100,17 @@ def cells_of(plan: Plan) -> list[CellRequest]:
     kernels = [resolve(name) for name in names]
     machines = [load_machine(name) for name in _once(plan.machines)]
     suites = [load_suite(name) for name in _once(plan.suites)]
-    cells = [CellRequest(k, m, s) for k, m, s in itertools.product(kernels, machines, suites)]
+    cells = [request(k, m, s) for k, m, s in itertools.product(kernels, machines, suites)]
     _check(plan, names, cells)
     return cells
+
+
+def request(kernel: KernelSpec, machine: Machine, suite: Suite) -> CellRequest:
+    """The cell of the three; the kernel gets the config fragments that the suite wants."""
+    for name in suite.fragments:
+        find_fragment(name)
+    fragments = tuple(_once([*kernel.fragments, *suite.fragments]))
+    return CellRequest(kernel.model_copy(update={"fragments": fragments}), machine, suite)
 
 
 def _check(plan: Plan, kernels: list[str], cells: list[CellRequest]) -> None:

@@ -23,6 +23,11 @@ class Suite(BaseModel):
     show what it looks for. `promises` says what a mapping is asked to be, e.g. `Normal-NC` for
     `ioremap_wc`: the audit compares that with what both stages together give. A suite that
     `extends` another one is built from that one's folder and says only what differs.
+
+    `programs` are static programs of user space, each made of NAME.c in the folder. `fragments` are
+    config fragments (kernels/fragments) that the suite wants in its kernel. `guests` is how many
+    guests one cell may use up: where one dies in a test, the next goes on behind that test.
+    `destructive` says that the suite may do harm to the device or the host under test.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -31,7 +36,11 @@ class Suite(BaseModel):
     folder: Path
     description: str
     modules: list[str] = Field(default_factory=list)
+    programs: list[str] = Field(default_factory=list)
+    fragments: list[str] = Field(default_factory=list)
     script: str
+    guests: int = Field(default=1, ge=1, le=64)
+    destructive: bool = False
     needs: dict[str, list[str]] = Field(default_factory=dict)
     promises: dict[str, str] = Field(default_factory=dict)
     limit: float = Field(default=60, gt=0)  # seconds
