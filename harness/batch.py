@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness.cell import Tools, run_cell
+from harness.guest.session import Shelf
 from harness.kernel.spec import KernelSpec
 from harness.plan import CellRequest
 from harness.results.records import Cell
@@ -27,5 +28,7 @@ def run_batch(batch: Batch, tools: Tools, folder: Callable[[str], Path]) -> Iter
 
     `folder(name)` makes the folder for the logs of the cell `name`.
     """
-    for request in batch:
-        yield run_cell(request, tools, folder(request.name))
+    with Shelf() as shelf:
+        for request in batch:
+            last = request is batch[-1]
+            yield run_cell(request, tools, folder(request.name), shelf, last=last)

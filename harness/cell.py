@@ -14,30 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from harness.deadline import Deadline
 from harness.errors import BuildError, MachineError, S2EvalError, UsageError
-from harness.guest.classify import blame
-from harness.guest.host import L1_CHANNELS, GuestDied, L1Host
+from harness.guest.host import GuestDied
 from harness.guest.launch import GuestFiles, command_line, make_files
 from harness.guest.machine import Machine, unusable
 from harness.guest.qemu import QemuProcess
 from harness.guest.qemubin import QemuBinary
-from harness.guest.suite_run import FlatRun, NestedRun, SuiteRun
-from harness.guest.userland import initramfs, l1_image
+from harness.guest.session import Ended, L1Session, Pass, Shelf, may_be_kept
+from harness.guest.suite_run import FlatRun, SuiteRun
+from harness.guest.trace import trace_observations
+from harness.guest.userland import guest_program, initramfs, l1_image
+from harness.judge import judge_cell
 from harness.kernel.build import Build, build, build_modules
 from harness.plan import CellRequest
-from harness.probe.observe import limited, observe
-from harness.probe.witness import audit_observations, witnesses
 from harness.report.progress import Progress
 from harness.reproduce import SCRIPT, script
-from harness.results.records import (
-    Cell,
-    Failure,
-    KernelRecord,
-    Observation,
-    Phase,
-    Status,
-    SuiteRecord,
-    worst,
-)
+from harness.results.records import Cell, Failure, KernelRecord, Phase, Status, SuiteRecord
 
 if TYPE_CHECKING:
     from harness.guest.run_audit import RunAudit
@@ -52,15 +43,26 @@ class Phases:
     cell: str
     progress: Progress
     done: list[Phase] = field(default_factory=list)
+    _current: str = ""
+    _start: float = 0.0
+
+    def begin(self, name: str) -> None:
+        """The step `name` begins, and the one before ends; "" only ends it."""
+        now = time.monotonic()
+        if self._current:
+            self.done.append(Phase(name=self._current, seconds=round(now - self._start, 3)))
+        self._current, self._start = name, now
+        if name:
+            self.progress.phase(self.cell, name)
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        self.progress.phase(self.cell, name)
-        start = time.monotonic()
+        """A step that is the body of a block."""
+        self.begin(name)
         try:
             yield
         finally:
-            self.done.append(Phase(name=name, seconds=round(time.monotonic() - start, 3)))
+            self.begin("")
 
 
 @dataclass(frozen=True)
@@ -83,26 +85,29 @@ def blank(request: CellRequest) -> Cell:
     )
 
 
-def run_cell(request: CellRequest, tools: Tools, logs: Path) -> Cell:
+def run_cell(request: CellRequest, tools: Tools, logs: Path, shelf: Shelf, *, last: bool) -> Cell:
     """Run one cell; whatever goes wrong becomes part of its record.
 
-    `logs` is the cell's own folder. Ctrl-C and errors of the harness itself pass through, after
-    every process and temporary file of the cell is gone.
+    `logs` is the cell's own folder. An L1 that the next cell can use is left on `shelf`, unless
+    this cell is the `last` one. Ctrl-C and errors of the harness itself pass through, after every
+    process and temporary file of the cell is gone.
     """
     cell = blank(request)
     phases = Phases(request.name, tools.progress)
-    reason = unusable(request.machine)
+    reason = unusable(request.machine, tools.qemu)
     if reason:
         cell.status = Status.SKIP
         cell.failure = Failure(kind="machine", summary=reason, where="harness")
         return cell
     try:
-        _run(cell, request, tools, logs, phases)
+        shelf.keeps = not last
+        _run(cell, request, tools, logs, phases, shelf)
     except BrokenPipeError:  # of our own output
         raise
     except (S2EvalError, OSError) as error:
         cell.failure = harness_failure(error)
         cell.status = Status.MISS
+    phases.begin("")
     cell.phases = phases.done
     cell.logs = sorted(p.name for p in logs.iterdir() if p.stat().st_size)
     return cell
@@ -119,7 +124,9 @@ def harness_failure(error: S2EvalError | OSError) -> Failure:
     return Failure(kind=kind, summary=str(error), where="harness", log=str(error.log or ""))
 
 
-def _run(cell: Cell, request: CellRequest, tools: Tools, logs: Path, phases: Phases) -> None:
+def _run(
+    cell: Cell, request: CellRequest, tools: Tools, logs: Path, phases: Phases, shelf: Shelf
+) -> None:
     machine = request.machine
     # L1's disk is downloaded while the kernel builds; a disk that is there costs nothing.
     with ThreadPoolExecutor(1) as aside:
@@ -131,43 +138,25 @@ def _run(cell: Cell, request: CellRequest, tools: Tools, logs: Path, phases: Pha
             _ = disk.result() if disk else None
     with phases("suite"):
         archive = guest_archive(request, built)
-    with tempfile.TemporaryDirectory(prefix="s2eval-cell-") as tmp:
-        files = GuestFiles(Path(tmp), built.image, archive)
-        make_files(machine, files)
-        again = script(cell.name, cell.kernel.name, cell.kernel.version, machine, tools.qemu, files)
-        (logs / SCRIPT).write_text(again)
-        runner = run_flat if machine.topology == "flat" else run_nested
-        guest = GuestRun(cell, request, tools, files, logs, phases)
-        outcome = runner(guest)
-        bar = files.bar.read_bytes()
+    paths = GuestFiles(Path(), built.image, archive)
+    again = script(cell.name, cell.kernel.name, cell.kernel.version, machine, tools.qemu, paths)
+    (logs / SCRIPT).write_text(again)
+    guest = GuestRun(cell, request, tools, built.image, archive, logs, phases)
+    ended = run_flat(guest) if machine.topology == "flat" else run_nested(guest, shelf)
     with phases("judge"):
-        cell.failure = outcome.failure
-        limits = limited(request.suite.needs, cell.fidelity["limits"])
-        (logs / "results.ktap").write_text("\n".join(outcome.lines) + "\n")
-        name = request.suite.name
-        probed = observe(name, outcome.lines, limits, outcome.failure, bar)
-        seen = witnesses(name, cell.audits, probed, limits)
-        cell.observations = [*probed, *audit_observations(cell.audits), *seen]
-        if cell.failure and not any("failure" in o.detail for o in cell.observations):
-            cell.observations.append(ending(name, cell.failure))
-        elif not cell.observations:
-            nothing = {"reason": "the suite ended without a result"}
-            cell.observations = [Observation(path=name, status=Status.ERROR, detail=nothing)]
-        cell.status = worst([o.status for o in cell.observations])
-
-
-def ending(suite: str, failure: Failure) -> Observation:
-    """`SUITE.guest`: what became of a guest that did not end in one of its tests."""
-    detail = {"reason": failure.summary, "failure": failure.kind}
-    path, status = f"{suite}.guest", blame(failure)
-    return Observation(path=path, status=status, value=failure.kind, detail=detail)
+        for number, one in enumerate(ended.passes, 1):
+            name = "results.ktap" if number == 1 else f"results-{number}.ktap"
+            (logs / name).write_text("\n".join(one.run.lines) + "\n")
+        judge_cell(cell, request.suite, ended)
 
 
 def guest_archive(request: CellRequest, built: Build) -> Path:
-    """The initramfs with the suite's modules for this kernel."""
-    modules = build_modules(built, request.suite.folder) if request.suite.modules else None
-    files = {name: modules / name for name in request.suite.modules} if modules else {}
-    return initramfs(files, request.suite.script)
+    """The initramfs with the suite's modules for this kernel, and its programs."""
+    suite = request.suite
+    modules = build_modules(built, suite.folder) if suite.modules else None
+    files = {name: modules / name for name in suite.modules} if modules else {}
+    files |= {f"bin/{name}": guest_program(suite.folder, name) for name in suite.programs}
+    return initramfs(files, request.machine.fill(suite.script))
 
 
 def calibrate_machine(machine: Machine, qemu: QemuBinary) -> dict[str, Any]:
@@ -195,62 +184,80 @@ class GuestRun:
     cell: Cell
     request: CellRequest
     tools: Tools
-    files: GuestFiles
+    image: Path
+    archive: Path
     logs: Path
     phases: Phases
 
-    def start(self, process: QemuProcess) -> None:
-        """Start the machine's QEMU and record the command line.
-
-        What the cell needs only later is done here, while the guest boots.
-        """
+    def started(self, command: list[str]) -> None:
+        """QEMU runs: record how. What the cell needs only later is done while the guest boots."""
         machine, qemu = self.request.machine, self.tools.qemu
-        command = command_line(
-            machine, qemu, self.files, process.chardev, gdb_socket=process.gdb_socket
-        )
         self.cell.machine = machine.record(qemu.version, command)
-        process.start(command)
         self.cell.fidelity = calibrate_machine(machine, qemu)
         self.tools.idle()
 
-    def suite_deadline(self) -> Deadline:
-        return Deadline(self.request.suite.limit * self.request.machine.limits.slowdown)
+    def traced(self, ended: Ended, files: GuestFiles) -> Ended:
+        """What QEMU's trace tells of the device, read while the trace is there."""
+        lines = [line for one in ended.passes for line in one.run.lines]
+        bdf = self.request.machine.device_bdf
+        ended.traced = trace_observations(self.request.suite.name, lines, files.trace, bdf)
+        return ended
 
 
-def run_flat(guest: GuestRun) -> SuiteRun:
+def run_flat(guest: GuestRun) -> Ended:
     """The suite in L1 itself."""
-    with (
-        QemuProcess(guest.files.folder, guest.logs, FLAT_CHANNELS) as process,
-        guest.phases("boot and probe"),
-    ):
-        guest.start(process)
-        silence = guest.request.machine.limits.silence
-        return FlatRun(process, silence).finish(guest.suite_deadline())
+    machine = guest.request.machine
+    with tempfile.TemporaryDirectory(prefix="s2eval-cell-") as tmp:
+        files = GuestFiles(Path(tmp), guest.image, guest.archive)
+        make_files(machine, files)
+        with (
+            QemuProcess(files.folder, guest.logs, FLAT_CHANNELS) as process,
+            guest.phases("boot and probe"),
+        ):
+            command = command_line(
+                machine,
+                guest.tools.qemu,
+                files,
+                process.chardev,
+                gdb_socket=process.gdb_socket,
+            )
+            process.start(command)
+            guest.started(command)
+            limit = Deadline(guest.request.suite.limit * machine.limits.slowdown)
+            run = FlatRun(process, machine.limits.silence).finish(limit)
+        bar = files.bar.read_bytes() if machine.device.host_file else None
+        return guest.traced(Ended([Pass(run, bar)]), files)
 
 
-def run_nested(guest: GuestRun) -> SuiteRun:
+def run_nested(guest: GuestRun, shelf: Shelf) -> Ended:
     """The suite in L2, on an L1 that runs the kernel under test as its KVM host."""
     machine = guest.request.machine
-    limits = machine.limits
-    with (
-        QemuProcess(guest.files.folder, guest.logs, L1_CHANNELS) as process,
-        contextlib.ExitStack() as stack,
-    ):
-        host = L1Host(process, limits.silence)
-        with guest.phases("start L1"):
-            guest.start(process)
-            audit = stack.enter_context(_run_audit(guest, process))
+    session = shelf.take(machine, guest.image)
+    try:
+        if session:
+            session.move(guest.logs)
+            guest.started(session.command)
+        else:
+            session = L1Session(machine, guest.tools.qemu, guest.image)
+            guest.phases.begin("start L1")
+            session.start(guest.archive, guest.logs)
+            guest.started(session.command)
+            guest.phases.begin("boot L1")
+            try:
+                session.boot()
+            except GuestDied as died:
+                return Ended([Pass(SuiteRun("L1", "console.log", failure=died.failure), None)])
+        with _run_audit(guest, session.process) as audit:
             guest.cell.audits = audit.records
-            nested = NestedRun(host, audit)
-        try:
-            with guest.phases("boot L1"):
-                host.boot(Deadline(limits.boot))
-            with guest.phases("start L2"):
-                nested.start("sh /share/l2", machine.device_bdf, Deadline(limits.boot))
-            with guest.phases("probe"):
-                return nested.finish(guest.suite_deadline())
-        except GuestDied as died:
-            return nested.lost(died)
+            ended = session.run(guest.request.suite, guest.archive, audit, guest.phases.begin)
+        ended = guest.traced(ended, session.files)
+        if session.usable and may_be_kept(machine):
+            shelf.put(session)
+        return ended
+    finally:
+        guest.phases.begin("")
+        if session and not shelf.holds(session):
+            session.close()
 
 
 def _run_audit(guest: GuestRun, process: QemuProcess) -> RunAudit:

@@ -34,6 +34,7 @@
 #define WRITE_WAIT_MS 5000	/* for the host to take what was written */
 #define QUEUE_SIZE 128		/* entries of a port's virtqueue in QEMU */
 #define AUDIT_WAIT_MS 5000	/* for the answer to an audit request */
+#define HOST_WAIT_MS 30000	/* for the host to have done what it was asked to */
 #define PORT_WAIT_MS 3000	/* for a port to be announced by the VMM */
 #define CHUNK_SIZE (64 * 1024)	/* more than one step of a probe reports */
 #define MAX_ARGS 32
@@ -180,21 +181,49 @@ static int wait_port(const char *name, long wait_ms)
 	return fd;
 }
 
-static bool audit_wanted(void)
+/* The value of "NAME=value" on the kernel command line; NULL without one. */
+static const char *cmdline_value(const char *name)
 {
-	char cmdline[4096], *word, *rest = cmdline;
+	static char cmdline[4096];
+	char *word, *rest = cmdline;
+	size_t size = strlen(name);
 
 	read_file("/proc/cmdline", cmdline, sizeof(cmdline));
 	cmdline[strcspn(cmdline, "\n")] = '\0';
 	while ((word = strsep(&rest, " ")))
-		if (!strcmp(word, "s2eval.audit=1"))
-			return true;
-	return false;
+		if (!strncmp(word, name, size) && word[size] == '=')
+			return word + size + 1;
+	return NULL;
 }
 
-static bool asks_for_audit(const char *text)
+/* Whether somebody answers requests. */
+static bool is_answered(void)
 {
-	return strstr(text, "# s2eval: audit ") && audit_wanted();
+	const char *value = cmdline_value("s2eval.audit");
+
+	return value && !strcmp(value, "1");
+}
+
+/* What a step may ask for with a line "# s2eval: NAME ...", and the answer to it. */
+static const struct request {
+	const char *name, *line, *answer;
+	long wait_ms;
+	/*
+	 * Spins instead of sleeping: the harness stops the vCPU at a moment when it
+	 * runs this guest, which it would not if the vCPU sat in WFI.
+	 */
+	bool spins;
+} requests[] = {
+	{ "audit", "# s2eval: audit ", "audited\n", AUDIT_WAIT_MS, true },
+	{ "host", "# s2eval: host ", "hosted\n", HOST_WAIT_MS, false },
+};
+
+static const struct request *request_in(const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
+		if (strstr(text, requests[i].line) && is_answered())
+			return &requests[i];
+	return NULL;
 }
 
 /*
@@ -228,21 +257,19 @@ static void forget_answers(void)
 		used = 0;
 }
 
-/*
- * Spins instead of sleeping: the harness stops the vCPU at a moment when it runs
- * this guest, which it would not if the vCPU sat in WFI.
- */
-static void wait_audited(void)
+static void wait_answered(const struct request *request)
 {
-	long end = now_ms() + AUDIT_WAIT_MS;
+	long end = now_ms() + request->wait_ms;
 	char line[256];
 	size_t used = 0;
 
 	while (now_ms() < end) {
-		if (read_port(line, sizeof(line), &used) && strstr(line, "audited\n"))
+		if (read_port(line, sizeof(line), &used) && strstr(line, request->answer))
 			return;
+		if (!request->spins)
+			sleep_ms();
 	}
-	say_error("audit", "ETIMEDOUT");
+	say_error(request->name, "ETIMEDOUT");
 }
 
 static void mount_all(void)
@@ -276,8 +303,8 @@ static int run_insmod(char *args)
 static int run_stream(char *file)
 {
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	const struct request *request;
 	ssize_t got;
-	bool audit;
 
 	if (fd < 0)
 		return -errno;
@@ -287,13 +314,13 @@ static int run_stream(char *file)
 		if (got < 0)
 			return -errno;
 		chunk[got] = '\0';
-		audit = asks_for_audit(chunk);
-		if (audit)
+		request = request_in(chunk);
+		if (request)
 			forget_answers();
 		if (!write_all(results, chunk, got))
 			return -EPIPE;
-		if (audit)
-			wait_audited();
+		if (request)
+			wait_answered(request);
 	}
 	return 0;
 }
@@ -328,6 +355,22 @@ static int run_command(const char *name, char *args)
 	return -EINVAL;
 }
 
+/*
+ * Puts "after=TEST" in the place of the word "@resume", the test being the one that
+ * an earlier guest died in; nothing in the first guest. `text` has room for `size`.
+ */
+static void expand_resume(char *text, size_t size)
+{
+	const char *test = cmdline_value("s2eval.after");
+	char *mark = strstr(text, "@resume"), rest[1024];
+
+	if (!mark)
+		return;
+	snprintf(rest, sizeof(rest), "%s", mark + strlen("@resume"));
+	snprintf(mark, size - (mark - text), "%s%s%s", test ? "after=" : "", test ? test : "",
+		 rest);
+}
+
 /* In the child. Exit status 0 says that a failure has been reported already. */
 static void __noreturn run_child(char *line, const char *label)
 {
@@ -342,7 +385,7 @@ static void __noreturn run_child(char *line, const char *label)
 
 static void run_line(char *line)
 {
-	char label[128], what[32];
+	char label[128], what[32], text[4096];
 	size_t word, words;
 	pid_t child;
 	int status;
@@ -354,15 +397,19 @@ static void run_line(char *line)
 	if (word < words && word < sizeof(label) - 1)
 		label[word] = ':';
 
+	snprintf(text, sizeof(text), "%s", line);
+	expand_resume(text, sizeof(text));
 	child = fork();
 	if (child == 0)
-		run_child(line, label);
+		run_child(text, label);
 	if (child < 0) {
 		say_error(label, strerrorname_np(errno));
 		return;
 	}
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
+	if (!strncmp(line, "exec ", 5))	/* a program need not end its last line */
+		write_all(results, "\n", 1);
 	if (WIFSIGNALED(status))
 		snprintf(what, sizeof(what), "signal-%d", WTERMSIG(status));
 	else if (WEXITSTATUS(status))

@@ -46,6 +46,8 @@ class Channel:
         self.problem = ""
         self._events = events
         self._log_path = log
+        self._log: IO[bytes] | None = None
+        self._logging = threading.Lock()
         self._connection: socket.socket | None = None
         self._connected = threading.Event()
         self._closing = False
@@ -83,16 +85,26 @@ class Channel:
     def _serve(self) -> None:
         self._connection, _ = self._listener.accept()
         self._connected.set()
-        try:
-            log = self._log_path.open("wb", buffering=0)
-        except OSError as error:
-            self.problem = f"{self._log_path}: {error.strerror}"
-            log = None
-        with log or contextlib.nullcontext():
-            self._read(self._connection, log)
+        self.log_to(self._log_path)
+        self._read(self._connection)
+        with self._logging:
+            if self._log:
+                self._log.close()
         self._put(None)
 
-    def _read(self, connection: socket.socket, log: IO[bytes] | None) -> None:
+    def log_to(self, path: Path) -> None:
+        """From now on keep what arrives in `path`, behind what is there already."""
+        with self._logging:
+            if self._log:
+                self._log.close()
+            self._log_path = path
+            try:
+                self._log = path.open("ab", buffering=0)
+            except OSError as error:
+                self.problem = f"{path}: {error.strerror}"
+                self._log = None
+
+    def _read(self, connection: socket.socket) -> None:
         rest = b""
         while True:
             try:
@@ -101,22 +113,26 @@ class Channel:
                 break
             if not data:
                 break
-            self._keep(data, log)
+            self._keep(data)
             rest = self._emit(rest + data)
         if rest:
             self._put_line(rest)
-        if log and self.dropped:
-            with contextlib.suppress(OSError):
-                log.write(f"\n# s2eval: {self.dropped} bytes more are not kept\n".encode())
+        if self.dropped:
+            with self._logging, contextlib.suppress(OSError):
+                if self._log:
+                    self._log.write(
+                        f"\n# s2eval: {self.dropped} bytes more are not kept\n".encode()
+                    )
 
-    def _keep(self, data: bytes, log: IO[bytes] | None) -> None:
-        if log is None or self.problem or log.tell() >= LOG_LIMIT:
-            self.dropped += len(data)
-            return
-        try:
-            log.write(data)
-        except OSError as error:
-            self.problem = f"{self._log_path}: {error.strerror}"
+    def _keep(self, data: bytes) -> None:
+        with self._logging:
+            if self._log is None or self.problem or self._log.tell() >= LOG_LIMIT:
+                self.dropped += len(data)
+                return
+            try:
+                self._log.write(data)
+            except OSError as error:
+                self.problem = f"{self._log_path}: {error.strerror}"
 
     def _emit(self, data: bytes) -> bytes:
         """Put the whole lines of `data`, give back what is left of the last."""

@@ -140,11 +140,25 @@ class L1Host:
             raise GuestDied(self.console.quiet(deadline, self.silence, f"'{command}' in L1"))
         return done
 
+    def new_log(self) -> None:
+        """Judge L1 by what it says from now on: an L2 of before is over."""
+        self.console = GuestLog("L1", "console.log")
+
+    def harm(self) -> Failure | None:
+        """What L1's log tells of L1 itself; that KVM gave up a guest is none of it."""
+        own = [line for line in self.console.lines if not _is_about_guest(line)]
+        return classify.console(own, self.console.where, self.console.name)
+
     def answers(self, deadline: Deadline) -> bool:
         """Whether L1 itself is still there, when something in it says nothing any more."""
         with contextlib.suppress(GuestDied):
             return self.run("true", deadline).status == 0
         return False
+
+
+def _is_about_guest(line: str) -> bool:
+    found = classify.class_of(line)
+    return found is not None and found.kind == "kvm-error"
 
 
 def _answer(command: str, line: str) -> Completed:

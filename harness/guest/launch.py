@@ -13,6 +13,7 @@ from harness.errors import UsageError
 from harness.guest.host import bind_script
 from harness.guest.machine import Machine, render
 from harness.guest.qemubin import QemuBinary
+from harness.guest.trace import trace_options
 from harness.guest.userland import l1_image
 
 Chardev = Callable[[str], str]
@@ -35,6 +36,11 @@ class GuestFiles:
         return self.folder / "bar"
 
     @property
+    def trace(self) -> Path:
+        """What QEMU tells of the device's accesses (harness/guest/trace.py)."""
+        return self.folder / "trace"
+
+    @property
     def share(self) -> Path:
         return self.folder / "share"
 
@@ -45,15 +51,23 @@ def l2_port(name: str) -> str:
     return f"{kind},id={name},path=/run/ports/l2.{name}"
 
 
-def l2_script(machine: Machine, chardev: Chardev = l2_port, append: str = L2_APPEND) -> str:
-    """Shell for L1: give the device to vfio-pci and become L2's QEMU."""
+def l2_script(
+    machine: Machine,
+    chardev: Chardev = l2_port,
+    append: str = L2_APPEND,
+    initrd: str = "initrd",
+) -> str:
+    """Shell for L1: give the device to vfio-pci and become L2's QEMU.
+
+    `initrd` is the name of L2's initramfs in the shared folder.
+    """
     if machine.l2 is None:
         raise UsageError(f"machine {machine.name} is nested but has no [l2] table")
     arguments = render(
         machine.l2.template,
         machine,
         chardev=chardev,
-        files={"device_bdf": machine.device_bdf},
+        files={"device_bdf": machine.device_bdf, "initrd": f"/share/{initrd}"},
         append=append,
     )
     vmm = shlex.join(["qemu-system-aarch64", *arguments])
@@ -82,7 +96,7 @@ def command_line(
     append: str = "",
     userland: bool = False,
 ) -> list[str]:
-    """QEMU's whole command line; with `gdb_socket` also a monitor and the gdb stub.
+    """QEMU's whole command line; with `gdb_socket` also a monitor, the gdb stub and the trace.
 
     `userland` boots a flat machine into L1's user land instead of the suite's initramfs.
     """
@@ -101,4 +115,6 @@ def command_line(
         append=f"{machine.append} {append}".strip(),
         control=gdb_socket is not None,
     )
-    return [str(qemu.path), *qemu.args, *arguments]
+    traced = bool(machine.device.traced) and gdb_socket is not None
+    trace = trace_options(files.trace) if traced else []
+    return [str(qemu.path), *qemu.args, *arguments, *trace]

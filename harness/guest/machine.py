@@ -14,18 +14,41 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness import home
 from harness.errors import UsageError
 from harness.guest.kvm import why_no_kvm, why_no_nested_kvm
+from harness.guest.qemubin import QemuBinary
 from harness.names import parse, read_toml, unknown
 from harness.results.records import MachineRecord
+from harness.tools import as_tuple
+
+
+class Device(BaseModel):
+    """The PCI device under test, qemu-configs/devices/NAME.toml.
+
+    `pci` is its vendor and device (`1af4:1110`), `bar` the BAR that suites map, `arguments` a
+    template of QEMU's options. `host_file`: the BAR is the file `bar_file` of this machine.
+    `traced`: QEMU's name of a memory region each access to which it carries out and can tell of.
+    `qemu`: the oldest QEMU that has the device.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    description: str
+    pci: str = Field(pattern="^[0-9a-f]{4}:[0-9a-f]{4}$")
+    bar: int = Field(ge=0, le=5)
+    arguments: str
+    host_file: bool = False
+    traced: str = ""
+    qemu: str = ""
 
 
 class L2(BaseModel):
-    """The guest inside the guest."""
+    """The guest inside the guest; `device_options` are more options of its vfio-pci device."""
 
     model_config = ConfigDict(extra="forbid")
     cpu: str = "host"
     smp: int = Field(default=2, ge=1, le=16)
     memory_mib: int = Field(default=128, ge=32)
     template: str = "l2.j2"
+    device_options: str = ""
 
 
 class Limits(BaseModel):
@@ -58,7 +81,7 @@ class Machine(BaseModel):
     icount: bool = False
     template: str
     append: str = ""
-    device: str
+    device: Device
     device_slot: str = "0x10"  # fixed, so that L1 knows the device's address beforehand
     l2: L2 | None = None
     limits: Limits = Limits()
@@ -66,6 +89,10 @@ class Machine(BaseModel):
     @property
     def device_bdf(self) -> str:
         return f"0000:00:{int(self.device_slot, 16):02x}.0"
+
+    def fill(self, script: str) -> str:
+        """A suite's script with the device's names in it: `device=@device bar=@bar`."""
+        return script.replace("@device", self.device.pci).replace("@bar", str(self.device.bar))
 
     def record(self, qemu: str, command: list[str]) -> MachineRecord:
         return MachineRecord(
@@ -82,6 +109,18 @@ class Machine(BaseModel):
 
 def list_machines() -> list[str]:
     return sorted(p.stem for p in home.MACHINES.glob("*.toml"))
+
+
+def list_devices() -> list[str]:
+    return sorted(p.stem for p in (home.MACHINES / "devices").glob("*.toml"))
+
+
+def load_device(name: str) -> Device:
+    """The device `name`; UsageError when there is none or its file is wrong."""
+    path = home.MACHINES / "devices" / f"{name}.toml"
+    if not path.is_file():
+        raise unknown("device", name, list_devices())
+    return parse(Device, path, {**read_toml(path), "name": name})
 
 
 def _path(name: str) -> Path:
@@ -113,12 +152,18 @@ def load_machine(name: str, *, cpu: str | None = None) -> Machine:
     UsageError when there is none or its file is wrong.
     """
     path = _path(name)
-    machine = parse(Machine, path, {**_values(name), "name": path.stem})
+    values = _values(name)
+    if "device" in values:
+        values["device"] = load_device(str(values["device"]))
+    machine = parse(Machine, path, {**values, "name": path.stem})
     return machine.model_copy(update={"cpu": cpu}) if cpu else machine
 
 
-def unusable(machine: Machine) -> str | None:
-    """Why this host cannot run `machine`, or None."""
+def unusable(machine: Machine, qemu: QemuBinary | None = None) -> str | None:
+    """Why this host, or its `qemu`, cannot run `machine`, or None."""
+    device = machine.device
+    if qemu and device.qemu and qemu.version_info < as_tuple(device.qemu):
+        return f"device {device.name} needs QEMU {device.qemu}: set S2EVAL_QEMU to such a QEMU"
     if machine.accel != "kvm":
         return None
     return why_no_nested_kvm() if machine.topology == "nested" else why_no_kvm()
@@ -148,6 +193,7 @@ def render(
     )
     env.filters["arg"] = lambda value: shlex.quote(str(value))
     env.filters["value"] = _option_value
+    env.filters["render"] = lambda text: env.from_string(text).render()
     names: dict[str, Any] = {"machine": machine, "append": append, "control": control, **files}
     env.globals.update(names, chardev=chardev)
     try:

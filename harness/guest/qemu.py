@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import threading
@@ -120,6 +121,16 @@ class QemuProcess:
             with contextlib.suppress(queue.Full):
                 self.events.put(Event("qemu", None), timeout=PAUSE)
                 return
+
+    def log_to(self, folder: Path) -> None:
+        """What the channels say from now on is logged in another folder.
+
+        The console's log is whole there as well: it begins with what was said before.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(self.logs / "console.log", folder / "console.log")
+        for name, channel in self._channels.items():
+            channel.log_to(folder / f"{name}.log")
 
     @property
     def returncode(self) -> int | None:

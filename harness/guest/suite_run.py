@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,10 @@ from harness.guest.channel import Event
 from harness.guest.host import LAST_WORDS, GuestDied, L1Host, vmm_exit, vmm_failure
 from harness.guest.log import GuestLog
 from harness.guest.qemu import QemuProcess
+from harness.probe.facts import HostAction
 from harness.probe.ktap import Parser
 from harness.results.records import Failure
+from harness.text import clean
 
 if TYPE_CHECKING:
     from harness.guest.run_audit import RunAudit
@@ -23,6 +26,8 @@ END = "# s2eval: end"
 VMM_EXIT = re.compile(r"^s2eval: vmm-exit (\d+)$")
 LAST_LINES = 0.3  # seconds for what was said before a guest's end and is still on its way
 ANSWER = 10.0  # seconds for L1 to say that it lives
+ACTION = 20.0  # seconds for a script of the suite in L1; the guest waits longer
+PID = "/run/l2.pid"
 RESULTS_LIMIT = 16 * 2**20  # characters; a suite that says more is out of its mind
 
 
@@ -99,8 +104,14 @@ class FlatRun:
 class NestedRun:
     """A suite in L2, on a host under test that is an L1 guest."""
 
-    def __init__(self, host: L1Host, audit: RunAudit) -> None:
+    def __init__(
+        self, host: L1Host, audit: RunAudit, actions: Mapping[str, str] | None = None
+    ) -> None:
+        """`actions`: shell scripts for L1 by the names that the suite's requests use."""
         self.host = host
+        self._actions = actions or {}
+        self._bdf = ""
+        self._gone = True
         self.run = SuiteRun("L2", "l2.results.log")
         self.console = GuestLog("L2", "l2.console.log")
         self.vmm = GuestLog("VMM", "l2.vmm.log", source="vmm")
@@ -109,10 +120,20 @@ class NestedRun:
 
     def start(self, command: str, bdf: str, deadline: Deadline) -> None:
         """Start L2's VMM in L1, with the device `bdf`; it runs on while its results are read."""
+        self._bdf = bdf
+        self._gone = False
         resources = f"cat /sys/bus/pci/devices/{bdf}/resource"
+        vmm = f"{command} & echo $! > {PID}; wait $!"
         told = 'code=$?; echo; echo "s2eval: vmm-exit $code"'
-        vmm = f"({command}; {told}) > /run/ports/l2.vmm 2>&1 &"
-        self._audit.host_resources(self.host.run(f"{vmm}\n{resources}", deadline).check().out)
+        started = f"({vmm}; {told}) > /run/ports/l2.vmm 2>&1 &"
+        self._audit.host_resources(self.host.run(f"{started}\n{resources}", deadline).check().out)
+
+    def stop(self, deadline: Deadline) -> bool:
+        """End an L2 that is still there, paused or hanging; False when it cannot be ended."""
+        if not self._gone:
+            self.host.run(f"kill -9 $(cat {PID})", deadline)
+            self.host.qemu.wait(self._take_until_gone, deadline)
+        return self._gone
 
     def finish(self, deadline: Deadline) -> SuiteRun:
         """Wait for the end of L2. GuestDied only when L1 died; L2's death is in the result."""
@@ -141,6 +162,7 @@ class NestedRun:
         if self.run.failure:
             return True
         over = VMM_EXIT.match(line) if event.source == "l2.vmm" else None
+        self._gone = self._gone or over is not None
         if over:
             if not self.run.ended:  # channels are read apart: the last results may come later
                 self.host.qemu.wait(self._take_until_end, Deadline(LAST_LINES))
@@ -156,7 +178,22 @@ class NestedRun:
             for fact in self._parser.line(line):
                 if self._audit.see(fact):
                     self.host.qemu.send("l2.results", "audited\n")
+                elif isinstance(fact, HostAction):
+                    self._act(fact.action)
+                    self.host.qemu.send("l2.results", "hosted\n")
         return None
+
+    def _act(self, action: str) -> None:
+        """Do in L1 what the suite asks for; what goes wrong becomes a line of the results."""
+        script = self._actions.get(action)
+        if script is None:
+            self.run.lines.append(f"# s2eval: error command=host:{action} errno=ENOENT")
+            return
+        done = self.host.run(f"BDF={self._bdf}\n{script}", Deadline(ACTION))
+        words = [line for line in (done.out + done.err).splitlines() if line.strip()]
+        self.run.lines += [f"# host {action}: {clean(line)}" for line in words]
+        if done.status:
+            self.run.lines.append(f"# s2eval: error command=host:{action} errno=exit-{done.status}")
 
     def _take(self, event: Event) -> None:
         """Keep a line where it belongs; GuestDied when it is the end of L1."""
@@ -172,6 +209,12 @@ class NestedRun:
         if event.source.startswith("l2."):
             self._take(event)
         return True if event.source == "qemu" else None
+
+    def _take_until_gone(self, event: Event) -> bool | None:
+        self._take(event)
+        over = event.source == "l2.vmm" and event.line and VMM_EXIT.match(event.line)
+        self._gone = self._gone or bool(over)
+        return self._gone or None
 
     def _take_until_end(self, event: Event) -> bool | None:
         self._take(event)

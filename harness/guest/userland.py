@@ -85,22 +85,33 @@ def _make_l1(tmp: Path, image: Path) -> None:
 
 
 def guest_init() -> Path:
-    """The static init of a guest (guest-tests/init), compiled when its source has changed.
+    """The static init of a guest (guest-tests/init). Raises BuildError."""
+    return guest_program(SUITES / "init", "init")
 
-    Raises BuildError.
+
+def guest_program(folder: Path, name: str) -> Path:
+    """The static program `name` of a guest, made of NAME.c in `folder` when it has changed.
+
+    The headers beside the suites are found as `<s2eval/NAME.h>`; one that a program uses counts
+    as its source. BuildError with the compiler's first words.
     """
     cross = cross_prefix()
-    source = SUITES / "init" / "init.c"
-    key = hashlib.sha256(source.read_bytes() + cross.encode()).hexdigest()[:16]
-    folder = cache_dir("init")
-    binary = folder / f"init-{key}"
+    source, shared = folder / f"{name}.c", folder.parent / "include"
+    digest = hashlib.sha256(cross.encode())
+    for path in [source, *sorted(shared.rglob("*.h"))]:
+        if not path.is_file():
+            raise BuildError(f"{path}: no such file")
+        digest.update(path.read_bytes() + b"\0")
+    cache = cache_dir("programs")
+    binary = cache / f"{name}-{digest.hexdigest()[:16]}"
     if binary.is_file():
         return binary
-    with FileLock(folder / "lock"), tempfile.TemporaryDirectory(dir=folder) as tmp:
-        made = Path(tmp, "init")
-        flags = ["-static", "-Os", "-s", "-Wall", "-Werror"]
+    with FileLock(cache / "lock"), tempfile.TemporaryDirectory(dir=cache) as tmp:
+        made = Path(tmp, "program")
+        flags = ["-static", "-Os", "-s", "-Wall", "-Werror", f"-I{shared}"]
         try:
-            run_tool([f"{cross}gcc", *flags, "-o", str(made), str(source)], "the guest's init")
+            command = [f"{cross}gcc", *flags, "-o", str(made), str(source)]
+            run_tool(command, f"the guest's {name}")
         except MachineError as error:
             raise BuildError(str(error)) from None
         made.rename(binary)

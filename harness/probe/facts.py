@@ -74,6 +74,32 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class Trace:
+    """What the device must see between two writes of `marker` at BAR offset `at`.
+
+    `kind`: `read` or `write`; BAR bytes [offset, offset + size), each once, in at most `most`
+    accesses, with the pattern of `seed`; `last` is the offset of the access that comes last.
+    """
+
+    test: str
+    marker: int
+    at: int
+    kind: str
+    offset: int
+    size: int
+    most: int
+    seed: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True)
+class HostAction:
+    """The guest waits until the host under test has run the suite's script `host/ACTION.sh`."""
+
+    action: str
+
+
+@dataclass(frozen=True)
 class CommandError:
     """A line of /suite failed."""
 
@@ -86,7 +112,7 @@ class End:
     """The suite is over."""
 
 
-Fact = Device | Mapping | Begin | Value | Expect | Audit | CommandError | End
+Fact = Device | Mapping | Begin | Value | Expect | Audit | Trace | HostAction | CommandError | End
 
 KINDS: dict[str, type[Fact]] = {
     "device": Device,
@@ -95,6 +121,8 @@ KINDS: dict[str, type[Fact]] = {
     "value": Value,
     "expect": Expect,
     "audit": Audit,
+    "trace": Trace,
+    "host": HostAction,
     "error": CommandError,
     "end": End,
 }
@@ -131,6 +159,7 @@ _READ: dict[str, Callable[[str], Any]] = {
     "str": clean,
     "str | None": clean,
     "int": _number,
+    "int | None": _number,
     "str | int | float": _figure,
     "tuple[float, ...]": _samples,
     "bool": _truth,

@@ -27,7 +27,9 @@ class Suite(BaseModel):
     `programs` are static programs of user space, each made of NAME.c in the folder. `fragments` are
     config fragments (kernels/fragments) that the suite wants in its kernel. `guests` is how many
     guests one cell may use up: where one dies in a test, the next goes on behind that test.
-    `destructive` says that the suite may do harm to the device or the host under test.
+    `devices` are those of qemu-configs/devices that it can drive (none: any); it does not run on
+    machines with another one. `destructive` says that the suite may do harm to the device or the
+    host under test.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -38,12 +40,17 @@ class Suite(BaseModel):
     modules: list[str] = Field(default_factory=list)
     programs: list[str] = Field(default_factory=list)
     fragments: list[str] = Field(default_factory=list)
+    devices: list[str] = Field(default_factory=list)
     script: str
     guests: int = Field(default=1, ge=1, le=64)
     destructive: bool = False
     needs: dict[str, list[str]] = Field(default_factory=dict)
     promises: dict[str, str] = Field(default_factory=dict)
     limit: float = Field(default=60, gt=0)  # seconds
+
+    def fits(self, device: str) -> bool:
+        """Whether the suite can drive a machine's device."""
+        return not self.devices or device in self.devices
 
     @functools.cached_property
     def source_hash(self) -> str:

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A host under test that stays: one L1 runs the L2s of several suites, one after the other.
+
+A new L2 costs a third of an L1 with its L2. L1 is kept only while nothing has hurt it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.deadline import Deadline
+from harness.guest.host import L1_CHANNELS, GuestDied, L1Host
+from harness.guest.launch import L2_APPEND, GuestFiles, command_line, l2_script, make_files
+from harness.guest.machine import Machine
+from harness.guest.qemu import QemuProcess
+from harness.guest.qemubin import QemuBinary
+from harness.guest.run_audit import RunAudit
+from harness.guest.suite_run import NestedRun, SuiteRun
+from harness.probe.facts import Begin
+from harness.probe.ktap import parse_lines
+from harness.probe.suite import Suite
+from harness.results.records import Failure, Observation
+
+ANSWER = 10.0  # seconds for L1 to say that it lives
+
+
+@dataclass
+class Pass:
+    """One guest of a cell: what it reported, and the host's side of the BAR when it was over.
+
+    `bar` is None for a device whose memory the host cannot see.
+    """
+
+    run: SuiteRun
+    bar: bytes | None
+
+
+@dataclass
+class Aftermath:
+    """The host under test after a suite: `answers`, and what its log says, None when all is well.
+
+    `device` is whether the device was given to a new guest afterwards, None when nobody tried.
+    """
+
+    answers: bool
+    log: Failure | None
+    device: bool | None
+
+
+@dataclass
+class Ended:
+    """All guests of a cell, in their order."""
+
+    passes: list[Pass] = field(default_factory=list)
+    aftermath: Aftermath | None = None
+    traced: list[Observation] = field(default_factory=list)  # from QEMU's trace
+
+
+class L1Session:
+    """One L1 from its boot on. A context manager: at its end QEMU and all files are gone."""
+
+    def __init__(self, machine: Machine, qemu: QemuBinary, image: Path) -> None:
+        self.machine = machine
+        self.qemu = qemu
+        self.image = image
+        self.usable = False
+        self.command: list[str] = []
+        self._stack = contextlib.ExitStack()
+        self._suites = 0
+        self._harm: Failure | None = None
+
+    def __enter__(self) -> L1Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.usable = False
+        self._stack.close()
+
+    def start(self, archive: Path, logs: Path) -> None:
+        """Start L1's QEMU; boot() waits for it."""
+        tmp = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="s2eval-cell-"))
+        self.files = GuestFiles(Path(tmp), self.image, archive)
+        make_files(self.machine, self.files)
+        self.process = QemuProcess(self.files.folder, logs, L1_CHANNELS)
+        self._stack.enter_context(self.process)
+        self.host = L1Host(self.process, self.machine.limits.silence)
+        self.command = command_line(
+            self.machine,
+            self.qemu,
+            self.files,
+            self.process.chardev,
+            gdb_socket=self.process.gdb_socket,
+        )
+        self.process.start(self.command)
+
+    def boot(self) -> None:
+        """Wait for L1's init. GuestDied when it never comes."""
+        self.host.boot(Deadline(self.machine.limits.boot))
+        self.usable = True
+
+    def move(self, logs: Path) -> None:
+        """The next cell begins: it has logs of its own, and answers for its own guests only."""
+        self.process.log_to(logs)
+        self.host.new_log()
+        self._harm = None
+
+    def run(
+        self, suite: Suite, archive: Path, audit: RunAudit, step: Callable[[str], None]
+    ) -> Ended:
+        """The suite's guests, until one ends well or there may be no more.
+
+        `step` is told what begins: "start L2", "probe". An L1 that dies is in the last pass.
+        """
+        ended = Ended()
+        actions = _actions(suite)
+        resume = ""
+        while True:
+            nested = NestedRun(self.host, audit, actions)
+            run = self._guest(nested, suite, archive, resume, step)
+            ended.passes.append(Pass(run, self.bar()))
+            test = _last_begun(run)
+            if not (self.usable and run.failure and len(ended.passes) < suite.guests):
+                break
+            if test in ("", resume):  # it would only die there again
+                break
+            resume = test
+            self.host.new_log()
+        if suite.destructive or len(ended.passes) > 1:
+            ended.aftermath = self._aftermath(ended.passes)
+        # What did harm, or may have, must not decide what the next suite sees.
+        self.usable = self.usable and not suite.destructive
+        return ended
+
+    def _guest(
+        self,
+        nested: NestedRun,
+        suite: Suite,
+        archive: Path,
+        resume: str,
+        step: Callable[[str], None],
+    ) -> SuiteRun:
+        limits = self.machine.limits
+        try:
+            step("start L2")
+            command = self._script(archive, resume)
+            nested.start(command, self.machine.device_bdf, Deadline(limits.boot))
+            step("probe")
+            run = nested.finish(Deadline(suite.limit * limits.slowdown))
+            gone = nested.stop(Deadline(ANSWER))
+            self._harm = self._harm or self.host.harm()
+            self.usable = gone and self._harm is None
+            return run
+        except GuestDied as died:
+            self.usable = False
+            return nested.lost(died)
+
+    def _script(self, archive: Path, resume: str) -> str:
+        """Put what L2 boots into the shared folder, under names that L1 has not read before."""
+        if self._suites == 0 and not resume:  # as make_files() has put it there
+            self._suites = 1
+            return "sh /share/l2"
+        self._suites += 1
+        name = f"initrd-{self._suites}"
+        (self.files.share / name).write_bytes(archive.read_bytes())
+        append = f"{L2_APPEND} s2eval.after={resume}" if resume else L2_APPEND
+        script = self.files.share / f"l2-{self._suites}"
+        script.write_text(l2_script(self.machine, append=append, initrd=name))
+        return f"sh /share/{script.name}"
+
+    def bar(self) -> bytes | None:
+        """The device's memory as this machine sees it."""
+        return self.files.bar.read_bytes() if self.machine.device.host_file else None
+
+    def _aftermath(self, passes: list[Pass]) -> Aftermath:
+        answers = self.host.answers(Deadline(ANSWER))
+        device = bool(passes[-1].run.lines) if len(passes) > 1 else None
+        return Aftermath(answers, self._harm or self.host.harm(), device)
+
+
+def _actions(suite: Suite) -> Mapping[str, str]:
+    """The suite's scripts for L1, host/NAME.sh, by their names."""
+    return {path.stem: path.read_text() for path in sorted(suite.folder.glob("host/*.sh"))}
+
+
+def _last_begun(run: SuiteRun) -> str:
+    """The test that the guest announced last."""
+    begun = [fact.test for fact in parse_lines(run.lines).facts if isinstance(fact, Begin)]
+    return begun[-1] if begun else ""
+
+
+class Shelf:
+    """Where an L1 waits for the next cell of its batch. A context manager.
+
+    `keeps` is off while the last cell runs: nobody comes after it.
+    """
+
+    def __init__(self) -> None:
+        self.keeps = True
+        self._session: L1Session | None = None
+
+    def __enter__(self) -> Shelf:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._session:
+            self._session.close()
+
+    def put(self, session: L1Session) -> None:
+        """Leave `session` here, if somebody will come for it."""
+        if self.keeps:
+            self._session = session
+
+    def holds(self, session: L1Session) -> bool:
+        return self._session is session
+
+    def take(self, machine: Machine, image: Path) -> L1Session | None:
+        """The L1 of this machine and kernel, if there is one that can be used."""
+        session, self._session = self._session, None
+        if session is None:
+            return None
+        if session.usable and session.machine == machine and session.image == image:
+            return session
+        session.close()
+        return None
+
+
+def may_be_kept(machine: Machine) -> bool:
+    """Whether cells may share an L1: not where instructions or accesses are counted."""
+    return not machine.icount and not machine.device.traced
