@@ -325,7 +325,8 @@ static int run_stream(char *file)
 	return 0;
 }
 
-static int run_exec(char *args)
+/* A program on the console. */
+static int run_shell(char *args)
 {
 	char *argv[MAX_ARGS + 1];
 	int argc = 0;
@@ -335,10 +336,16 @@ static int run_exec(char *args)
 	if (args)
 		return -E2BIG;
 	argv[argc] = NULL;
-	if (dup2(results, STDOUT_FILENO) < 0)
-		return -errno;
 	execv(argv[0], argv);
 	return -errno;
+}
+
+/* A program that reports. */
+static int run_exec(char *args)
+{
+	if (dup2(results, STDOUT_FILENO) < 0)
+		return -errno;
+	return run_shell(args);
 }
 
 static int run_command(const char *name, char *args)
@@ -347,6 +354,7 @@ static int run_command(const char *name, char *args)
 		{ "insmod", run_insmod },
 		{ "stream", run_stream },
 		{ "exec", run_exec },
+		{ "shell", run_shell },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)

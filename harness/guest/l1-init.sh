@@ -15,6 +15,9 @@ mount -t debugfs debug /sys/kernel/debug 2>/dev/null
 # Without a cache, 6.12 and 7.2 now and then never come back from a read of 8 MB.
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=mmap share /share 2>/dev/null
 
+# A folder of the user's (s2eval boot --share).
+[ -e /share/host ] && mount -t 9p -o trans=virtio,version=9p2000.L,cache=mmap host /host
+
 read -r cmdline < /proc/cmdline
 case " $cmdline " in
 *" s2eval.shell "*)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +56,11 @@ def l2_script(
     chardev: Chardev = l2_port,
     append: str = L2_APPEND,
     initrd: str = "initrd",
+    more: Sequence[str] = (),
 ) -> str:
     """Shell for L1: give the device to vfio-pci and become L2's QEMU.
 
-    `initrd` is the name of L2's initramfs in the shared folder.
+    `initrd` is the name of L2's initramfs in the shared folder, `more` are arguments of its QEMU.
     """
     if machine.l2 is None:
         raise UsageError(f"machine {machine.name} is nested but has no [l2] table")
@@ -70,8 +71,18 @@ def l2_script(
         files={"device_bdf": machine.device_bdf, "initrd": f"/share/{initrd}"},
         append=append,
     )
-    vmm = shlex.join(["qemu-system-aarch64", *arguments])
+    vmm = shlex.join(["qemu-system-aarch64", *arguments, *more])
     return f"{bind_script(machine.device_bdf, 'vfio-pci')}exec {vmm}\n"
+
+
+def folder_options(path: Path, name: str) -> list[str]:
+    """QEMU's options for a folder that the guest mounts as 9p `name`, writable."""
+    return [
+        "-fsdev",
+        f"local,id={name},path={str(path).replace(',', ',,')},security_model=none",
+        "-device",
+        f"virtio-9p-pci,fsdev={name},mount_tag={name}",
+    ]
 
 
 def make_files(machine: Machine, files: GuestFiles, l2: str | None = None) -> None:

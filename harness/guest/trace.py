@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.guest.machine import Machine
 from harness.probe.facts import Trace
 from harness.probe.ktap import parse_lines
 from harness.probe.pattern import pattern
@@ -24,6 +25,13 @@ _ACCESS = re.compile(
     r"memory_region_ops_(?P<kind>read|write) .*addr (?P<address>0x[0-9a-f]+)"
     r" value (?P<value>0x[0-9a-f]+) size (?P<size>\d+) name '(?P<region>[^']*)'"
 )
+_CONFIG = re.compile(
+    r"pci_cfg_write \S+ (?P<bdf>[0-9a-f:.]+) @(?P<offset>0x[0-9a-f]+) <- (?P<value>0x[0-9a-f]+)"
+)
+COMMAND = 4  # include/uapi/linux/pci_regs.h: PCI_COMMAND, of which bit 1 is PCI_COMMAND_MEMORY
+DECODES = 1 << 1
+FLR = 1 << 15  # PCI_EXP_DEVCTL_BCR_FLR
+MARKER_SIZE = 4  # bytes
 END = 1 << 16  # the marker after an accessor is that before it, plus this bit
 TOLD = 5  # findings that a reason names
 
@@ -48,13 +56,25 @@ class Access:
         return self.value.to_bytes(8, "little")[: self.size]
 
 
-def accesses(lines: Iterable[str], region: str) -> Iterator[Access]:
-    """The accesses to the memory region `region` in a trace; other lines are passed over."""
-    wanted = f"name '{region}'"
+@dataclass(frozen=True)
+class Config:
+    """A write to the device's own configuration space."""
+
+    offset: int
+    value: int
+
+
+Event = Access | Config
+
+
+def events(lines: Iterable[str], region: str, bdf: str) -> Iterator[Event]:
+    """The accesses to the memory region `region` and to the configuration of `bdf`, in order.
+
+    What else a trace tells is passed over. `bdf` has a domain, which the trace has not.
+    """
+    wanted, own = f"name '{region}'", f" {bdf.partition(':')[2]} @"
     for line in lines:
-        if wanted not in line:
-            continue
-        if found := _ACCESS.search(line):
+        if wanted in line and (found := _ACCESS.search(line)):
             yield Access(
                 found["kind"] == "write",
                 int(found["address"], 16),
@@ -62,36 +82,48 @@ def accesses(lines: Iterable[str], region: str) -> Iterator[Access]:
                 int(found["size"]),
                 region,
             )
+        elif own in line and (found := _CONFIG.search(line)):
+            yield Config(int(found["offset"], 16), int(found["value"], 16))
 
 
 @dataclass
 class Bracket:
-    """The accesses between two markers, and those `late` ones before the next bracket.
+    """What happened between two markers, and the `late` accesses before the next bracket.
 
     `base` is the address of the BAR, as the marker's own address tells. Not `closed`: the guest
     died in between, or the second marker never came.
     """
 
     base: int
-    inside: list[Access] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     late: list[Access] = field(default_factory=list)
     closed: bool = False
 
+    @property
+    def inside(self) -> list[Access]:
+        return [event for event in self.events if isinstance(event, Access)]
 
-def brackets(seen: Iterable[Access], facts: Sequence[Trace]) -> dict[int, Bracket]:
+
+def brackets(seen: Iterable[Event], facts: Sequence[Trace]) -> dict[int, Bracket]:
     """The brackets of `facts`, by marker; one that never began is not there."""
     offsets = {fact.marker: fact.at for fact in facts}
     found: dict[int, Bracket] = {}
     current: Bracket | None = None
-    for access in seen:
-        marker = access.value & ~END
-        known = access.write and access.size == 4 and marker in offsets
-        if known and access.value == marker:
-            current = found[marker] = Bracket(access.address - offsets[marker])
-        elif known and current is not None and current is found.get(marker):
-            current.closed = True
-        elif current is not None:
-            (current.late if current.closed else current.inside).append(access)
+    for event in seen:
+        if isinstance(event, Access) and event.write and event.size == MARKER_SIZE:
+            marker = event.value & ~END
+            if marker in offsets and event.value == marker:
+                current = found[marker] = Bracket(event.address - offsets[marker])
+                continue
+            if current is not None and current is found.get(marker):
+                current.closed = True
+                continue
+        if current is None:
+            continue
+        if not current.closed:
+            current.events.append(event)
+        elif isinstance(event, Access):
+            current.late.append(event)
     return found
 
 
@@ -107,15 +139,17 @@ def damage(fact: Trace, bracket: Bracket) -> list[str]:
     """What is wrong with what the device saw of one accessor; none: it is as it must be."""
     if not bracket.closed:
         return ["the accessor never came to its end"]
-    found = []
+    found: list[str] = []
     mine = [a for a in bracket.inside if a.write == (fact.kind == "write")]
     if odd := len(bracket.inside) - len(mine):
         found.append(f"{odd} accesses are not {fact.kind}s")
     if late := [a for a in bracket.late if a.write and _within(fact, bracket.base, a)]:
         found.append(f"{len(late)} stores came after what must come after them")
-    if len(mine) > fact.most:
+    if fact.size and len(mine) > fact.most:
         found.append(f"{len(mine)} accesses ({widths(mine)}) instead of at most {fact.most}")
-    found += _bytes(fact, bracket.base, mine)
+    if fact.size:
+        found += _bytes(fact, bracket.base, mine)
+    found += _resets(fact, bracket.events)
     if fact.last is not None and (not mine or mine[-1].address != bracket.base + fact.last):
         found.append(f"the access at {fact.last:#x} was not the last one")
     return found
@@ -124,6 +158,25 @@ def damage(fact: Trace, bracket: Bracket) -> list[str]:
 def _within(fact: Trace, base: int, access: Access) -> bool:
     start = base + fact.offset
     return access.address < start + fact.size and start < access.address + access.size
+
+
+def _resets(fact: Trace, seen: Sequence[Event]) -> Iterator[str]:
+    """A reset that did not come, and accesses between one and the device's being back."""
+    off = flr = False
+    astray = 0
+    times = 0
+    for event in seen:
+        if isinstance(event, Access):
+            astray += off
+        elif event.offset == COMMAND:
+            times += not off and not event.value & DECODES
+            off = not event.value & DECODES
+        elif event.offset == fact.reset and event.value & FLR:
+            flr = off = True
+    if astray:
+        yield f"{astray} accesses reached a device that was being reset or switched off"
+    if fact.reset is not None and not (flr if fact.reset else times):
+        yield "the device was not reset" if fact.reset else "the device was not switched off"
 
 
 def _bytes(fact: Trace, base: int, seen: Sequence[Access]) -> Iterator[str]:
@@ -150,7 +203,7 @@ def _bytes(fact: Trace, base: int, seen: Sequence[Access]) -> Iterator[str]:
 
 
 def observe_trace(
-    suite: str, facts: Sequence[Trace], lines: Iterable[str] | None, region: str
+    suite: str, facts: Sequence[Trace], lines: Iterable[str] | None, region: str, bdf: str
 ) -> list[Observation]:
     """Three observations a `trace` line: `.count` and `.widths` (DONE), and the verdict `.device`.
 
@@ -159,7 +212,7 @@ def observe_trace(
     if lines is None:
         reason = "the machine's device is not one whose accesses QEMU carries out"
         return [_verdict(suite, fact, Status.SKIP, reason) for fact in facts]
-    found = brackets(accesses(lines, region), facts)
+    found = brackets(events(lines, region, bdf), facts)
     made = []
     for fact in facts:
         bracket = found.get(fact.marker)
@@ -185,13 +238,14 @@ def _verdict(suite: str, fact: Trace, status: Status, reason: str) -> Observatio
 
 
 def trace_observations(
-    suite: str, lines: Iterable[str], path: Path, region: str
+    suite: str, lines: Iterable[str], path: Path, machine: Machine
 ) -> list[Observation]:
     """What the trace at `path` says to the `trace` lines of a guest; [] when it wrote none."""
     facts = [fact for fact in parse_lines(lines).facts if isinstance(fact, Trace)]
     if not facts:
         return []
+    region, bdf = machine.device.traced, machine.device_bdf
     if not region:
-        return observe_trace(suite, facts, None, region)
+        return observe_trace(suite, facts, None, region, bdf)
     with path.open(encoding="utf-8", errors="replace") as text:
-        return observe_trace(suite, facts, text, region)
+        return observe_trace(suite, facts, text, region, bdf)

@@ -8,6 +8,7 @@ image. Both are cached by what goes into them.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -26,7 +27,7 @@ L1_CONTENTS = Path(__file__).with_name("l1.toml")
 
 
 def run_tool(command: list[str], what: str, cwd: Path | None = None) -> None:
-    """Run a tool; MachineError with its last words when it is missing or fails."""
+    """Run a tool; MachineError with its first error, else its last words, when it fails."""
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -35,7 +36,8 @@ def run_tool(command: list[str], what: str, cwd: Path | None = None) -> None:
         ) from None
     if done.returncode:
         words = (done.stderr or done.stdout).strip().splitlines() or [f"exit {done.returncode}"]
-        raise MachineError(f"{what}: {words[-1]}")
+        told = next((line for line in words if "error:" in line), words[-1])
+        raise MachineError(f"{what}: {told}")
 
 
 def l1_image() -> Path:
@@ -65,7 +67,7 @@ def _make_l1(tmp: Path, image: Path) -> None:
     for unwanted in contents["unwanted"].split():
         path = root / unwanted
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for name in ("proc", "sys", "dev", "run", "tmp", "share", "s2eval/bin"):
+    for name in ("proc", "sys", "dev", "run", "tmp", "share", "host", "s2eval/bin"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for applet in contents["applets"].split():
         (root / "s2eval/bin" / applet).symlink_to("/bin/busybox")
@@ -82,6 +84,18 @@ def _make_l1(tmp: Path, image: Path) -> None:
         "L1's disk",
     )
     blank.rename(image)
+
+
+def busybox() -> Path:
+    """L1's static busybox, for a shell in L2. MachineError when it cannot be had."""
+    image = l1_image()
+    binary = cache_dir("userland") / f"busybox-{image.stem}"
+    if not binary.is_file():
+        part = binary.with_name(f"{binary.name}.{os.getpid()}")
+        run_tool(["debugfs", "-R", f"dump /bin/busybox {part}", str(image)], "a shell in L2")
+        part.chmod(0o755)
+        part.rename(binary)
+    return binary
 
 
 def guest_init() -> Path:
@@ -126,7 +140,8 @@ def initramfs(files: dict[str, Path], script: str) -> Path:
     everything = {"init": guest_init(), **files}
     digest = hashlib.sha256(script.encode())
     for name, path in sorted(everything.items()):
-        digest.update(name.encode() + b"\0" + path.read_bytes())
+        mode = path.stat().st_mode & 0o111
+        digest.update(f"{name} {mode:o}\0".encode() + path.read_bytes())
     folder = cache_dir("initramfs")
     archive = folder / f"{digest.hexdigest()[:16]}.cpio"
     if archive.is_file():

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
+import subprocess
 import termios
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pexpect
@@ -24,10 +27,10 @@ def terminal(s2eval: S2Eval) -> Iterator[Any]:
     """A function that boots a machine on a new terminal; `sane()` before and after."""
     spawned: list[Any] = []
 
-    def boot(machine: str) -> Any:
+    def boot(machine: str, *more: str, ready: bool = True) -> Any:
         guest = pexpect.spawn(
             str(PROGRAM),
-            ["boot", KERNEL, machine],
+            ["boot", KERNEL, machine, *more],
             env=s2eval.environment(),
             encoding="utf-8",
             codec_errors="replace",
@@ -36,8 +39,9 @@ def terminal(s2eval: S2Eval) -> Iterator[Any]:
         )
         spawned.append(guest)
         assert modes(guest) & SANE == SANE
-        guest.expect("Ctrl-A X leaves")
-        guest.expect("/ # ")
+        if ready:
+            guest.expect("Ctrl-A X leaves")
+            guest.expect("/ # ")
         return guest
 
     yield boot
@@ -97,6 +101,47 @@ def test_l2_runs_from_the_shell_and_one_that_kvm_gave_up_can_be_left(
     guest.send(LEAVE_L2)
     ask(guest, "\necho back in L$((0 + 1))", r"back in L1\s")
     leave(guest, s2eval)
+
+
+def test_a_shell_in_l2_has_the_device_and_the_users_folder(
+    terminal: Any, s2eval: S2Eval, tmp_path: Path
+) -> None:
+    (tmp_path / "told").write_text("by the user\n")
+    guest = terminal("nested-tcg", "--level", "l2", "--share", str(tmp_path))
+    ask(guest, "cat /sys/bus/pci/devices/*/vendor", "0x1af4")
+    ask(guest, "cat /host/told; cat /tests > /host/tests; sync", "by the user")
+    ask(guest, "cat /proc/interrupts | grep -c GICv3", r"\s[1-9]\d*\s")
+    ask(guest, "insmod /wcprobe.ko device=1af4:1110 bar=2 only=writel; cat /dev/wcprobe", "ok 1 io")
+    assert (tmp_path / "tests").read_text().startswith("insmod wcprobe.ko")
+    leave(guest, s2eval)
+
+
+def test_gdb_stops_the_kernel_at_its_first_instructions(terminal: Any, s2eval: S2Eval) -> None:
+    guest = terminal("flat-tcg", "--gdb", ready=False)
+    guest.expect("waits for gdb, and `continue` there: (gdb-multiarch [^\r\n]+)")
+    seen = subprocess.run(
+        [*shlex.split(guest.match[1]), "-batch"]
+        + [word for ex in ("break start_kernel", "continue", "bt") for word in ("-ex", ex)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert "in start_kernel ()" in seen.stdout, seen.stdout + seen.stderr
+    guest.expect("/ # ")  # gdb has left, the kernel went on
+    leave(guest, s2eval)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("flat-tcg", "--level", "l2"), "machine flat-tcg has no L2: take a nested one"),
+        (("flat-tcg", "--share", "/nowhere"), "Directory '/nowhere' does not exist"),
+    ],
+)
+def test_what_cannot_be_booted_is_said(s2eval: S2Eval, words: tuple[str, ...], why: str) -> None:
+    ran = s2eval("boot", KERNEL, *words)
+    assert (ran.code, why in ran.one_line()) == (2, True)
 
 
 def test_a_signal_gives_the_terminal_back(terminal: Any, s2eval: S2Eval) -> None:
