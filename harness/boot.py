@@ -24,6 +24,7 @@ from harness.kernel.spec import resolve
 from harness.plan import CellRequest, request
 from harness.probe.suite import load_suite
 from harness.report.progress import Progress
+from harness.scratch import scratch_folder
 
 _MOTD = """
 {kernel} on {machine}. Ctrl-A X leaves, Ctrl-A C is QEMU's monitor; `poweroff -f` ends it too.
@@ -81,8 +82,8 @@ def boot(
         built = build(wanted.kernel, progress=progress.note)
         archive = _l2_archive(wanted, built, wish) if wish.level == "l2" else None
         archive = archive or guest_archive(wanted, built)
-    with tempfile.TemporaryDirectory(prefix="s2eval-boot-") as tmp:
-        files = GuestFiles(Path(tmp), built.image, archive)
+    with scratch_folder("s2eval-boot-") as tmp:
+        files = GuestFiles(tmp, built.image, archive)
         _share(machine, files, wanted, built, wish)
         word = "s2eval.autorun" if wish.level == "l2" else "s2eval.shell"
         command = command_line(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from harness.plan import CellRequest
 from harness.report.progress import Progress
 from harness.reproduce import SCRIPT, script
 from harness.results.records import Cell, Failure, KernelRecord, Phase, Status, SuiteRecord
+from harness.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from harness.guest.run_audit import RunAudit
@@ -199,16 +199,16 @@ class GuestRun:
     def traced(self, ended: Ended, files: GuestFiles) -> Ended:
         """What QEMU's trace tells of the device, read while the trace is there."""
         lines = [line for one in ended.passes for line in one.run.lines]
-        bdf = self.request.machine.device_bdf
-        ended.traced = trace_observations(self.request.suite.name, lines, files.trace, bdf)
+        machine, name = self.request.machine, self.request.suite.name
+        ended.traced = trace_observations(name, lines, files.trace, machine)
         return ended
 
 
 def run_flat(guest: GuestRun) -> Ended:
     """The suite in L1 itself."""
     machine = guest.request.machine
-    with tempfile.TemporaryDirectory(prefix="s2eval-cell-") as tmp:
-        files = GuestFiles(Path(tmp), guest.image, guest.archive)
+    with scratch_folder() as tmp:
+        files = GuestFiles(tmp, guest.image, guest.archive)
         make_files(machine, files)
         with (
             QemuProcess(files.folder, guest.logs, FLAT_CHANNELS) as process,

@@ -27,6 +27,7 @@ VMM_EXIT = re.compile(r"^s2eval: vmm-exit (\d+)$")
 LAST_LINES = 0.3  # seconds for what was said before a guest's end and is still on its way
 ANSWER = 10.0  # seconds for L1 to say that it lives
 ACTION = 20.0  # seconds for a script of the suite in L1; the guest waits longer
+ANSWER_LENGTH = 200  # characters of it that the guest is told
 PID = "/run/l2.pid"
 RESULTS_LIMIT = 16 * 2**20  # characters; a suite that says more is out of its mind
 
@@ -179,21 +180,25 @@ class NestedRun:
                 if self._audit.see(fact):
                     self.host.qemu.send("l2.results", "audited\n")
                 elif isinstance(fact, HostAction):
-                    self._act(fact.action)
-                    self.host.qemu.send("l2.results", "hosted\n")
+                    told = self._act(fact.action)
+                    self.host.qemu.send("l2.results", f"{told}hosted\n")
         return None
 
-    def _act(self, action: str) -> None:
-        """Do in L1 what the suite asks for; what goes wrong becomes a line of the results."""
+    def _act(self, action: str) -> str:
+        """Do in L1 what the suite asks for; the first line that it said, for the guest.
+
+        What goes wrong becomes a line of the results.
+        """
         script = self._actions.get(action)
         if script is None:
             self.run.lines.append(f"# s2eval: error command=host:{action} errno=ENOENT")
-            return
+            return ""
         done = self.host.run(f"BDF={self._bdf}\n{script}", Deadline(ACTION))
         words = [line for line in (done.out + done.err).splitlines() if line.strip()]
         self.run.lines += [f"# host {action}: {clean(line)}" for line in words]
         if done.status:
             self.run.lines.append(f"# s2eval: error command=host:{action} errno=exit-{done.status}")
+        return f"{clean(words[0], ANSWER_LENGTH)}\n" if words else ""
 
     def _take(self, event: Event) -> None:
         """Keep a line where it belongs; GuestDied when it is the end of L1."""

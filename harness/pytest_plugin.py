@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A pytest plugin: a built kernel, a booted host under test, a guest with a device.
+
+docs/writing-a-test.md shows how it is used. Nothing of s2eval is imported until a test asks for it:
+pytest loads this module for every project in the environment.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.guest.host import Completed
+    from harness.guest.session import L1Session
+    from harness.kernel.build import Build
+    from harness.results.records import Cell, Observation
+
+KERNEL = "debian-6.1"
+MACHINE = "nested-tcg"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("s2eval", "guests of s2eval")
+    group.addoption("--s2eval-kernel", default=KERNEL, help="kernel of tests that name none")
+    group.addoption("--s2eval-machine", default=MACHINE, help="machine of tests that name none")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    line = "s2eval(kernel, machine): what the fixtures of this test build and boot"
+    config.addinivalue_line("markers", line)
+
+
+def _wanted(request: pytest.FixtureRequest, what: str) -> str:
+    mark = request.node.get_closest_marker("s2eval")
+    named = mark.kwargs.get(what) if mark else None
+    return str(named or request.config.getoption(f"--s2eval-{what}"))
+
+
+@pytest.fixture
+def s2eval_kernel(request: pytest.FixtureRequest) -> Build:
+    """The kernel, built or out of the store; `image`, `record.version` and the rest of a build."""
+    from harness.kernel.build import build  # noqa: PLC0415 - see above
+    from harness.kernel.spec import resolve  # noqa: PLC0415
+
+    return build(resolve(_wanted(request, "kernel")), progress=lambda _: None)
+
+
+@pytest.fixture
+def s2eval_host(
+    request: pytest.FixtureRequest, s2eval_kernel: Build, tmp_path: Path
+) -> Iterator[Host]:
+    """A booted host under test, on a nested machine; its logs are in `tmp_path`."""
+    host = Host(_wanted(request, "kernel"), _wanted(request, "machine"), s2eval_kernel, tmp_path)
+    try:
+        host.boot()
+        yield host
+    finally:
+        host.close()
+
+
+class SeenCell:
+    """What a suite saw in its guest; `cell` is the whole record (docs/results.md)."""
+
+    def __init__(self, cell: Cell, logs: Path) -> None:
+        self.cell = cell
+        self.logs = logs
+
+    def __getitem__(self, path: str) -> Observation:
+        """The observation at `path`, e.g. `audit.ioremap_wc.stage2`; LookupError says why not."""
+        found = {o.path: o for o in self.cell.observations}
+        if path not in found:
+            why = self.cell.failure.summary if self.cell.failure else "; ".join(found) or "nothing"
+            raise LookupError(f"{self.cell.name}: no {path}: {why} (logs: {self.logs})")
+        return found[path]
+
+    @property
+    def bad(self) -> list[str]:
+        """Every FAIL, ERROR and MISS with its reason: an empty list is what a test likes."""
+        return [
+            f"{o.path}: {o.status}: {o.detail.get('reason', o.value)}"
+            for o in self.cell.observations
+            if o.status in ("FAIL", "ERROR", "MISS")
+        ]
+
+
+class Host:
+    """An L1 that runs the kernel under test as its KVM host, and one L2 after the other."""
+
+    def __init__(self, kernel: str, machine: str, built: Build, logs: Path) -> None:
+        from harness.errors import UsageError  # noqa: PLC0415 - see above
+        from harness.guest.machine import load_machine  # noqa: PLC0415
+        from harness.guest.qemubin import find_qemu  # noqa: PLC0415
+        from harness.guest.session import Shelf  # noqa: PLC0415
+
+        self.kernel, self.machine, self._built = kernel, load_machine(machine), built
+        if self.machine.topology != "nested":
+            raise UsageError(f"machine {machine} has no L2: take a nested one (s2eval list)")
+        self.logs = logs
+        self._qemu = find_qemu()
+        self._shelf = Shelf()
+        self._numbers = itertools.count(1)
+
+    def boot(self) -> None:
+        """Boot L1; again when it was lost. GuestDied says why it did not come up."""
+        from harness.guest.session import L1Session  # noqa: PLC0415 - see above
+        from harness.guest.userland import initramfs  # noqa: PLC0415
+
+        session = L1Session(self.machine, self._qemu, self._built.image)
+        try:
+            session.start(initramfs({}, "# nothing"), self._folder("l1"))
+            session.boot()
+        except BaseException:
+            session.close()
+            raise
+        self._shelf.put(session)
+
+    def close(self) -> None:
+        self._shelf.__exit__()
+
+    @property
+    def bdf(self) -> str:
+        """The address of the device under test in L1, e.g. 0000:00:10.0."""
+        return self.machine.device_bdf
+
+    def run(self, command: str, seconds: float = 30) -> Completed:
+        """Run a shell command in L1; its `status`, `out` and `err`. GuestDied when L1 does."""
+        from harness.deadline import Deadline  # noqa: PLC0415 - see above
+
+        return self._session().host.run(command, Deadline(seconds))
+
+    def run_suite(self, suite: str | Path) -> SeenCell:
+        """Run a suite (a name, or the folder of one) in a new L2 that has the device."""
+        from harness.cell import Tools, run_cell  # noqa: PLC0415 - see above
+        from harness.kernel.spec import resolve  # noqa: PLC0415
+        from harness.plan import request  # noqa: PLC0415
+        from harness.probe.suite import load_suite  # noqa: PLC0415
+        from harness.report.progress import Progress  # noqa: PLC0415
+
+        wanted = request(resolve(self.kernel), self.machine, load_suite(str(suite)))
+        logs = self._folder(wanted.suite.name)
+        with Progress(quiet=True) as progress:
+            tools = Tools(self._qemu, progress)
+            cell = run_cell(wanted, tools, logs, self._shelf, last=False)
+        return SeenCell(cell, logs)
+
+    def _folder(self, name: str) -> Path:
+        folder = self.logs / f"{next(self._numbers)}-{name}"
+        folder.mkdir()
+        return folder
+
+    def _session(self) -> L1Session:
+        session = self._shelf.session
+        if session is None:
+            raise RuntimeError("this L1 is not there any more: boot() makes a new one")
+        return session
