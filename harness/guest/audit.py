@@ -38,19 +38,27 @@ REGISTERS = (
 # Where QEMU leaves the suffix out, because AArch32 has the register too (target/arm/helper.c).
 QEMU_NAMES = {"SCTLR_EL1": "SCTLR", "VBAR_EL1": "VBAR"}
 EL2_REGISTERS = ("VTTBR_EL2", "VTCR_EL2", "HCR_EL2")
+# The regime of a VHE host and of its processes, by the registers of EL1 that they are laid out as.
+HOST_REGISTERS = {
+    "TTBR0_EL1": "TTBR0_EL2", "TTBR1_EL1": "TTBR1_EL2", "TCR_EL1": "TCR_EL2",
+    "MAIR_EL1": "MAIR_EL2", "SCTLR_EL1": "SCTLR_EL2",
+}  # fmt: skip
+E2H = 34  # the bit of HCR_EL2
 
 
 @dataclass(frozen=True)
 class Target:
     """What to look at: a VA of the guest, or with `stage2_only` an IPA.
 
-    With `register` it is the page that register points to, `address` bytes further.
+    With `register` it is the page that register points to, `address` bytes further. With `host`
+    it is a VA of the VMM that runs the guest.
     """
 
     name: str
     address: int = 0
     stage2_only: bool = False
     register: str = ""
+    host: bool = False
 
     def resolve(self, values: Mapping[str, int]) -> int:
         """The address; MachineError when the CPU has no such register."""
@@ -207,7 +215,8 @@ class Auditor:
 
     def _values(self, vcpu: int, deadline: Deadline) -> dict[str, int]:
         """REGISTERS by the Arm ARM's names. A CPU without EL2 has no stage 2: those are 0."""
-        stub_names = {QEMU_NAMES.get(name, name): name for name in REGISTERS}
+        names = [*REGISTERS, *(n for n in HOST_REGISTERS.values() if n in self._stub.registers)]
+        stub_names = {QEMU_NAMES.get(name, name): name for name in names}
         values = self._stub.read_registers(vcpu, [*stub_names, *QEMU_NAMES], deadline)
         named = {stub_names.get(name, name): value for name, value in values.items()}
         if not self.has_el2:
@@ -231,6 +240,7 @@ class Auditor:
             return
         values = self._values(sight.vcpu, deadline)
         regs = Regs.from_names(values)
+        host = _host_regs(values) if any(target.host for target in targets) else regs
         memory = self._memory or StubMemory(self._stub, deadline)
         mode: AbstractContextManager[None] = nullcontext()
         if not self._memory:
@@ -239,9 +249,10 @@ class Auditor:
             for target in targets:
                 address = target.resolve(values)
                 take = walk_stage2 if target.stage2_only else walk
-                done = take(memory.read_u64, regs, address)
+                own = host if target.host else regs
+                done = take(memory.read_u64, own, address)
                 if take_all or not _isolated(sight, done):
-                    yield target, address, done, sight, regs
+                    yield target, address, done, sight, own
                 if time.monotonic() - stopped > STOPPED_SECONDS:
                     return
 
@@ -266,6 +277,18 @@ class _DetachOnError:
     ) -> None:
         if error is not None or self._stub.state is not State.RUNNING:
             self._stub.close()
+
+
+def _host_regs(values: Mapping[str, int]) -> Regs:
+    """The EL2&0 regime in the place of EL1&0, which it is laid out like when HCR_EL2.E2H is set.
+
+    While a vCPU runs the guest of a VHE host, TTBR0_EL2 is the VMM's: its thread was the last one
+    to run there. MachineError on a host without VHE, where nothing tells of the VMM at that time.
+    """
+    if not bit(values["HCR_EL2"], E2H):
+        raise MachineError("without VHE the VMM's tables are not there while its guest runs")
+    moved = {name: values.get(el2, 0) for name, el2 in HOST_REGISTERS.items()}
+    return Regs.from_names({**values, **moved, "HCR_EL2": 1 << E2H})
 
 
 def _choose(sights: Sequence[Sight], flat: bool) -> Sight | None:

@@ -25,8 +25,8 @@ class Device(BaseModel):
 
     `pci` is its vendor and device (`1af4:1110`), `bar` the BAR that suites map, `arguments` a
     template of QEMU's options. `host_file`: the BAR is the file `bar_file` of this machine.
-    `traced`: QEMU's name of a memory region each access to which it carries out and can tell of.
-    `qemu`: the oldest QEMU that has the device.
+    `screen`: what it shows can be seen from this machine. `traced`: QEMU's name of a memory region
+    each access to which it carries out and can tell of. `qemu`: the oldest QEMU that has it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -36,6 +36,7 @@ class Device(BaseModel):
     bar: int = Field(ge=0, le=5)
     arguments: str
     host_file: bool = False
+    screen: bool = False
     traced: str = ""
     qemu: str = ""
 

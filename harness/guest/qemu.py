@@ -141,6 +141,17 @@ class QemuProcess:
         """QEMU's own account, once it has ended: its QMP events."""
         return self._qmp.events if self._qmp else []
 
+    def screen(self) -> bytes | None:
+        """The picture of the machine's display, 3 bytes a pixel; None without one."""
+        path = self.folder / "screen"
+        try:
+            if self._qmp:
+                self._qmp.execute("screendump", filename=str(path))
+            # "P6", width and height, the highest value, each on a line (ppm(5)).
+            return path.read_bytes().split(b"\n", 3)[3]
+        except (MachineError, OSError, IndexError):
+            return None
+
     def words(self) -> list[str]:
         """What QEMU itself printed."""
         log = self.logs / "qemu.log"

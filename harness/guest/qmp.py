@@ -14,6 +14,8 @@ from typing import Any
 from qemu.qmp import EventListener, QMPClient, Runstate
 from qemu.qmp.error import QMPError
 
+from harness.errors import MachineError
+
 ENDING = 5.0  # seconds for what only waits for this process itself
 
 
@@ -40,6 +42,14 @@ class Qmp:
         """Return once QEMU can connect. It sends no events before the session is negotiated."""
         await self._client.start_server(str(path))
         return asyncio.create_task(self._client.accept())
+
+    def execute(self, command: str, **arguments: str) -> None:
+        """Run a command of QMP. MachineError when QEMU refuses it, is gone, or is too slow."""
+        asked = self._client.execute(command, arguments)
+        try:
+            asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout=ENDING)
+        except (QMPError, OSError, EOFError, TimeoutError) as error:
+            raise MachineError(f"QMP's {command}: {error}") from None
 
     def finish(self) -> None:
         """Once QEMU is gone: return when everything it said is in `events` and in the log."""

@@ -21,6 +21,8 @@ CONNECT = 5.0  # seconds for the stub to answer at all
 SEARCH = 2.0  # seconds to find a vCPU in L2; the guest itself waits 5 s
 # What the guest's own tables and its interrupt controller must be, whatever the suite maps.
 ORDINARY = {TEXT: records.TEXT, TABLE: records.TABLE, GIC: records.GIC}
+VFIO = "l1-vfio"  # the VMM's own mapping of the BAR, which no patch for guests should change
+VFIO_SHIFT = 40  # of a BAR's number in an offset of vfio-pci's file: VFIO_PCI_OFFSET_SHIFT
 
 
 class RunAudit:
@@ -36,6 +38,7 @@ class RunAudit:
         self._memory_mib = memory_mib
         self._promises = promises
         self._host_bars: list[int] = []
+        self._maps = ""
         self._device: Device | None = None
         self._stack = contextlib.ExitStack()
         self._auditor: Auditor | None = None
@@ -51,6 +54,10 @@ class RunAudit:
         words = [line.split() for line in text.splitlines()]
         self._host_bars = [int(w[0], 16) for w in words if len(w) == 3]
 
+    def vmm_maps(self, text: str) -> None:
+        """The lines of the VMM's /proc/PID/maps that tell of vfio."""
+        self._maps = text
+
     def see(self, fact: Fact) -> bool:
         """Take a fact of the guest; True when it was a request, which is now answered."""
         if isinstance(fact, Device):
@@ -65,8 +72,37 @@ class RunAudit:
             self._auditor = None
             self.records.append(_missed(fact, str(error)))
             return True
+        first = not self.records
         self.records += [self._record(reading, fact) for reading in readings]
+        if first and (va := self._vmm_va()):
+            self.records.append(self._vfio(va, fact))
         return True
+
+    def _vmm_va(self) -> int | None:
+        """Where the VMM has mapped the BAR; None when it has not."""
+        if not self._device or self._device.bar >= len(self._host_bars):
+            return None
+        number = self._device.bar
+        # Until 6.9, vfio-pci puts the physical address in the place of the file's offset.
+        offsets = (number << VFIO_SHIFT, self._host_bars[number])
+        for line in self._maps.splitlines():
+            words = line.split()
+            if len(words) > 2 and int(words[2], 16) in offsets:
+                return int(words[0].partition("-")[0], 16)
+        return None
+
+    def _vfio(self, va: int, fact: Audit) -> dict[str, Any]:
+        """The VMM's mapping: Device memory, whatever stage 2 gives the guest."""
+        bar = self._host_bars[self._device.bar] if self._device else None
+        target = Target(VFIO, va, host=True)
+        try:
+            reading = self._connected().read([target], Deadline(SEARCH))[0]
+        except MachineError as error:
+            self._stack.close()
+            self._auditor = None
+            missed = replace(fact, mapping=VFIO, va=va)
+            return {**_missed(missed, str(error)), "status": str(Status.SKIP)}
+        return audit_record(reading, Expectation(type="Device", pa=bar))
 
     def _connected(self) -> Auditor:
         if self._auditor is None:

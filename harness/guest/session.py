@@ -179,6 +179,8 @@ class L1Session:
 
     def bar(self) -> bytes | None:
         """The device's memory as this machine sees it."""
+        if self.machine.device.screen:
+            return self.process.screen()
         return self.files.bar.read_bytes() if self.machine.device.host_file else None
 
     def _aftermath(self, passes: list[Pass]) -> Aftermath:

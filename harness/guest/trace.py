@@ -23,7 +23,7 @@ from harness.results.records import Observation, Status
 EVENTS = ("memory_region_ops_read", "memory_region_ops_write", "pci_cfg_write")
 _ACCESS = re.compile(
     r"memory_region_ops_(?P<kind>read|write) .*addr (?P<address>0x[0-9a-f]+)"
-    r" value (?P<value>0x[0-9a-f]+) size (?P<size>\d+) name '(?P<region>[^']*)'"
+    r" value (?P<value>0x[0-9a-f]+) size (?P<size>[1248]) name '(?P<region>[^']*)'"
 )
 _CONFIG = re.compile(
     r"pci_cfg_write \S+ (?P<bdf>[0-9a-f:.]+) @(?P<offset>0x[0-9a-f]+) <- (?P<value>0x[0-9a-f]+)"
@@ -53,7 +53,7 @@ class Access:
 
     @property
     def data(self) -> bytes:
-        return self.value.to_bytes(8, "little")[: self.size]
+        return (self.value % (1 << 8 * self.size)).to_bytes(self.size, "little")
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,8 @@ def damage(fact: Trace, bracket: Bracket) -> list[str]:
         found.append(f"{len(late)} stores came after what must come after them")
     if fact.size and len(mine) > fact.most:
         found.append(f"{len(mine)} accesses ({widths(mine)}) instead of at most {fact.most}")
+    if len(mine) < fact.least:
+        found.append(f"{len(mine)} accesses instead of at least {fact.least}")
     if fact.size:
         found += _bytes(fact, bracket.base, mine)
     found += _resets(fact, bracket.events)
