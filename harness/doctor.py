@@ -6,12 +6,12 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict
 
 from harness import tools
+from harness.clean import disk_usage, size
 from harness.deadline import Deadline
 from harness.errors import ExitCode, S2EvalError
 from harness.guest import fidelity, kvm, machine
@@ -22,6 +22,12 @@ CALIBRATION_SECONDS = 60.0  # of one machine: building the guest once and runnin
 GIB = 2**30
 CACHE_GIB = 10  # a kernel's source, worktree and build folder take about 4
 MEMORY_GIB = 4  # L1 has 2, the compiler runs on each CPU
+NEEDED_FOR = {
+    "required": "",
+    "wanted": " (optional)",
+    "test": " (./bootstrap test)",
+    "optional": " (optional)",
+}
 
 
 class Model(BaseModel):
@@ -153,29 +159,19 @@ def _warnings(host: Host) -> list[str]:
     found: list[str] = []
     if host.cache_free < CACHE_GIB * GIB:
         found.append(
-            f"{host.cache} has {_size(host.cache_free)} left, a run with two kernels needs about "
+            f"{host.cache} has {size(host.cache_free)} left, a run with two kernels needs about "
             f"{CACHE_GIB} GiB: S2EVAL_CACHE moves the cache"
         )
     if host.memory < MEMORY_GIB * GIB:
-        found.append(f"{_size(host.memory)} of memory: nested machines want {MEMORY_GIB} GiB")
+        found.append(f"{size(host.memory)} of memory: nested machines want {MEMORY_GIB} GiB")
     return found
 
 
 def _cache_sizes() -> dict[str, int]:
     """Bytes on disk of each folder in the cache; what other processes remove meanwhile is 0."""
     folders = sorted(path for path in cache_dir().iterdir() if path.is_dir())
-    if not folders:
-        return {}
-    done = subprocess.run(
-        ["du", "-sk", "--", *folders],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,  # it complains of files that vanish
-    )
-    rows = [line.partition("\t") for line in done.stdout.splitlines()]
-    sizes = {path: int(kib) * 1024 for kib, _, path in rows}
-    return {path.name: sizes.get(str(path), 0) for path in folders}
+    sizes = disk_usage(folders)
+    return {path.name: sizes.get(path, 0) for path in folders}
 
 
 def _qemu() -> tuple[QemuBinary | None, QemuState]:
@@ -211,11 +207,6 @@ def _machine(name: str, qemu: QemuBinary | None, progress: Callable[[str], None]
     return MachineState(name=name, label=found.label, shows=shows, limits=limits)
 
 
-def _size(count: int) -> str:
-    """Bytes for people, e.g. `1.5 GiB`."""
-    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / 2**20:.1f} MiB"
-
-
 def render(report: Report) -> list[str]:
     """The report as plain lines."""
     lines = ["Tools"]
@@ -223,7 +214,7 @@ def render(report: Report) -> list[str]:
     for tool in report.tools:
         state = tool.state if tool.need == "required" or tool.state == "ok" else "not there"
         version = f"{tool.version} (< {tool.minimum})" if tool.state == "too old" else tool.version
-        need = "" if tool.need == "required" else " (optional)"
+        need = NEEDED_FOR[tool.need]
         lines.append(f"  {tool.name:{width}}  {state:9}  {version:14}  {tool.purpose}{need}")
     lines += ["", *_host_lines(report), "", *_machines_lines(report.machines), ""]
     lines += [f"warning: {warning}" for warning in report.warnings]
@@ -242,14 +233,14 @@ def _host_lines(report: Report) -> list[str]:
     qemu = report.qemu
     lines = [
         "Host",
-        f"  {host.system}, {host.machine}, {host.cpus} CPUs, {_size(host.memory)} of memory",
+        f"  {host.system}, {host.machine}, {host.cpus} CPUs, {size(host.memory)} of memory",
         f"  KVM: {host.kvm}",
     ]
     if host.nested_kvm != host.kvm:
         lines.append(f"  nested KVM: {host.nested_kvm}")
     lines.append(f"  QEMU {qemu.version}: {qemu.path}" if qemu.path else "  QEMU: none")
-    sizes = ", ".join(f"{name} {_size(size)}" for name, size in report.caches.items())
-    lines.append(f"  cache {host.cache}: {_size(host.cache_free)} free; {sizes or 'empty'}")
+    sizes = ", ".join(f"{name} {size(count)}" for name, count in report.caches.items())
+    lines.append(f"  cache {host.cache}: {size(host.cache_free)} free; {sizes or 'empty'}")
     return lines
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
+from harness.inuse import hold
+
 ROOT = Path(__file__).resolve().parent.parent
 KERNELS = ROOT / "kernels"
 MACHINES = ROOT / "qemu-configs"
@@ -18,11 +20,13 @@ PLANS = ROOT / "plans"
 def cache_dir(*parts: str) -> Path:
     """A folder in the cache, made when missing.
 
-    `S2EVAL_CACHE` moves the cache; the default is `$XDG_CACHE_HOME/s2eval`.
+    `S2EVAL_CACHE` moves the cache; the default is `$XDG_CACHE_HOME/s2eval`. Nobody cleans it as
+    long as this process lives.
     """
     base = os.environ.get("S2EVAL_CACHE") or platformdirs.user_cache_dir("s2eval")
     folder = Path(base, *parts).absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    hold(Path(base).absolute())
     return folder
 
 

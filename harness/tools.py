@@ -21,7 +21,7 @@ from typing import Literal
 TOOLS = Path(__file__).with_name("tools.toml")
 CHECK_SECONDS = 20.0
 
-Need = Literal["required", "wanted", "optional"]
+Need = Literal["required", "wanted", "test", "optional"]
 State = Literal["ok", "missing", "too old"]
 
 
@@ -130,9 +130,13 @@ def _output(command: list[str]) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def main() -> int:
-    """Print a line `PACKAGE<TAB>NEED<TAB>what is wrong` for each tool bootstrap would install."""
-    for found in check_all(tool for tool in load_tools() if tool.need != "optional"):
+def main(verb: str = "run") -> int:
+    """Print a line `PACKAGE<TAB>NEED<TAB>what is wrong` for each tool bootstrap would install.
+
+    `verb` is what bootstrap is to do, `run` or `test`.
+    """
+    unasked = ("optional",) if verb == "test" else ("optional", "test")
+    for found in check_all(tool for tool in load_tools() if tool.need not in unasked):
         if found.state != "ok":
             tool = found.tool
             state = f"{found.version} is too old" if found.version else found.state
@@ -141,4 +145,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

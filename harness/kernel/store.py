@@ -4,11 +4,12 @@
 builds/KEY/Image, vmlinux, System.map, config, build.log
 builds/KEY/build.json     record, timings and inputs: the folder counts when this is there
 builds/KEY/kbuild/        the part of the O= folder that external modules are built with
-builds/KEY/modules/HASH/  modules, by the hash of their sources
+modules/HASH/SUITE-HASH/  modules, by what they are built against and the hash of their sources
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -95,6 +96,8 @@ def find(key: str, name: str) -> Build | None:
         data = json.loads((folder / "build.json").read_text())
     except FileNotFoundError:
         return None
+    with contextlib.suppress(OSError):
+        os.utime(folder / "build.json")  # when it was used last: `s2eval clean` goes by it
     record = KernelRecord.model_validate(data["record"])
     record = record.model_copy(update={"name": name, "cached": True})
     return Build(folder, record, data["inputs"], data["seconds"])

@@ -78,6 +78,7 @@ class Project:
         for path in (self.folder / "harness", self.bin, self.home):
             path.mkdir(parents=True)
         shutil.copy(ROOT / "bootstrap", self.folder)
+        shutil.copytree(ROOT / ".ci/apt", self.folder / ".ci/apt")
         for name in ("__init__.py", "tools.py"):
             shutil.copy(ROOT / "harness" / name, self.folder / "harness")
         (self.folder / "pyproject.toml").write_text(PYPROJECT)
@@ -259,22 +260,63 @@ def apt_get(project: Project, install: str) -> None:
 
 
 def test_what_is_missing_is_installed(ready: Project) -> None:
-    ready.needs(a_tool="required", b_tool="wanted")
+    ready.needs(a_tool="required", c_tool="required")
     apt_get(
         ready,
-        f"for t in a-tool b-tool; do printf '#!/bin/sh\\necho 1.0\\n' >{ready.bin}/$t; "
+        f"for t in a-tool c-tool; do printf '#!/bin/sh\\necho 1.0\\n' >{ready.bin}/$t; "
         f"chmod +x {ready.bin}/$t; done; echo dpkg speaks",
     )
     done = ready.run("run")
     assert (done.code, done.out) == (0, "s2eval run plans/quickstart.toml\n")
-    assert "bootstrap: installing a-tool-deb b-tool-deb" in done.err
+    assert "bootstrap: installing a-tool-deb c-tool-deb" in done.err
     notes = (ready.home / "apt").read_text().splitlines()
     assert notes[0] == "update"
     assert len(notes) == 2
     assert notes[1].startswith("noninteractive ")
-    assert notes[1].endswith(" a-tool-deb b-tool-deb")
+    assert notes[1].endswith(" a-tool-deb c-tool-deb")
     assert ready.run("run").err == ""
     assert len((ready.home / "apt").read_text().splitlines()) == 2, "nothing missing, no apt-get"
+
+
+def test_what_is_not_needed_is_installed_one_by_one(ready: Project) -> None:
+    """Of two that are missing, this release has no package of the first."""
+    ready.needs(b_tool="wanted", c_tool="wanted")
+    tool = f"{ready.bin}/c-tool"
+    script = f"printf '#!/bin/sh\\necho 1.0\\n' >{tool}; chmod +x {tool}"
+    apt_get(ready, f'case "$*" in *b-tool-deb*) exit 100 ;; *) {script} ;; esac')
+    done = ready.run("run")
+    assert (done.code, done.out) == (0, "s2eval run plans/quickstart.toml\n")
+    assert "could not install; by hand (as root): " in done.err
+    assert shutil.which("c-tool", path=str(ready.bin))
+
+
+def test_only_the_tests_get_what_only_they_need(ready: Project) -> None:
+    """And they go on without: their tests are skipped."""
+    ready.needs(no_such_tool="test")
+    (ready.home / "apt").unlink(missing_ok=True)
+    apt_get(ready, "exit 100")
+    done = ready.run("run")
+    assert (done.code, done.err) == (0, "")
+    assert not (ready.home / "apt").exists()
+    done = ready.run("test")
+    assert (done.code, done.out) == (0, "tox\n"), done.err
+    assert "no-such-tool missing: for the test" in done.err
+    assert (ready.home / "apt").read_text().endswith(" no-such-tool-deb\n")
+    done = ready.run("test", "--no-install")
+    assert (done.code, done.out) == (0, "tox\n")
+
+
+def test_a_package_makes_no_server(ready: Project) -> None:
+    """What Debian's postgresql calls once it is installed does nothing."""
+    ready.needs(no_such_tool="test")
+    ready.program("pg_createcluster", 'echo made >>"$HOME/made"')
+    apt_get(
+        ready,
+        "for a; do case $a in DPkg::Path=*) PATH=${a#*=} ;; esac; done; "
+        'pg_createcluster 15 main || echo missing >>"$HOME/made"',
+    )
+    assert ready.run("test").code == 0
+    assert not (ready.home / "made").exists()
 
 
 @pytest.mark.parametrize(("install", "said"), [("true", "still not right"), ("false", "by hand")])

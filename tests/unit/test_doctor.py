@@ -51,7 +51,7 @@ def test_each_tool_says_what_it_is_for(machine: str) -> None:
     for tool in listed:
         assert tool.purpose, tool.name
         assert tool.package, tool.name
-        assert tool.need in ("required", "wanted", "optional")
+        assert tool.need in ("required", "wanted", "test", "optional")
         assert not tool.minimum or tool.version, f"{tool.name}: only a version has a minimum"
         assert not tool.minimum or as_tuple(tool.minimum)
 
@@ -125,8 +125,11 @@ def test_libraries_are_looked_for_by_the_compiler(library: str, state: str) -> N
 
 
 def test_only_a_required_tool_is_needed() -> None:
-    for need, needed in (("required", True), ("wanted", False), ("optional", False)):
-        tool = Tool("t", "test", "p", need=need, version=("t",))  # type: ignore[arg-type]
+    needs: dict[tools.Need, bool] = {
+        "required": True, "wanted": False, "test": False, "optional": False,
+    }  # fmt: skip
+    for need, needed in needs.items():
+        tool = Tool("t", "test", "p", need=need, version=("t",))
         assert Finding(tool, "missing").needed is needed
         assert Finding(tool, "too old", "1").needed is needed
         assert not Finding(tool, "ok", "2").needed
@@ -155,6 +158,7 @@ def test_bootstrap_is_told_what_is_wrong(
         "fine": f'version = ["{old}"]',
         "extra": 'version = ["no-such-tool"]\nneed = "optional"',
         "nice": 'version = ["no-such-tool"]\nneed = "wanted"',
+        "tried": 'version = ["no-such-tool"]\nneed = "test"',
     }
     text = "".join(
         f'[[tool]]\nname = "{name}"\npurpose = "for {name}"\npackage = "{name}-deb"\n{check}\n'
@@ -169,6 +173,9 @@ def test_bootstrap_is_told_what_is_wrong(
         "old-deb\trequired\told 1.0 is too old: for old",
         "nice-deb\twanted\tnice missing: for nice",
     ]
+    assert tools.main("test") == 0
+    listed_for_tests = capsys.readouterr().out.splitlines()
+    assert listed_for_tests[3:] == ["tried-deb\ttest\ttried missing: for tried"]
 
 
 def test_kvm_needs_an_arm64_host() -> None:
@@ -205,6 +212,7 @@ def report(**changes: object) -> Report:
         "tools": [
             tool_state("gcc", "ok", "12.2.0"),
             tool_state("clang", "missing", "", "optional"),
+            tool_state("pg", "missing", "", "test"),
         ],
         "install": "",
         "host": Host(
@@ -251,6 +259,7 @@ def test_a_report_of_a_host_on_which_all_is_well() -> None:
     lines = render(report())
     assert "  gcc    ok         12.2.0          for gcc" in lines
     assert "  clang  not there                  for clang (optional)" in lines
+    assert "  pg     not there                  for pg (./bootstrap test)" in lines
     assert "  cache /cache: 20.0 GiB free; qemu 84.0 MiB, sources 3.0 GiB" in lines
     assert "  metal: SKIP, no arm64 here" in lines
     assert lines[-1] == "All that is needed is there."

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Logs of old runs, compressed: NAME.log becomes NAME.log.gz; records go on naming NAME.log."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import shutil
+from pathlib import Path
+from typing import BinaryIO, cast
+
+PACKED = ".gz"
+
+
+def open_log(folder: Path, name: str) -> BinaryIO:
+    """The log `name` of a cell's folder, compressed or not; FileNotFoundError without either."""
+    with contextlib.suppress(FileNotFoundError):
+        return (folder / name).open("rb")
+    try:
+        return cast("BinaryIO", gzip.open(folder / f"{name}{PACKED}", "rb"))
+    except FileNotFoundError:
+        raise FileNotFoundError(2, os.strerror(2), str(folder / name)) from None
+
+
+def unpacked_logs(run: Path) -> list[Path]:
+    """The logs of a run's cells that are not compressed, without empty ones."""
+    return [p for p in sorted(run.glob("*/**/*.log")) if p.is_file() and p.stat().st_size]
+
+
+def pack(log: Path) -> int:
+    """Compress a log; how many bytes that saved. Readers find the one or the other, whole."""
+    before = log.stat()
+    part = log.with_name(f"{log.name}.part")
+    target = log.with_name(f"{log.name}{PACKED}")
+    try:
+        with log.open("rb") as plain, gzip.open(part, "wb") as packed:
+            shutil.copyfileobj(plain, packed)
+        os.utime(part, ns=(before.st_atime_ns, before.st_mtime_ns))
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    log.unlink()
+    return before.st_size - target.stat().st_size
