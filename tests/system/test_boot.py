@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import signal
 import subprocess
 import termios
@@ -116,6 +117,7 @@ def test_a_shell_in_l2_has_the_device_and_the_users_folder(
     leave(guest, s2eval)
 
 
+@pytest.mark.skipif(not shutil.which("gdb-multiarch"), reason="gdb-multiarch is not installed")
 def test_gdb_stops_the_kernel_at_its_first_instructions(terminal: Any, s2eval: S2Eval) -> None:
     guest = terminal("flat-tcg", "--gdb", ready=False)
     guest.expect("waits for gdb, and `continue` there: (gdb-multiarch [^\r\n]+)")
