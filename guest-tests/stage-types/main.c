@@ -2,15 +2,10 @@
 /* The device and the file: /dev/stage-types runs one step of a session with each read(). */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/err.h>
-#include <linux/fs.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
-#include <linux/slab.h>
 
 #include <s2eval/bar.h>
-#include <s2eval/steps.h>
+#include <s2eval/node.h>
 
 #include "stage-types.h"
 
@@ -24,49 +19,15 @@ MODULE_PARM_DESC(bar, "the BAR to map; it is written to (default 2)");
 
 static struct bar bar;
 
-static int types_open(struct inode *inode, struct file *file)
+static void *types_start(void)
 {
-	struct reader *reader = kzalloc(sizeof(*reader), GFP_KERNEL);
-
-	if (!reader)
-		return -ENOMEM;
-	reader->session = session_start(&bar);
-	if (IS_ERR(reader->session)) {
-		int error = PTR_ERR(reader->session);
-
-		kfree(reader);
-		return error;
-	}
-	mutex_init(&reader->lock);
-	file->private_data = reader;
-	return nonseekable_open(inode, file);
+	return session_start(&bar);
 }
 
-static int types_release(struct inode *inode, struct file *file)
-{
-	struct reader *reader = file->private_data;
-
-	session_end(reader->session);
-	kfree(reader);
-	return 0;
-}
-
-static ssize_t types_read(struct file *file, char __user *to, size_t size, loff_t *offset)
-{
-	return read_step(file->private_data, to, size, session_step);
-}
-
-static const struct file_operations types_fops = {
-	.owner = THIS_MODULE,
-	.open = types_open,
-	.read = types_read,
-	.release = types_release,
-};
-
-static struct miscdevice types_misc = {
-	.minor = MISC_DYNAMIC_MINOR,
-	.name = "stage-types",
-	.fops = &types_fops,
+static struct node node = {
+	.start = types_start,
+	.step = session_step,
+	.end = session_end,
 };
 
 static int __init types_init(void)
@@ -78,7 +39,7 @@ static int __init types_init(void)
 	error = add_types();
 	if (error)
 		goto close;
-	error = misc_register(&types_misc);
+	error = node_register(&node, "stage-types");
 	if (!error)
 		return 0;
 	drop_types();
@@ -89,7 +50,7 @@ close:
 
 static void __exit types_exit(void)
 {
-	misc_deregister(&types_misc);
+	misc_deregister(&node.misc);
 	drop_types();
 	bar_close(&bar);
 }

@@ -198,8 +198,9 @@ struct session *session_start(const struct bar *bar)
 	return session;
 }
 
-void session_end(struct session *session)
+void session_end(void *of)
 {
+	struct session *session = of;
 	unsigned int i;
 
 	for (i = 0; i < session->mapped; i++)

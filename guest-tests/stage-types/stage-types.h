@@ -40,7 +40,7 @@ void __iomem *map_type(const struct type *type, phys_addr_t start, size_t size);
 /* The steps of one pass, see session.c. */
 struct session;
 struct session *session_start(const struct bar *bar);
-void session_end(struct session *session);
+void session_end(void *session);
 /* Runs one step; its text, empty after the last one, is valid until the next. */
 const struct report *session_step(void *session);
 

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The device and the file: takes the BAR that it is told, and lets /dev/wcprobe
- * run one step of a session with each read().
- */
+/* Takes the BAR that it is told, and puts up /dev/wcprobe. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/err.h>
-#include <linux/fs.h>
 #include <linux/kernel.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
-#include <linux/slab.h>
 
 #include <s2eval/bar.h>
-#include <s2eval/steps.h>
+#include <s2eval/node.h>
 
 #include "wcprobe.h"
 
@@ -40,80 +32,63 @@ MODULE_PARM_DESC(no_alignment, "skip unaligned accesses; the reason why they mea
 
 static struct target target;
 
-static int wcprobe_open(struct inode *inode, struct file *file)
+static void *wcprobe_start(void)
 {
-	struct reader *reader = kzalloc(sizeof(*reader), GFP_KERNEL);
+	return session_start(&target);
+}
 
-	if (!reader)
-		return -ENOMEM;
-	reader->session = session_start(&target);
-	if (IS_ERR(reader->session)) {
-		int error = PTR_ERR(reader->session);
+static struct node node = {
+	.start = wcprobe_start,
+	.step = session_step,
+	.end = session_end,
+};
 
-		kfree(reader);
+static int open_target(void)
+{
+	size_t needed = nr_mappings * window_size();
+	int error = bar_open(&target.bar, device, bar_number, needed);
+
+	if (error)
 		return error;
-	}
-	mutex_init(&reader->lock);
-	file->private_data = reader;
-	return nonseekable_open(inode, file);
+	target.reference = ioremap(target.bar.start, needed);
+	if (target.reference)
+		return 0;
+	bar_close(&target.bar);
+	return -ENOMEM;
 }
 
-static int wcprobe_release(struct inode *inode, struct file *file)
+static void close_target(void)
 {
-	struct reader *reader = file->private_data;
-
-	session_end(reader->session);
-	kfree(reader);
-	return 0;
+	iounmap(target.reference);
+	bar_close(&target.bar);
 }
-
-static ssize_t wcprobe_read(struct file *file, char __user *to, size_t size, loff_t *offset)
-{
-	return read_step(file->private_data, to, size, session_step);
-}
-
-static const struct file_operations wcprobe_fops = {
-	.owner = THIS_MODULE,
-	.open = wcprobe_open,
-	.read = wcprobe_read,
-	.release = wcprobe_release,
-};
-
-static struct miscdevice wcprobe_misc = {
-	.minor = MISC_DYNAMIC_MINOR,
-	.name = "wcprobe",
-	.fops = &wcprobe_fops,
-};
 
 static int __init wcprobe_init(void)
 {
-	size_t needed = nr_mappings * window_size();
-	int error;
+	int error = make_probes();
 
+	if (error)
+		return error;
 	error = select_tests();
 	if (error)
-		return error;
-	error = bar_open(&target.bar, device, bar_number, needed);
+		goto drop;
+	error = open_target();
 	if (error)
-		return error;
-	error = -ENOMEM;
-	target.reference = ioremap(target.bar.start, needed);
-	if (!target.reference)
-		goto close;
-	error = misc_register(&wcprobe_misc);
+		goto drop;
+	error = node_register(&node, "wcprobe");
 	if (!error)
 		return 0;
-	iounmap(target.reference);
-close:
-	bar_close(&target.bar);
+	close_target();
+drop:
+	drop_probes();
 	return error;
 }
 
 static void __exit wcprobe_exit(void)
 {
-	misc_deregister(&wcprobe_misc);
-	iounmap(target.reference);
-	bar_close(&target.bar);
+	misc_deregister(&node.misc);
+	close_target();
+	drop_probes();
 }
 
 module_init(wcprobe_init);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which tests run. An entry of only= and skip= is a test ("ioremap_wc.writel"), a
- * mapping ("ioremap_wc") or a probe ("writel").
+ * Which tests of the set run. An entry of only= and skip= is a test
+ * ("ioremap_wc.accessors.writeb"), a mapping ("ioremap_wc"), a probe ("writel",
+ * "accessors.writeb") or a family of probes ("accessors").
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -14,21 +15,15 @@
 
 static char *only;
 module_param(only, charp, 0444);
-MODULE_PARM_DESC(only, "run these tests, mappings or probes (comma list)");
+MODULE_PARM_DESC(only, "run these tests, mappings, probes or families (comma list)");
 
 static char *skip;
 module_param(skip, charp, 0444);
-MODULE_PARM_DESC(skip, "leave out these tests, mappings or probes (comma list)");
+MODULE_PARM_DESC(skip, "leave out these tests, mappings, probes or families (comma list)");
 
 static char *after;
 module_param(after, charp, 0444);
 MODULE_PARM_DESC(after, "go on after this test, the one that an earlier guest died in");
-
-void test_path(unsigned int test, char *path, size_t size)
-{
-	scnprintf(path, size, "%s.%s", mappings[test / nr_probes].name,
-		  probes[test % nr_probes].name);
-}
 
 static bool is_word(const char *entry, size_t size, const char *word)
 {
@@ -37,12 +32,14 @@ static bool is_word(const char *entry, size_t size, const char *word)
 
 static bool entry_names(const char *entry, size_t size, unsigned int test)
 {
-	char path[64];
+	const struct probe *probe = test_probe(test);
+	char path[PATH_SIZE], name[PATH_SIZE];
 
 	test_path(test, path, sizeof(path));
-	return is_word(entry, size, path) ||
-	       is_word(entry, size, mappings[test / nr_probes].name) ||
-	       is_word(entry, size, probes[test % nr_probes].name);
+	probe_name(probe, name, sizeof(name));
+	return is_word(entry, size, path) || is_word(entry, size, name) ||
+	       is_word(entry, size, test_mapping(test)->name) ||
+	       (probe->family && is_word(entry, size, probe->family));
 }
 
 static bool list_names(const char *list, unsigned int test)
@@ -61,7 +58,7 @@ static bool list_names(const char *list, unsigned int test)
 static unsigned int find_test(const char *path)
 {
 	unsigned int test;
-	char name[64];
+	char name[PATH_SIZE];
 
 	for (test = 0; test < nr_tests(); test++) {
 		test_path(test, name, sizeof(name));
@@ -73,6 +70,10 @@ static unsigned int find_test(const char *path)
 
 bool test_selected(unsigned int test)
 {
+	const struct probe *probe = test_probe(test);
+
+	if (probe->applies && !probe->applies(probe, test_mapping(test)))
+		return false;
 	if (after && test <= find_test(after))
 		return false;
 	if (only && !list_names(only, test))
@@ -92,7 +93,8 @@ static int check_list(const char *list)
 			if (entry_names(list, size, test))
 				break;
 		if (test == nr_tests()) {
-			pr_err("no test, mapping or probe is named \"%.*s\"\n", (int)size, list);
+			pr_err("no test, mapping, probe or family is named \"%.*s\"\n",
+			       (int)size, list);
 			return -EINVAL;
 		}
 	}

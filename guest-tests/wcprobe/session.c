@@ -22,6 +22,7 @@ struct session {
 	const struct mapping *mapping;	/* NULL before the first one */
 	void __iomem *window;
 	void __iomem *left;		/* of the mapping before, until the next step */
+	const struct mapping *left_by;
 	unsigned int mapping_number;	/* in KTAP, from 1 */
 	unsigned int test_number;
 	bool failed;			/* one of its tests */
@@ -66,6 +67,7 @@ static void leave_mapping(struct session *session)
 	report_line(&session->report, "%sok %u %s", session->failed ? "not " : "",
 		    session->mapping_number, session->mapping->name);
 	session->left = session->window;
+	session->left_by = session->mapping;
 	session->window = NULL;
 	session->mapping = NULL;
 }
@@ -74,7 +76,7 @@ static void leave_mapping(struct session *session)
 static void unmap_left(struct session *session)
 {
 	if (session->left)
-		iounmap(session->left);
+		session->left_by->unmap(&session->target->bar, session->left);
 	session->left = NULL;
 }
 
@@ -94,7 +96,8 @@ static void make_mapping(struct session *session, const struct step *step)
 {
 	u64 mair = read_sysreg(mair_el1);
 
-	session->window = step->mapping->map(step->window_start, step->window_size);
+	session->window = step->mapping->map(step->bar, step->window_start - step->bar->start,
+					     step->window_size);
 	if (!session->window)
 		return;
 	report_line(&session->report,
@@ -107,10 +110,10 @@ static void make_mapping(struct session *session, const struct step *step)
 static void announce(struct session *session)
 {
 	const struct mapping *next = NULL;
-	char path[64];
+	char path[PATH_SIZE];
 
 	if (session->test < nr_tests())
-		next = &mappings[session->test / nr_probes];
+		next = test_mapping(session->test);
 	if (session->mapping && session->mapping != next)
 		leave_mapping(session);
 	if (!next)
@@ -123,8 +126,8 @@ static void announce(struct session *session)
 
 static enum verdict run_probe(struct session *session, struct step *step)
 {
-	const struct probe *probe = &probes[session->test % nr_probes];
-	size_t region = session->test % nr_probes * REGION_SIZE;
+	const struct probe *probe = test_probe(session->test);
+	size_t region = probe->region * REGION_SIZE;
 
 	if (!session->window)
 		make_mapping(session, step);
@@ -132,26 +135,28 @@ static enum verdict run_probe(struct session *session, struct step *step)
 		return step_fail(step, "%s returns NULL", step->mapping->name);
 	step->window = session->window;
 	step->io = step->window + region;
-	step->start = step->window_start + region;
-	step->offset = step->start - session->target->bar.start;
+	step->offset = step->window_start - step->bar->start + region;
 	step->reference = session->target->reference + step->offset;
 	/* Patterns of two tests share no word. */
 	step->seed = (u64)(session->test + 1) << 32;
+	step->accessor = probe->accessor;
 	return probe->run(step);
 }
 
 static void run_test(struct session *session)
 {
-	const char *name = probes[session->test % nr_probes].name;
 	struct step step = {
 		.mapping = session->mapping,
+		.bar = &session->target->bar,
 		.report = &session->report,
 		.window_start = session->target->bar.start +
 				session->test / nr_probes * window_size(),
 		.window_size = window_size(),
 	};
 	enum verdict verdict;
+	char name[PATH_SIZE];
 
+	probe_name(test_probe(session->test), name, sizeof(name));
 	test_path(session->test, step.path, sizeof(step.path));
 	verdict = run_probe(session, &step);
 	session->failed |= verdict == FAIL;
@@ -190,10 +195,12 @@ struct session *session_start(const struct target *target)
 	return session;
 }
 
-void session_end(struct session *session)
+void session_end(void *of)
 {
+	struct session *session = of;
+
 	unmap_left(session);
 	if (session->window)
-		iounmap(session->window);
+		session->mapping->unmap(&session->target->bar, session->window);
 	kfree(session);
 }

@@ -54,13 +54,26 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A word of `test` that nobody judges: what one access of several did."""
+
+    test: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
 class Expect:
-    """BAR bytes [offset, offset + size) must hold the pattern of `seed`."""
+    """BAR bytes [offset, offset + size) must hold the pattern of `seed`.
+
+    With `fill`, each block of so many bytes holds nothing but the pattern's byte at its start.
+    """
 
     test: str
     offset: int
     size: int
     seed: int
+    fill: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,10 +88,13 @@ class Audit:
 
 @dataclass(frozen=True)
 class Trace:
-    """What the device must see between two writes of `marker` at BAR offset `at`.
+    """What the device must see between two writes of `marker` (bit 16 clear) at BAR offset `at`.
 
     `kind`: `read` or `write`; BAR bytes [offset, offset + size), each once, in at most `most`
-    accesses, with the pattern of `seed`; `last` is the offset of the access that comes last.
+    accesses, with the pattern of `seed`; with `size` 0 any accesses, at least `least` of them.
+    `last` is the offset of the access that comes last. `reset`: in between the device is reset, by
+    a write to Device Control at this offset of its configuration space, or (0) its memory decode is
+    switched off.
     """
 
     test: str
@@ -90,6 +106,8 @@ class Trace:
     most: int
     seed: int | None = None
     last: int | None = None
+    reset: int | None = None
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,13 +130,26 @@ class End:
     """The suite is over."""
 
 
-Fact = Device | Mapping | Begin | Value | Expect | Audit | Trace | HostAction | CommandError | End
+Fact = (
+    Device
+    | Mapping
+    | Begin
+    | Value
+    | Seen
+    | Expect
+    | Audit
+    | Trace
+    | HostAction
+    | CommandError
+    | End
+)
 
 KINDS: dict[str, type[Fact]] = {
     "device": Device,
     "mapping": Mapping,
     "begin": Begin,
     "value": Value,
+    "seen": Seen,
     "expect": Expect,
     "audit": Audit,
     "trace": Trace,

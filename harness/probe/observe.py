@@ -12,13 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from harness.guest.classify import blame
-from harness.probe.facts import Begin, CommandError, Device, Expect, Fact, Value
+from harness.probe.facts import Begin, CommandError, Device, Expect, Fact, Seen, Value
 from harness.probe.facts import Mapping as MappingFact
 from harness.probe.ktap import Document, Test, parse_lines
 from harness.probe.pattern import Memory, check_pattern
 from harness.results.records import VM_KILLED, Failure, Observation, Status, worst
 
 NOT_REACHED = "not_reached"
+OOPSED = "oopsed"  # the value of a test that the guest's kernel did not survive whole
+RECORDED = "recorded"  # the value of a test that judges nothing
+COMBINING = ("combining", "blocks", "spaced")  # a test, and its figures
 TOLD = 5  # damages that a reason names
 
 # What a directive makes of a result; SKIP and ERROR whatever the result says.
@@ -42,6 +45,7 @@ def observe(
     observer = _Observer(suite, document, limits, death)
     observer.tests(document.tests, document.plan, "")
     observer.facts()
+    observer.combining()
     observer.died()
     observer.host(bar)
     observer.stream()
@@ -160,7 +164,8 @@ class _Observer:
         made.detail["reason"] = self.death.summary
         made.detail["failure"] = self.death.kind
         if made.status is Status.FAIL:
-            made.value = VM_KILLED
+            # A guest that says that its suite is over is alive: only the test's process is not.
+            made.value = OOPSED if self.document.ended else VM_KILLED
 
     # -- facts --------------------------------------------------------------------------------
 
@@ -168,6 +173,8 @@ class _Observer:
         for fact in self.document.facts:
             if isinstance(fact, Value):
                 self._value(fact)
+            elif isinstance(fact, Seen):
+                self._seen(fact)
             elif isinstance(fact, CommandError):
                 reason = f"{fact.command} of the suite failed: {fact.errno}"
                 self.add(f"command.{_word(fact.command)}", Status.ERROR, reason)
@@ -193,6 +200,22 @@ class _Observer:
         made.value, made.unit, made.samples = fact.value, fact.unit, list(fact.samples)
         if fact.unit is not None:
             made.detail["representative"] = fact.representative
+
+    def _seen(self, fact: Seen) -> None:
+        """What nobody judges: its test is no PASS, unless something else in it is judged."""
+        self.add(f"{fact.test}.{_word(fact.name)}", Status.DONE).value = fact.value
+        test = self._by_path.get(f"{self.suite}.{fact.test}")
+        if test is not None and test.status is Status.PASS and test.value is None:
+            test.status, test.value = Status.DONE, RECORDED
+
+    def combining(self) -> None:
+        """Whether stores are gathered follows from the samples of a test of that name."""
+        name, *figures = COMBINING
+        tests = [(p, o) for p, o in self._by_path.items() if p.endswith(f".{name}")]
+        for path, test in tests:
+            samples = [self._by_path.get(f"{path}.{figure}") for figure in figures]
+            if test.status is Status.PASS and all(samples):
+                _combine(test, [item.samples for item in samples if item])
 
     # -- the host's side ----------------------------------------------------------------------
 
@@ -230,7 +253,7 @@ class _Observer:
 
 def _check(made: Observation, bar: Memory, fact: Expect, older: Sequence[int]) -> None:
     try:
-        damages = check_pattern(bar, fact.offset, fact.size, fact.seed, older)
+        damages = check_pattern(bar, fact.offset, fact.size, fact.seed, older, fact.fill)
     except ValueError as error:
         made.status = Status.ERROR
         made.detail["reason"] = str(error)
@@ -241,6 +264,19 @@ def _check(made: Observation, bar: Memory, fact: Expect, older: Sequence[int]) -
         more = [f"and {len(damages) - TOLD} more"] if len(damages) > TOLD else []
         made.detail["reason"] = "; ".join(told + more)
         made.detail["damages"] = [str(damage) for damage in damages]
+
+
+def _combine(test: Observation, samples: Sequence[Sequence[float]]) -> None:
+    from harness.probe.combining import ERROR_RATE, decide  # noqa: PLC0415 - it takes scipy
+
+    try:
+        found = decide(*samples)
+    except ValueError as error:
+        test.status = Status.ERROR
+        test.detail["reason"] = str(error)
+        return
+    test.status, test.value = Status.DONE, found.word
+    test.detail.update(ratio=round(found.ratio, 3), p=found.p, error_rate=ERROR_RATE)
 
 
 def _overlap(one: Expect, other: Expect) -> bool:

@@ -55,28 +55,35 @@ def pattern_word(seed: int, index: int) -> int:
     return z ^ (z >> 31)
 
 
-def pattern(seed: int, size: int) -> bytes:
-    """`size` bytes of the pattern; little-endian, the last word may be cut."""
+def pattern(seed: int, size: int, fill: int = 0) -> bytes:
+    """`size` bytes of the pattern; little-endian, the last word may be cut.
+
+    With `fill`, each block of so many bytes repeats its first one.
+    """
     count = -(-size // WORD)
     words = struct.pack(f"<{count}Q", *(pattern_word(seed, i) for i in range(count)))
+    if fill:
+        words = b"".join(words[at : at + 1] * fill for at in range(0, len(words), fill))
     return words[:size]
 
 
 def check_pattern(
-    data: Memory, offset: int, size: int, seed: int, older: Sequence[int] = ()
+    data: Memory, offset: int, size: int, seed: int, older: Sequence[int] = (), fill: int = 0
 ) -> list[Damage]:
     """What is wrong with bytes [offset, offset + size) of `data`; empty when nothing is.
 
-    `older` are the seeds of patterns that may have stood at the same place before. ValueError
-    for an offset or a size that no guest means: negative, or more than MAX_SIZE.
+    `older` are the seeds of patterns that may have stood at the same place before, `fill` is as
+    for pattern(). ValueError for figures that no guest means: negative, or more than MAX_SIZE.
     """
-    if offset < 0 or not 0 <= size <= MAX_SIZE:
+    if offset < 0 or not 0 <= size <= MAX_SIZE or not 0 <= fill <= MAX_SIZE:
         raise ValueError(f"cannot check {size} bytes at {offset}: at most {MAX_SIZE} at a time")
     there = max(0, min(size, len(data) - offset))
-    got, want = bytes(data[offset : offset + there]), pattern(seed, there)
+    got, want = bytes(data[offset : offset + there]), pattern(seed, there, fill)
     found = []
     if got != want:
-        before = [pattern(s, there) for s in older] + [bytes(~b & 0xFF for b in want)]
+        plain = [pattern(seed, there)] if fill else []
+        before = [pattern(s, there) for s in older]
+        before += [bytes(~b & 0xFF for b in stored) for stored in (want, *plain)]
         damaged = islice(_words(got, want, before), MAX_WORDS)
         found = list(islice(_merged(damaged, offset), MAX_DAMAGE))
     if there < size:
@@ -100,7 +107,7 @@ def _kind(at: int, got: bytes, want: bytes, before: list[bytes]) -> tuple[str, i
         return "lost", 0
     if any(old[at : at + WORD] == have for old in before):
         return "stale", 0
-    home = want.find(have) if len(have) > 2 else -1
+    home = _home(at, have, want) if len(have) > 2 else -1
     if home >= 0:
         # Its own place still holds it as well: the store happened twice.
         twice = got[home : home + len(have)] == have
@@ -113,6 +120,12 @@ def _kind(at: int, got: bytes, want: bytes, before: list[bytes]) -> tuple[str, i
     if arrived and (patched or 2 * arrived >= len(have)):
         return "torn", 0
     return "corrupt", 0
+
+
+def _home(at: int, have: bytes, want: bytes) -> int:
+    """Where the content `have` belongs: the last place before `at`, or the first behind it."""
+    before = want.rfind(have, 0, at + len(have) - 1)
+    return before if before >= 0 else want.find(have, at)
 
 
 def _merged(found: Iterator[Damage], base: int) -> Iterator[Damage]:

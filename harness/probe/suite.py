@@ -28,8 +28,9 @@ class Suite(BaseModel):
     config fragments (kernels/fragments) that the suite wants in its kernel. `guests` is how many
     guests one cell may use up: where one dies in a test, the next goes on behind that test.
     `devices` are those of qemu-configs/devices that it can drive (none: any); it does not run on
-    machines with another one. `destructive` says that the suite may do harm to the device or the
-    host under test.
+    machines with another one. `watch`: what QEMU itself tells of the device is looked at: the
+    trace of its accesses, its screen instead of its memory.
+    `destructive` says that the suite may do harm to the device or the host under test.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,6 +44,7 @@ class Suite(BaseModel):
     devices: list[str] = Field(default_factory=list)
     script: str
     guests: int = Field(default=1, ge=1, le=64)
+    watch: bool = False
     destructive: bool = False
     needs: dict[str, list[str]] = Field(default_factory=dict)
     promises: dict[str, str] = Field(default_factory=dict)

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import groupby
 
 from harness.mutants import CAUGHT
 from harness.report.words import UNREACHED, words
 from harness.results.records import Cell, Observation, Status
 
 NAMED = 4  # paths that a line names before it counts the rest
+TOLD = 20  # findings of a kind that are told before the rest is counted
 BAD = (Status.FAIL, Status.ERROR, Status.MISS)
 
 
@@ -28,7 +30,16 @@ def findings(cell: Cell) -> list[Finding]:
     """News first, worst first; what was expected comes last. Nothing is told twice."""
     found = [*_bad(cell), *_unmet(cell), *_skips(cell)]
     found.sort(key=lambda finding: finding.expected)
-    return list(dict.fromkeys(found))
+    return list(_counted(dict.fromkeys(found)))
+
+
+def _counted(found: Iterable[Finding]) -> Iterator[Finding]:
+    """Of each kind as many as somebody may read; the record has all of them."""
+    for (expected, status), same in groupby(found, lambda f: (f.expected, f.status)):
+        kind = list(same)
+        yield from kind[:TOLD]
+        if len(kind) > TOLD:
+            yield Finding(status, f"{len(kind) - TOLD} more: see run.json", expected)
 
 
 def as_expected(cell: Cell, item: Observation) -> bool:

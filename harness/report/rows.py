@@ -3,22 +3,35 @@
 
 Works for any suite: the first component of a path below the suite makes a block (a mapping), the
 rest a row. What the host saw of a test joins the test's own entry, what was audited the block of
-its mapping.
+its mapping. Many rows of one family (`ioremap_wc.accessors.*`) are folded into one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from harness.report.audits import add_audits
 from harness.report.findings import failed_as_expected
+from harness.report.fold import OK, fold
 from harness.report.table import Block, Entry, Row
-from harness.report.words import HOST, LABELS, MAPPING, UNREACHED, figure, words
+from harness.report.words import (
+    HOST,
+    LABELS,
+    MAPPING,
+    UNREACHED,
+    figure,
+    interval,
+    spread,
+    words,
+)
 from harness.results.compare import ABSENT, absent
 from harness.results.records import VM_KILLED, Cell, Observation, Status
 from harness.text import clean
 
 MAX_PARTS = 3  # block, test, figure; what is deeper is for --json
+FOLDED = 4  # a family with more rows is one row, as is one without a row of its own
+HIDDEN = (HOST, UNREACHED, MAPPING)  # what a row of its own would not help with
 ELSEWHERE = ("audit.", "witness.")  # observations that add_audits() shows
 
 
@@ -26,12 +39,17 @@ def blocks(cells: Sequence[Cell]) -> list[Block]:
     """The table of cells of one machine and suite, one entry a cell in each row."""
     columns = [_Column(cell) for cell in cells]
     made: dict[str, Block] = {}
-    for parts in _row_order(columns):
+    order = _row_order(columns)
+    families = Counter(parts[:2] for parts in order if len(parts) > 2)
+    own = set(order)
+    folded = {family for family, count in families.items() if count > FOLDED or family not in own}
+    # A folded family stands where its own row does, or its first member would.
+    for parts in dict.fromkeys(p[:2] if p[:2] in folded else p for p in order):
         title = parts[0] if len(parts) > 1 else ""
         name = ".".join(parts[1:]) if len(parts) > 1 else parts[0]
         depth = max(0, len(parts) - 2)
         label = LABELS.get(name, name) if depth == 0 else parts[-1]
-        entries = [column.entry(parts) for column in columns]
+        entries = [c.family(parts) if parts in folded else c.entry(parts) for c in columns]
         made.setdefault(title, Block(clean(title))).rows.append(Row(clean(label), entries, depth))
     add_audits(made, cells)
     return [_head(cells), *made.values()]
@@ -64,8 +82,7 @@ class _Column:
         found = []
         for path in self.by_path:
             parts = tuple(path.split("."))
-            hidden = parts[-1] in (HOST, UNREACHED, MAPPING) or parts == ("device",)
-            if not hidden and len(parts) <= MAX_PARTS:
+            if parts[-1] not in HIDDEN and parts != ("device",) and len(parts) <= MAX_PARTS:
                 found.append(parts)
         return found
 
@@ -78,22 +95,55 @@ class _Column:
                 return Entry("-")
             return Entry(why, Status.SKIP)
         text, status = self._text(path, item), item.status
-        host = self.by_path.get(f"{path}.{HOST}")
-        if host is not None and host.status is not Status.SKIP:
-            text += ", host ok" if host.status is Status.PASS else ", HOST DIFFERS"
+        host = self._host(path)
+        if host is not None:
+            text += f", host {OK}" if host.status is Status.PASS else ", HOST DIFFERS"
             status = status if host.status is Status.PASS else host.status
         return Entry(text, status)
+
+    def _host(self, path: str) -> Observation | None:
+        """What the host saw of a test, where it had a look."""
+        host = self.by_path.get(f"{path}.{HOST}")
+        return None if host is None or host.status is Status.SKIP else host
+
+    def family(self, parts: tuple[str, ...]) -> Entry:
+        """One entry for all rows below `parts`."""
+        place = ".".join(parts)
+        own = self.by_path.get(place)
+        items = {
+            path: item
+            for path, item in self.by_path.items()
+            if path.startswith(place + ".")
+            and path.count(".") == len(parts)
+            and path.rpartition(".")[2] not in HIDDEN
+        }
+        judged = own is not None and own.status not in (Status.PASS, Status.DONE)
+        if judged or not items:
+            return self.entry(parts)
+        figures = [o.value for o in items.values() if o.unit and isinstance(o.value, int | float)]
+        if len(figures) == len(items):
+            units = {o.unit for o in items.values()}
+            said = self._measured(place) or (
+                spread(min(figures), max(figures), units.pop()) if len(units) == 1 else "measured"
+            )
+            return Entry(said, Status.DONE)
+        hosts = {path: self._host(path) for path in items}
+        return fold(
+            {path.rpartition(".")[2]: (self._text(path, o), o.status) for path, o in items.items()},
+            {path.rpartition(".")[2]: host.status for path, host in hosts.items() if host},
+        )
 
     def _text(self, path: str, item: Observation) -> str:
         value, status = item.value, item.status
         if isinstance(value, int | float) and not isinstance(value, bool):
-            said = figure(value, item.unit)
+            spread_told = len(item.samples) > 1 and item.detail.get("representative") is True
+            said = interval(item.samples, item.unit) if spread_told else figure(value, item.unit)
         else:
             said = words(str(value)) if value is not None else ""
         if status is Status.DONE:
             return said or "done"
         if status is Status.PASS:
-            return said or self._measured(path) or "ok"
+            return said or self._measured(path) or OK
         if status is Status.SKIP:
             return "skipped"
         if value == VM_KILLED:

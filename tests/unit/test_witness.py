@@ -84,6 +84,14 @@ def test_behaviour_disagrees(record: dict[str, Any], outcome: str, said: str) ->
     assert said in reason
 
 
+@pytest.mark.parametrize(("outcome", "status"), [("vm-killed", "PASS"), ("works", "FAIL")])
+def test_many_unaligned_loads_are_a_behaviour_as_well(outcome: str, status: str) -> None:
+    path = "wcprobe.ioremap_wc.unaligned_loads"
+    load = Observation(path=path, status=Status.PASS, value=outcome)
+    one = only(witnesses("wcprobe", [audit(NC, NGNRE, NGNRE)], [*probed(None), load], {}))
+    assert (one.status, one.detail["behaviour"]) == (Status(status), outcome)
+
+
 def test_the_guest_sees_another_stage_1_than_its_tables_have() -> None:
     one = only(witnesses("wcprobe", [audit(NC, NC, NC)], probed("works", stage1=WB), {}))
     assert one.status is Status.FAIL

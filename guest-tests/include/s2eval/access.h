@@ -9,6 +9,7 @@
 
 #include <asm/asm-extable.h>
 #include <asm/barrier.h>
+#include <asm/sysreg.h>
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/types.h>
@@ -17,6 +18,20 @@
 static inline void finish_stores(void)
 {
 	/* Their types differ: a DSB is needed (Arm ARM, "Mismatched memory attributes"). */
+	mb();
+}
+
+/* Writes back and forgets what the cache holds of @size bytes. */
+static inline void clean_cache(const void __iomem *io, size_t size)
+{
+	/* CTR_EL0.DminLine is the log2 of a line's words of four bytes. */
+	size_t line = 4UL << ((read_sysreg(ctr_el0) >> 16) & 0xf);
+	unsigned long at = (unsigned long)io & -line;
+	unsigned long end = (unsigned long)io + size;
+
+	for (; at < end; at += line)
+		asm volatile("dc civac, %0" : : "r" (at) : "memory");
+	/* Until it is done. */
 	mb();
 }
 

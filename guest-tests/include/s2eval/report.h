@@ -10,7 +10,7 @@
 
 /* It never overflows in practice; if it does, it is cut. */
 struct report {
-	char text[SZ_8K];
+	char text[SZ_16K];
 	size_t used;
 	unsigned int depth;	/* KTAP nesting */
 };

@@ -65,4 +65,10 @@ static inline bool attr_is_device(u8 attr)
 	return !(attr & 0xf0);
 }
 
+/* Normal memory, and not the Non-cacheable one. */
+static inline bool attr_is_cacheable(u8 attr)
+{
+	return !attr_is_device(attr) && attr != 0x44;
+}
+
 #endif /* S2EVAL_STAGE1_H */
