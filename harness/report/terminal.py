@@ -7,7 +7,6 @@ sequences (harness/text.py), never as markup.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +18,12 @@ from rich.text import Text
 
 from harness.report import caught, matrix
 from harness.report.findings import Finding, findings
+from harness.report.grid import about, verdict
 from harness.report.rows import blocks
 from harness.report.sentence import fill, sentences
 from harness.report.table import Entry
 from harness.results.compare import pairs
-from harness.results.records import Cell, Run, Status, exit_code_of
+from harness.results.records import Cell, Run, Status
 from harness.results.store import cell_path
 from harness.text import clean
 
@@ -97,11 +97,7 @@ def _groups(run: Run) -> list[list[Cell]]:
 
 def _print_group(console: Console, cells: Sequence[Cell]) -> None:
     machine, suite = cells[0].machine, cells[0].suite.name
-    cpus = "1 CPU" if machine.smp == 1 else f"{machine.smp} CPUs"
-    about = f"{machine.topology}, {machine.accel.upper()}, {machine.cpu}, {cpus}"
-    version = re.search(r"\d+\.\d+[.\d]*", machine.qemu)
-    qemu = f", QEMU {version[0]}" if version else ""
-    _line(console, Text(f"{suite} on {machine.name}", style="bold"), f" ({about}{qemu})")
+    _line(console, Text(f"{suite} on {machine.name}", style="bold"), f" ({about(machine)})")
     console.print()
     at_once = max(1, (console.width - LABEL_WIDTH) // COLUMN_WIDTH)
     for start in range(0, len(cells), at_once):
@@ -177,16 +173,4 @@ def _short(path: Path) -> str:
 
 
 def _result(run: Run) -> tuple[str | Text, ...]:
-    expectations = [e for cell in run.cells for e in cell.expectations]
-    met = sum(e.status is Status.PASS for e in expectations)
-    count = "1 cell" if len(run.cells) == 1 else f"{len(run.cells)} cells"
-    parts = [f"{count} in {run.run.seconds:.1f} s"]
-    if expectations:
-        parts.append(f"{met} of {len(expectations)} expectations met")
-    if run.run.interrupted:
-        parts.append("interrupted")
-    parts.append(f"exit code {int(exit_code_of(run.status))}")
-    return (
-        Text(run.status.value, style=STYLES[run.status]),
-        f": {', '.join(parts)}",
-    )
+    return (Text(run.status.value, style=STYLES[run.status]), f": {verdict(run)}")

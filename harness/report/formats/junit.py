@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A run as JUnit XML: a test suite a cell, a test case an observation or an expectation.
+
+FAIL is a <failure>; ERROR, MISS and whatever a guest died of an <error>, the log with it in
+<system-out>; SKIP is <skipped>, and so is a failure the plan asked for, so that a CI system comes
+to the run's own verdict. What was only measured is a property of the suite.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from harness.report.cases import Case, cases
+from harness.report.formats import Source
+from harness.report.logs import excerpt, log_tail
+from harness.results.records import Cell, Status
+
+# What XML 1.0 cannot hold in any form (https://www.w3.org/TR/xml/#charsets).
+_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MARK = "\ufffd"
+_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+EXPECTED = "expected-failure"
+
+
+def render(source: Source) -> str:
+    """The document. Texts that XML cannot hold have U+FFFD where the characters were."""
+    document = JUnitXml(_fit(source.run.run.id))
+    suites = [_suite(cell, source) for cell in source.run.cells]
+    for suite in suites:
+        document.add_testsuite(suite)
+    document.update_statistics()  # type: ignore[no-untyped-call]
+    # That made the times of suites from those of cases, which nobody measured.
+    for suite, cell in zip(suites, source.run.cells, strict=True):
+        suite.time = round(sum(phase.seconds for phase in cell.phases), 3)
+    document.time = source.run.run.seconds
+    text: bytes = document.tostring()  # type: ignore[no-untyped-call]
+    return f"{_HEAD}{text.decode()}\n"
+
+
+def _suite(cell: Cell, source: Source) -> TestSuite:
+    suite = TestSuite(_fit(cell.name))
+    suite.timestamp = source.run.run.started
+    for name, value in _facts(cell).items():
+        suite.add_property(name, _fit(value))
+    for case in cases(cell):
+        if case.status is not Status.DONE:
+            suite.add_testcase(_case(case, cell, source))
+        elif case.text:
+            suite.add_property(_fit(case.path), _fit(case.text))
+    return suite
+
+
+def _facts(cell: Cell) -> Mapping[str, str]:
+    """What was tested, on what."""
+    kernel, machine = cell.kernel, cell.machine
+    facts = {
+        "status": cell.status.value,
+        "kernel.version": kernel.version,
+        "kernel.commit": kernel.commit,
+        "kernel.series": " ".join(kernel.series),
+        "machine.cpu": machine.cpu,
+        "machine.qemu": machine.qemu,
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _case(case: Case, cell: Cell, source: Source) -> TestCase:
+    # Not split at dots: kernels have them in their names.
+    made = TestCase(_fit(case.path), _fit(cell.name))
+    result = _result(case)
+    if result is not None:
+        made.result = [result]
+    if case.log:
+        log = log_tail(cell, source.folder) or excerpt(cell, source.folder)
+        if log:
+            made.system_out = _fit("\n".join(log))
+    if case.log and isinstance(result, Error) and cell.failure:
+        result.text = _fit("\n".join(cell.failure.excerpt))
+    return made
+
+
+def _result(case: Case) -> Failure | Error | Skipped | None:
+    message, status = _fit(case.text), case.status
+    if status is Status.PASS:
+        return None
+    if case.expected:
+        return Skipped(f"{status.value} as expected: {message}", EXPECTED)
+    if status is Status.SKIP:
+        return Skipped(message)
+    if status is Status.FAIL and not case.kind:
+        return Failure(message, status.value)
+    return Error(f"{status.value}: {message}", _fit(case.kind) or status.value)
+
+
+def _fit(text: str) -> str:
+    return _NO_XML.sub(_MARK, text)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A run as KTAP version 1: kernel, machine, suite and test, each nested in the one before.
+
+Source: Documentation/dev-tools/ktap.rst. An expected failure is `ok … # XFAIL`, as kselftest
+prints it, so that a parser that does not know the directive comes to the run's own verdict.
+What was only measured stands in diagnostic lines: it is no test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from harness.report.cases import WHOLE, Case, cases
+from harness.report.formats import Source
+from harness.report.logs import excerpt
+from harness.results.records import Cell, Status
+from harness.text import clean
+
+TIMEOUTS = ("silence", "deadline")  # failure classes
+
+
+@dataclass
+class _Test:
+    """A result line, the diagnostic lines before it and the tests nested in it."""
+
+    name: str
+    ok: bool
+    directive: str = ""
+    reason: str = ""
+    diagnostics: list[str] = field(default_factory=list)
+    tests: list[_Test] = field(default_factory=list)
+
+
+def render(source: Source) -> str:
+    """The document, nested 4 deep."""
+    tree: dict[str, dict[str, list[_Test]]] = {}
+    for cell in source.run.cells:
+        machines = tree.setdefault(cell.kernel.name, {})
+        machines.setdefault(cell.machine.name, []).append(_suite(cell, source))
+    kernels = [
+        _group(kernel, [_group(machine, tests) for machine, tests in machines.items()])
+        for kernel, machines in tree.items()
+    ]
+    return "\n".join(_lines(kernels)) + "\n"
+
+
+def _lines(tests: Sequence[_Test]) -> list[str]:
+    made = ["KTAP version 1", f"1..{len(tests)}"]
+    for number, test in enumerate(tests, 1):
+        if test.tests:
+            made += [f"  {line}" for line in _lines(test.tests)]
+        # Behind a bare "# ", kselftest's nesting, a guest's line could pass for a result.
+        made += [f"# | {line}".rstrip() for line in test.diagnostics]
+        note = " ".join(filter(None, (test.directive, test.reason)))
+        result = f"{'ok' if test.ok else 'not ok'} {number} {_name(test.name)}"
+        made.append(f"{result} # {note}" if note else result)
+    return made
+
+
+def _name(text: str) -> str:
+    """A description: anything but '#', and not nothing."""
+    return clean(text).replace("#", "_") or "unnamed"
+
+
+def _group(name: str, tests: list[_Test]) -> _Test:
+    skipped = bool(tests) and all(test.directive == "SKIP" for test in tests)
+    directive = "SKIP" if skipped else ""
+    return _Test(name, all(test.ok for test in tests), directive, tests=tests)
+
+
+def _suite(cell: Cell, source: Source) -> _Test:
+    found = cases(cell)
+    tests = [_test(case, cell, source) for case in found if case.status is not Status.DONE]
+    tests = tests or [_Test(WHOLE, ok=True)]
+    suite = _group(cell.suite.name, tests)
+    measured = [case for case in found if case.status is Status.DONE]
+    suite.diagnostics = [f"{case.path}: {case.text}" for case in measured if case.text]
+    return suite
+
+
+def _test(case: Case, cell: Cell, source: Source) -> _Test:
+    test = _Test(case.path, ok=True)
+    if case.status is Status.SKIP:
+        test.directive, test.reason = "SKIP", case.text
+    elif case.status is not Status.PASS:
+        # The status stands before the reason: that may begin with a directive's word.
+        test.reason = f"{case.status.value}: {case.text}"
+        test.ok = case.expected
+        test.directive = "XFAIL" if case.expected else _directive(case)
+    if case.log:
+        test.diagnostics = excerpt(cell, source.folder)
+    return test
+
+
+def _directive(case: Case) -> str:
+    """A FAIL needs none; what is not the kernel's fault has one."""
+    if case.status is Status.FAIL:
+        return ""
+    return "TIMEOUT" if case.kind in TIMEOUTS else "ERROR"

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A run as Markdown (GitHub's and GitLab's), for a job's summary, a merge request or a mail.
+
+What a guest or a user named stands in code spans, where nothing is markup, nobody is mentioned
+and no HTML goes through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from harness.report import matrix
+from harness.report.findings import findings
+from harness.report.formats import Source
+from harness.report.grid import Grid, Spot, grid, verdict
+from harness.report.rows import blocks
+from harness.report.sentence import sentences
+from harness.results.compare import pairs
+from harness.results.records import Cell, Run
+from harness.text import clean
+
+Rows = Iterable[Sequence[str]]
+
+
+def render(source: Source) -> str:
+    """The document: the verdict first, then what differs, what failed, and all side by side."""
+    run = source.run
+    parts = [
+        f"# {run.status.value}: {_code(run.run.plan or run.run.id)}",
+        f"{verdict(run)}. Run {_code(run.run.id)}, started {_code(run.run.started)}.",
+        *_grid(grid(run)),
+        *_comparisons(run),
+        *_matrix(run.cells),
+        *_findings(run.cells),
+        *_tables(run.cells),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _code(text: str) -> str:
+    """A code span that is whole wherever it stands, a table's cell included."""
+    inner = clean(text, 2000).replace("`", "'").replace("|", "\\|")
+    return f"`{inner}`" if inner else ""
+
+
+def _table(head: Sequence[str], rows: Rows) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _grid(found: Grid) -> Iterator[str]:
+    columns = found.columns()
+    if not columns:
+        return
+    several = len(found.suites) > 1
+    head = ["kernel", *(_code(f"{m} {s}" if several else m) for m, s in columns)]
+    yield _table(
+        head,
+        (
+            [_code(kernel), *(_spot(found.spots.get((kernel, *column))) for column in columns)]
+            for kernel in found.kernels
+        ),
+    )
+
+
+def _spot(spot: Spot | None) -> str:
+    if spot is None:
+        return ""
+    note = ", expected" if spot.expected else ""
+    stage2 = f"stage 2 {_code(spot.stage2)}" if spot.stage2 else ""
+    return "<br>".join(
+        filter(None, (f"**{spot.status.value}**{note}", _code(spot.failure), stage2))
+    )
+
+
+def _comparisons(run: Run) -> Iterator[str]:
+    told = sentences(pairs(run))
+    if told:
+        yield "## What differs between kernels"
+    for head, *clauses in told:
+        yield "\n".join([f"- {_code(head)}", *(f"  - {_code(c.rstrip(';'))}" for c in clauses)])
+
+
+def _matrix(cells: Sequence[Cell]) -> Iterator[str]:
+    for table in matrix.matrix(cells):
+        yield f"## {table.title}"
+        yield _table(
+            ["", *(_code(f"{c.memattr:#x} {c.name}") for c in table.columns)],
+            (
+                [_code(row), *(_entry(column.entries.get(row)) for column in table.columns)]
+                for row in matrix.ROWS
+            ),
+        )
+
+
+def _entry(entry: matrix.Entry | None) -> str:
+    if entry is None:
+        return ""
+    must = "" if entry.agrees else f" (architecture: {entry.expected})"
+    return _code(entry.text + must)
+
+
+def _findings(cells: Sequence[Cell]) -> Iterator[str]:
+    found = [(cell, findings(cell)) for cell in cells]
+    if any(lines for _, lines in found):
+        yield "## Findings"
+    for cell, lines in found:
+        if lines:
+            yield "\n".join(
+                [
+                    f"- {_code(cell.name)}",
+                    *(f"  - **{line.status.value}** {_code(line.text)}" for line in lines),
+                ]
+            )
+
+
+def _tables(cells: Sequence[Cell]) -> Iterator[str]:
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.suite.name, cell.machine.name), []).append(cell)
+    for (suite, machine), group in groups.items():
+        yield f"## {_code(suite)} on {_code(machine)}"
+        rows = [
+            [_code(" ".join(filter(None, (block.title, row.label)))), *map(_code, texts)]
+            for block in blocks(group)
+            for row in block.rows
+            for texts in [[entry.text for entry in row.entries]]
+        ]
+        yield _table(["", *(_code(cell.kernel.name) for cell in group)], rows)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a cell's logs say of its failure, as lines that are fit to be shown.
+
+Logs are a guest's words: any bytes at all. Each line goes through harness.text.clean.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections import deque
+from pathlib import Path
+from typing import BinaryIO
+
+from harness.results.logs import open_log
+from harness.results.records import Cell
+from harness.results.store import cell_path
+from harness.text import clean
+
+TAIL_BYTES = 64 * 1024
+EXCERPT_LINES = 40
+
+
+def excerpt(cell: Cell, folder: Path | None, lines: int = EXCERPT_LINES) -> list[str]:
+    """The lines that show the failure of `cell`, or the last ones of its log; none without one."""
+    if cell.failure is None:
+        return []
+    if cell.failure.excerpt:
+        return [clean(line) for line in cell.failure.excerpt[:lines]]
+    return log_tail(cell, folder)[-lines:]
+
+
+def log_tail(cell: Cell, folder: Path | None, size: int = TAIL_BYTES) -> list[str]:
+    """The last lines of the log that the failure names, from at most `size` bytes of it."""
+    if folder is None or cell.failure is None or not cell.failure.log:
+        return []
+    # A build's log is a path of its own, a guest's a file of the cell's folder.
+    return tail(cell_path(folder, cell.name), cell.failure.log, size)
+
+
+def tail(folder: Path, name: str, size: int = TAIL_BYTES) -> list[str]:
+    """The last lines of the log `name`, compressed or not; none when it cannot be read."""
+    try:
+        with open_log(folder, name) as log:
+            data = _last(log, size)
+    except (OSError, EOFError, zlib.error):
+        return []
+    return [clean(line) for line in data.splitlines()]
+
+
+def _last(log: BinaryIO, size: int) -> bytes:
+    """The last `size` bytes at most, without a line that this cuts in two. In little memory."""
+    kept: deque[bytes] = deque(maxlen=2)
+    while chunk := log.read(size + 1):
+        kept.append(chunk)
+    data = b"".join(kept)
+    if len(data) <= size:
+        return data
+    return data[-size - 1 :].partition(b"\n")[2]
+
+
+def shown_path(path: Path) -> str:
+    """A path as a reader can use it: relative to where the command runs, where that is shorter."""
+    shorter = os.path.relpath(path)
+    return str(path) if shorter.startswith("..") else shorter

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What was read from the page tables, mapping by mapping, and what the machines cannot show. Pure.
+
+Equal readings of several cells are one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+from harness.report.audits import TRAPS
+from harness.report.findings import BAD
+from harness.results.records import Cell, Run, Status
+from harness.text import clean
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What both stages' leaves said, each as its type and the bits behind it."""
+
+    stage1: str
+    stage1_bits: str
+    stage2: str
+    stage2_bits: str
+    combined: str
+    expected: str
+    status: Status
+    reason: str
+
+
+@dataclass
+class Line:
+    """The cells in which a mapping read the same."""
+
+    reading: Reading
+    kernels: list[str] = field(default_factory=list)
+    machines: list[str] = field(default_factory=list)
+    cells: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Mapped:
+    """A mapping of a suite."""
+
+    suite: str
+    mapping: str
+    lines: list[Line]
+
+    @property
+    def status(self) -> Status | None:
+        """The worst of its verdicts, where one is bad."""
+        return next((s for s in BAD if any(line.reading.status is s for line in self.lines)), None)
+
+
+@dataclass
+class Limits:
+    """What machines cannot show: the same sentences together, `what` being their subject."""
+
+    machines: list[str]
+    what: str
+    sentences: list[str]
+
+
+def audits(run: Run) -> list[Mapped]:
+    """Every audited mapping, in the order of the run."""
+    found: dict[tuple[str, str], dict[Reading, Line]] = {}
+    for index, cell in enumerate(run.cells):
+        for audit in cell.audits:
+            key = (clean(cell.suite.name), clean(str(audit.get("mapping", ""))))
+            reading = _reading(audit, cell)
+            line = found.setdefault(key, {}).setdefault(reading, Line(reading))
+            line.cells.append(index)
+            _once(line.kernels, clean(cell.kernel.name))
+            _once(line.machines, clean(cell.machine.name))
+    return [Mapped(*key, lines=list(lines.values())) for key, lines in found.items()]
+
+
+def limits(run: Run) -> list[Limits]:
+    """What the emulators of this run cannot show at all, as it was measured."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for cell in run.cells:
+        said = cell.fidelity.get("limits") or {}
+        sentences = tuple(clean(str(sentence)) for sentence in said.values())
+        if sentences:
+            _once(found.setdefault(sentences, []), clean(cell.machine.name))
+    return [Limits(machines, *_split(sentences)) for sentences, machines in found.items()]
+
+
+def _split(sentences: Sequence[str]) -> tuple[str, list[str]]:
+    """What all sentences begin with, in whole words (it is the machine), and how each goes on."""
+    columns = zip(*(sentence.split() for sentence in sentences), strict=False)
+    same = [words[0] for words in takewhile(lambda words: len(set(words)) == 1, columns)]
+    whole = len(sentences) == 1
+    return (
+        "" if whole else " ".join(same),
+        [sentence if whole else " ".join(sentence.split()[len(same) :]) for sentence in sentences],
+    )
+
+
+def _once(names: list[str], name: str) -> None:
+    if name not in names:
+        names.append(name)
+
+
+def _reading(audit: Mapping[str, Any], cell: Cell) -> Reading:
+    detail = audit.get("detail") or {}
+    first, second = detail.get("stage1") or {}, detail.get("stage2") or {}
+    status = Status(audit.get("status", Status.DONE))
+    no_leaf = TRAPS if detail.get("trapped") else ""
+    verdict = next(
+        (o for o in cell.observations if o.path == f"audit.{audit.get('mapping')}"), None
+    )
+    return Reading(
+        stage1=clean(str(audit.get("stage1") or "")),
+        stage1_bits=_bits(("AttrIndx", first.get("attr_index")), ("MAIR", first.get("mair_byte"))),
+        stage2=clean(str(audit.get("stage2") or no_leaf)),
+        stage2_bits=_bits(("MemAttr", second.get("memattr")), ("", second.get("descriptor"))),
+        combined=clean(str(audit.get("combined") or "")),
+        expected=clean(str(audit.get("expected") or "")),
+        status=status,
+        reason=clean(str(verdict.detail.get("reason", ""))) if verdict else "",
+    )
+
+
+def _bits(*named: tuple[str, Any]) -> str:
+    said = (f"{name} {value}".strip() for name, value in named if value is not None)
+    return clean(", ".join(said))

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Each cell that a reader has to look at: why, the log's lines, how to run it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.report.findings import BAD, Finding, failed_as_expected, findings
+from harness.report.logs import excerpt, shown_path
+from harness.reproduce import SCRIPT
+from harness.results.records import Cell, Run, Status
+from harness.results.store import cell_path
+from harness.text import clean
+
+# Of a page: excerpts and scripts of more failures than that are left to `s2eval show`.
+BUDGET = 1_800_000  # characters
+SCRIPT_LIMIT = 20_000
+
+
+@dataclass
+class Failure:
+    """`expected`: all of it was asked for. `log` is a path to read on in, `again` a command."""
+
+    index: int
+    cell: Cell
+    expected: bool
+    findings: list[Finding]
+    kind: str = ""
+    summary: str = ""
+    excerpt: list[str] = field(default_factory=list)
+    log: str = ""
+    again: str = ""
+    script: str = ""
+    cut: bool = False
+
+
+@dataclass(frozen=True)
+class Flake:
+    """An observation, and how often it was what."""
+
+    index: int
+    cell: str
+    path: str
+    seen: str
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A reason for which something was skipped, and in how many cells."""
+
+    text: str
+    cells: list[int]
+    names: list[str]
+
+
+def failures(run: Run, folder: Path | None) -> list[Failure]:
+    """News first, then what was expected; each in the order of the run."""
+    found = [
+        Failure(index, cell, failed_as_expected(cell), findings(cell))
+        for index, cell in enumerate(run.cells)
+        if _failed(cell)
+    ]
+    found.sort(key=lambda failure: failure.expected)
+    left = BUDGET
+    for failure in found:
+        _fill(failure, run, folder)
+        size = len(failure.script) + sum(map(len, failure.excerpt))
+        if size > left:
+            failure.script, failure.excerpt, failure.cut = "", failure.excerpt[-1:], True
+        else:
+            left -= size
+    return found
+
+
+def flakes(run: Run) -> list[Flake]:
+    """Observations that were not the same in all repeats of their cell."""
+    return [
+        Flake(index, clean(cell.name), clean(item.path), _counted(item.detail["flaky"]))
+        for index, cell in enumerate(run.cells)
+        for item in cell.observations
+        if item.detail.get("flaky")
+    ]
+
+
+def _counted(seen: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} x {clean(str(word))}" for word, count in seen.items())
+
+
+def skips(run: Run) -> list[Skip]:
+    """Why tests of cells that did not fail were skipped, the same reason once."""
+    told: dict[str, list[int]] = {}
+    for index, cell in enumerate(run.cells):
+        if not _failed(cell):
+            for finding in findings(cell):
+                told.setdefault(finding.text, []).append(index)
+    return [
+        Skip(text, cells, [run.cells[index].name for index in cells])
+        for text, cells in told.items()
+    ]
+
+
+def _failed(cell: Cell) -> bool:
+    unmet = any(e.status is not Status.PASS for e in cell.expectations)
+    return cell.status in BAD or unmet or cell.failure is not None
+
+
+def _fill(failure: Failure, run: Run, folder: Path | None) -> None:
+    cell = failure.cell
+    if cell.failure:
+        failure.kind, failure.summary = clean(cell.failure.kind), clean(cell.failure.summary)
+        failure.excerpt = excerpt(cell, folder)
+    names = [shlex.quote(clean(name)) for name in (run.run.id, cell.name)]
+    failure.again = "s2eval show {} --reproduce {} > again.sh && sh again.sh".format(*names)
+    if folder is None:
+        return
+    place = cell_path(folder, cell.name)
+    named = cell.failure.log if cell.failure else ""
+    failure.log = shown_path(place / named)
+    failure.script = _script(place / SCRIPT)
+
+
+def _script(path: Path) -> str:
+    """What the cell's own script says; empty when the cell was never started."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return ""
+    if len(text) > SCRIPT_LIMIT:
+        return ""
+    lines = text.split("\n")
+    indents = (line[: len(line) - len(line.lstrip("\t "))] for line in lines)
+    return "\n".join(i + clean(line, SCRIPT_LIMIT) for i, line in zip(indents, lines, strict=True))

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The figures of a run with their intervals, ready to be plotted and tabled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from harness.report.cases import representative
+from harness.report.findings import below
+from harness.report.rows import ELSEWHERE, MAX_PARTS
+from harness.report.words import figure as words
+from harness.results.records import Cell, Observation, Run, Status
+from harness.results.stats import CONFIDENCE, RESAMPLES, SEED, Shift, Summary, shift
+from harness.text import clean
+
+NONE = Summary(math.nan, math.nan, math.nan, 0)
+AT_ONCE = 200  # sets of samples that are resampled in one array
+COUNTS = ("tests",)  # units of what is counted, not measured
+
+
+@dataclass
+class Point:
+    """One figure of one cell; `place` is the mapping it was measured on."""
+
+    index: int
+    kernel: str
+    place: str
+    samples: list[float]
+    representative: bool
+    summary: Summary = NONE
+
+    def text(self, unit: str) -> str:
+        """Median and interval: `2,744 MB/s`, `2,744 [2,701, 2,760] MB/s`."""
+        summary = self.summary
+        if summary.low == summary.high:
+            return words(summary.median, unit)
+        low, high = words(summary.low, None), words(summary.high, None)
+        return f"{words(summary.median, None)} [{low}, {high}] {unit}"
+
+
+@dataclass
+class Figure:
+    """One measured quantity of one suite on one machine, over kernels and mappings."""
+
+    name: str
+    unit: str
+    suite: str
+    machine: str
+    points: list[Point] = field(default_factory=list)
+    shifts: list[str] = field(default_factory=list)
+
+    @property
+    def representative(self) -> bool:
+        return all(point.representative for point in self.points)
+
+    @property
+    def places(self) -> list[str]:
+        return list(dict.fromkeys(point.place for point in self.points))
+
+
+def figures(run: Run) -> list[Figure]:
+    """Every figure; what differs between kernels is told where timings mean anything."""
+    found: dict[tuple[str, str, str, str], Figure] = {}
+    for index, cell in enumerate(run.cells):
+        for item, place, name in measured(cell):
+            unit = clean(item.unit or "")
+            key = (cell.suite.name, cell.machine.name, name, unit)
+            made = found.setdefault(
+                key, Figure(name, unit, clean(cell.suite.name), clean(cell.machine.name))
+            )
+            made.points.append(_point(index, cell, place, item))
+    _summarize([point for made in found.values() for point in made.points])
+    for made in found.values():
+        made.shifts = list(_shifts(made))
+    return list(found.values())
+
+
+def measured(cell: Cell) -> Iterator[tuple[Observation, str, str]]:
+    """Observations that are figures, each with its mapping and its name."""
+    for item in cell.observations:
+        value = item.value
+        if isinstance(value, bool | str) or value is None or not item.unit or item.unit in COUNTS:
+            continue
+        if item.status in (Status.SKIP, Status.MISS) or item.path.startswith(ELSEWHERE):
+            continue
+        parts = clean(below(cell, item.path)).split(".")
+        if len(parts) <= MAX_PARTS and all(map(math.isfinite, [value, *item.samples])):
+            yield item, parts[0] if len(parts) > 1 else "", ".".join(parts[1:] or parts)
+
+
+def _point(index: int, cell: Cell, place: str, item: Observation) -> Point:
+    samples = item.samples or [float(item.value or 0)]
+    return Point(index, clean(cell.kernel.name), place, samples, representative(item))
+
+
+def _summarize(points: Sequence[Point]) -> None:
+    """Give each point its summary; sets of samples of one size are resampled together."""
+    sizes: dict[int, list[Point]] = {}
+    for point in points:
+        sizes.setdefault(len(point.samples), []).append(point)
+    for alike in sizes.values():
+        for start in range(0, len(alike), AT_ONCE):
+            part = alike[start : start + AT_ONCE]
+            for point, summary in zip(part, summaries([p.samples for p in part]), strict=True):
+                point.summary = summary
+
+
+def summaries(sets: Sequence[Sequence[float]]) -> list[Summary]:
+    """What summarize() gives for each of `sets`, all of one size, in a fraction of the time."""
+    import numpy as np  # noqa: PLC0415 - numpy and scipy take long to import
+    from scipy.stats import bootstrap  # noqa: PLC0415
+
+    data = np.asarray(sets, dtype=float)
+    medians = np.median(data, axis=1)
+    low = high = medians
+    if data.shape[1] > 1:
+        interval = bootstrap(
+            (data,),
+            np.median,
+            axis=1,
+            confidence_level=CONFIDENCE,
+            n_resamples=RESAMPLES,
+            method="percentile",
+            rng=np.random.default_rng(SEED),
+        ).confidence_interval
+        low, high = interval.low, interval.high
+    return [
+        Summary(float(median), float(least), float(most), data.shape[1])
+        for median, least, most in zip(medians, low, high, strict=True)
+    ]
+
+
+def _shifts(made: Figure) -> Iterator[str]:
+    """Where a kernel differs from the first, for figures that say something about hardware."""
+    if not made.representative:
+        return
+    for place in made.places:
+        base, *others = [point for point in made.points if point.place == place]
+        for other in others:
+            found = shift(base.samples, other.samples)
+            if found.differs:
+                yield f"{_where(place)}{base.kernel} -> {other.kernel}: {_ratio(found)}"
+
+
+def _where(place: str) -> str:
+    return f"{place}: " if place else ""
+
+
+def _ratio(found: Shift) -> str:
+    counts = f"{found.base.count} and {found.patched.count} samples"
+    return f"x {found.ratio:.2f} (p = {found.p:.2g}, Cliff's delta {found.effect:+.2f}, {counts})"
+
+
+def short_names(kernels: Sequence[str]) -> dict[str, str]:
+    """`+stage2-normal-nc` for a kernel with series whose base is there as well."""
+    made = {}
+    for kernel in kernels:
+        base, plus, series = kernel.partition("+")
+        made[kernel] = f"+{series}" if plus and base in kernels else kernel
+    return made

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The trends of a run from the history's database, or none where there is no such."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.errors import S2EvalError, UsageError
+from harness.report.page.trends import Trends, trends
+from harness.results.records import Run
+
+
+def known_trends(run: Run, url: str, *, every: bool, say: Callable[[str], object]) -> Trends:
+    """The trends of `run`. A page does not fail for want of them, unless `every` asks for them.
+
+    `url`: of the history, empty for the default. UsageError when `every` and there is none.
+    """
+    try:
+        return _trends(run, url, every=every, say=say)
+    except S2EvalError as error:
+        if every:
+            raise
+        say(f"warning: a page without history: {error}")
+        return Trends([])
+
+
+def _trends(run: Run, url: str, *, every: bool, say: Callable[[str], object]) -> Trends:
+    from harness.results.history import History  # noqa: PLC0415 - sqlalchemy takes 200 ms
+    from harness.results.history_db import Database, default_url  # noqa: PLC0415
+
+    url = url or default_url()
+    file = Database(url).file
+    if file is not None and not file.is_file():
+        if every:
+            raise UsageError(f"no history in {file}: s2eval history --rebuild")
+        return Trends([])
+    history = History(url, say=say)
+    try:
+        return trends(run, history, every=every)
+    finally:
+        history.close()
