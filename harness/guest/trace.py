@@ -33,6 +33,10 @@ DECODES = 1 << 1
 FLR = 1 << 15  # PCI_EXP_DEVCTL_BCR_FLR
 MARKER_SIZE = 4  # bytes
 END = 1 << 16  # the marker after an accessor is that before it, plus this bit
+# What a PASS about an order is worth: on a bus, posted writes may do what these cannot.
+IN_ORDER = (
+    "QEMU carries out accesses one by one, as they come: only software can change their order"
+)
 TOLD = 5  # findings that a reason names
 
 
@@ -88,8 +92,9 @@ def events(lines: Iterable[str], region: str, bdf: str) -> Iterator[Event]:
 
 @dataclass
 class Bracket:
-    """What happened between two markers, and the `late` accesses before the next bracket.
+    """What happened between two markers, and the `late` accesses behind the second one.
 
+    Late ones are looked for until the second marker comes again, or another bracket begins.
     `base` is the address of the BAR, as the marker's own address tells. Not `closed`: the guest
     died in between, or the second marker never came.
     """
@@ -116,7 +121,10 @@ def brackets(seen: Iterable[Event], facts: Sequence[Trace]) -> dict[int, Bracket
                 current = found[marker] = Bracket(event.address - offsets[marker])
                 continue
             if current is not None and current is found.get(marker):
-                current.closed = True
+                if current.closed:
+                    current = None
+                else:
+                    current.closed = True
                 continue
         if current is None:
             continue
@@ -128,7 +136,7 @@ def brackets(seen: Iterable[Event], facts: Sequence[Trace]) -> dict[int, Bracket
 
 
 def widths(seen: Sequence[Access]) -> str:
-    """`4` for one access of 4 bytes, `8x8` for eight of 8, `1x2+8x1` for mixed ones."""
+    """`4` for one access of 4 bytes, `8x8` for eight of 8, `8x8+1x4` for mixed ones."""
     counts = Counter(access.size for access in seen)
     if len(seen) == 1:
         return str(seen[0].size)
@@ -228,7 +236,10 @@ def observe_trace(
         width.value = widths(bracket.inside) or "none"
         wrong = damage(fact, bracket)
         status = Status.FAIL if wrong else Status.PASS
-        made += [count, width, _verdict(suite, fact, status, "; ".join(wrong[:TOLD]))]
+        verdict = _verdict(suite, fact, status, "; ".join(wrong[:TOLD]))
+        if fact.last is not None or fact.reset is not None:
+            verdict.detail["limit"] = IN_ORDER
+        made += [count, width, verdict]
     return made
 
 

@@ -14,7 +14,8 @@ from harness.text import clean
 
 STAGES = {"stage2": "stage 2 (audit)", "combined": "effective (audit)"}
 WITNESSES = "witnesses"
-OWN, OWN_TITLE = "l2-", "guest's own memory"  # mappings that every Linux guest has
+# What is there whatever a suite maps: pages of every Linux guest, and its VMM's mapping of the BAR.
+OWN, OWN_TITLE = ("l2-", "l1-"), "must not change"
 TRAPS = "traps (no leaf)"
 BAD = (Status.FAIL, Status.ERROR, Status.MISS)
 
@@ -72,8 +73,9 @@ def _type(audit: Audit, stage: str) -> str:
         both = detail.get("ambiguous") and stage == "combined"
         return clean(str(found)) + (" (ambiguous)" if both else "")
     status = Status(audit.get("status", Status.DONE))
-    trapped = detail.get("trapped") or status not in BAD
-    return TRAPS if trapped else status.value
+    if status is Status.SKIP and not detail.get("trapped"):
+        return "not seen"
+    return TRAPS if detail.get("trapped") or status not in BAD else status.value
 
 
 def _blamed(audit: Audit) -> str:

@@ -28,7 +28,7 @@ def test_a_recorded_run(width: int) -> None:
     text = shown(recorded(), width=width)
     assert max(len(line) for line in text.splitlines()) <= width
     titles = [line for line in text.splitlines() if re.fullmatch(r"[a-z][\w'-]*( [\w'-]+)*", line)]
-    assert titles == ["ioremap", "ioremap_np", "ioremap_wc", "guest's own memory"]
+    assert titles == ["ioremap", "ioremap_np", "ioremap_wc", "must not change"]
     labels = [line[:20].strip() for line in block(text, "ioremap_wc").splitlines()]
     assert list(filter(None, labels)) == [
         "stage 1",
@@ -50,7 +50,7 @@ def test_a_recorded_run(width: int) -> None:
     assert re.search(r"  witnesses +agree +agree$", rows)
     assert re.search(r"Device-nGnRE \(ambiguous\) ", squeezed(block(text, "ioremap_np")))
     assert re.search(r"result +FAIL: kvm-error, expected +PASS\n", text)
-    assert squeezed(block(text, "guest's own memory")).strip() == (
+    assert squeezed(block(text, "must not change")).strip() == (
         "l2-text Normal-WB, X ok Normal-WB, X ok l2-table Normal-WB Normal-WB"
         " l2-gic traps (no leaf) traps (no leaf)"
     )
@@ -154,7 +154,7 @@ def test_ordinary_memory_that_is_wrong() -> None:
     text["status"], text["combined"] = "FAIL", "Normal-NC"
     gic = next(audit for audit in cell.audits if audit["mapping"] == "l2-gic")
     gic["stage2"] = "Device-nGnRE"
-    rows = rows_of(cell, "guest's own memory")
+    rows = rows_of(cell, "must not change")
     assert re.search(r"  l2-text +FAIL: Normal-NC, no X\n", rows)
     assert re.search(r"  l2-gic +Device-nGnRE$", rows)
 
