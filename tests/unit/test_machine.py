@@ -4,6 +4,7 @@ from __future__ import annotations
 import platform
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,14 @@ from harness import home
 from harness.errors import UsageError
 from harness.guest import launch
 from harness.guest.launch import GuestFiles, l2_script
-from harness.guest.machine import list_machines, load_machine, render, unusable
+from harness.guest.machine import (
+    list_devices,
+    list_machines,
+    load_device,
+    load_machine,
+    render,
+    unusable,
+)
 from harness.guest.qemubin import QemuBinary
 from harness.reproduce import script
 
@@ -36,7 +44,12 @@ def test_every_machine_renders(name: str) -> None:
     assert words[:3] == ["/opt/q,1/qemu", "-L", "/opt/q,1/share"]
     assert words[words.index("-cpu") + 1] == made.cpu
     assert words[words.index("-accel") + 1] == made.accel
-    assert f"addr={made.device_slot}" in words[words.index("-device", words.index("virtio-serial-pci,max_ports=16")) + 1] or True
+    device = next(
+        w for w in words if w.startswith(made.device.name.removesuffix("-unbacked") + ",")
+    )
+    assert f"addr={made.device_slot}" in device
+    assert ("mem-path=/tmp/a b,,c/bar" in " ".join(words)) == made.device.host_file
+    assert (str(FILES.trace) in words) == bool(made.device.traced)
     assert ("-icount" in words) == made.icount
     chardevs = {w.split("id=")[1] for w in words if w.startswith("null,id=")}
     used = {w.split("chardev=")[1].split(",")[0] for w in words if "chardev=" in w}
@@ -88,6 +101,51 @@ def test_kvm_needs_an_arm64_host(monkeypatch: pytest.MonkeyPatch) -> None:
     reason = unusable(load_machine("flat-kvm"))
     assert reason and "x86_64" in reason
     assert unusable(load_machine("flat-tcg")) is None
+
+
+def test_what_a_suite_says_of_its_device() -> None:
+    made = load_machine("flat-tcg-nvme")
+    assert made.fill("insmod x.ko device=@device bar=@bar @resume") == (
+        "insmod x.ko device=1b36:0010 bar=2 @resume"
+    )
+
+
+def test_a_machine_that_nobody_watches() -> None:
+    assert not load_machine("nested-tcg-bochs").unwatched().device.screen
+    made = load_machine("flat-tcg-nvme").unwatched()
+    words = launch.command_line(made, QEMU, FILES, chardev, gdb_socket=Path("/run/gdb"))
+    assert "-trace" not in words
+    assert made.device.name == "nvme"
+
+
+@pytest.mark.parametrize("name", list_devices())
+def test_every_device_is_of_a_machine_of_each_topology(name: str) -> None:
+    made = [load_machine(machine) for machine in list_machines()]
+    assert {m.topology for m in made if m.device.name == name} == {"flat", "nested"}
+
+
+def test_a_device_that_needs_a_newer_qemu() -> None:
+    made = load_machine("flat-tcg-testdev")
+    reason = unusable(made, QEMU)
+    assert reason and "needs QEMU 10.1" in reason
+    assert unusable(made, replace(QEMU, version_info=(10, 1, 0))) is None
+    assert unusable(load_machine("flat-tcg-nvme"), QEMU) is None
+
+
+def test_bad_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(home, "MACHINES", tmp_path)
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices" / "edu.toml").write_text('description = "x"\n')
+    with pytest.raises(UsageError, match="did you mean 'edu'"):
+        load_device("eud")
+    with pytest.raises(UsageError, match=r"edu\.toml"):
+        load_device("edu")
+
+
+def test_a_trapped_bar_is_a_matter_of_l2s_qemu() -> None:
+    vmm = l2_script(load_machine("nested-tcg-trapped"))
+    assert "vfio-pci,host=0000:00:10.0,x-no-mmap=on" in vmm
+    assert "x-no-mmap" not in l2_script(load_machine("nested-tcg-nvme"))
 
 
 def test_l2_gets_the_device_and_the_ports() -> None:
