@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from harness.cell import Tools, run_cell
@@ -23,7 +23,7 @@ def batches(requests: Sequence[CellRequest]) -> list[Batch]:
     return [tuple(group) for group in groups.values()]
 
 
-def run_batch(batch: Batch, tools: Tools, folder: Callable[[str], Path]) -> Iterator[Cell]:
+def run_batch(batch: Batch, tools: Tools, folder: Callable[[str], Path]) -> Generator[Cell, None, None]:
     """Run the cells of `batch` and hand out each record as it is done.
 
     `folder(name)` makes the folder for the logs of the cell `name`.

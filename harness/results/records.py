@@ -114,8 +114,20 @@ class SuiteRecord(Record):
     source_hash: str = ""
 
 
+class Usage(Record):
+    """What the guests of a cell took of this machine: QEMU's peak memory and CPU time."""
+
+    memory_mib: float
+    cpu_seconds: float
+
+
 class Cell(Record):
-    """kernel x machine x suite: what was seen."""
+    """kernel x machine x suite: what was seen.
+
+    With `repeats` above 1 the observations are those of all repeats together. `retried` is why
+    earlier boots were given up, one record each. `inputs` is a hash over all that shaped the cell;
+    `carried` names the run it was taken over from, since nothing had changed.
+    """
 
     name: str
     kernel: KernelRecord
@@ -129,6 +141,11 @@ class Cell(Record):
     fidelity: dict[str, Any] = Field(default_factory=dict)
     expectations: list[Observation] = Field(default_factory=list)
     logs: list[str] = Field(default_factory=list)
+    repeats: int = 1
+    retried: list[Failure] = Field(default_factory=list)
+    inputs: str = ""
+    carried: str = ""
+    usage: Usage | None = None
 
 
 class HostInfo(Record):
@@ -149,6 +166,9 @@ class Comparison(Record):
 
 
 class RunInfo(Record):
+    """`refs`: the commit that each kernel from a local tree was resolved to. `resumed`: how often
+    the run was taken up again. `stopped`: why it ended before its last cell, by itself."""
+
     id: str
     plan: str
     started: str  # ISO 8601, UTC
@@ -157,6 +177,10 @@ class RunInfo(Record):
     host: HostInfo
     interrupted: bool = False
     comparisons: list[Comparison] = Field(default_factory=list)
+    refs: dict[str, str] = Field(default_factory=dict)
+    jobs: int = 1
+    resumed: int = 0
+    stopped: str = ""
 
 
 class Run(Record):

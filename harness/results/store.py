@@ -1,36 +1,48 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run folders: results/RUN/run.json, logs in a folder a cell, `results/latest`.
 
-run.json is written anew as each cell finishes, under another name first: who reads it sees a
-whole document, and a run that is killed loses the cell in flight at most.
+run.json is written when a run starts and when it ends, under another name first: who reads it
+sees a whole document. In between each finished cell is a file of its own in `.journal`, written
+in the same way, which load_run() reads along: a run that is killed loses the cells in flight.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from harness import home
 from harness.errors import MachineError, UsageError
 from harness.names import unknown
-from harness.results.records import SCHEMA, Run
+from harness.results.records import SCHEMA, Cell, Run
 
 RECORD = "run.json"
+CORRUPT = "run.json.corrupt"
+JOURNAL = ".journal"
 LATEST = "latest"
+WORD_LIMIT = 120  # characters of a file's name
+
+
+class DiskFullError(MachineError):
+    """There is no room for the records: nothing more can be kept."""
 
 
 class RunStore:
-    """The folder of one run while it is written."""
+    """The folder of one run while it is written; a context manager that keeps others out of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._lock: int | None = None
 
     @classmethod
     def create(cls, plan: str, now: datetime, base: Path | None = None) -> RunStore:
@@ -47,23 +59,65 @@ class RunStore:
             _link(base / LATEST, folder.name)
         return cls(folder)
 
-    def cell_folder(self, cell: str) -> Path:
-        """A new folder for the logs of `cell`."""
+    def __enter__(self) -> RunStore:
+        """UsageError when the run is still going on. Worker processes inherit the lock."""
+        self._lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise UsageError(f"run {self.folder.name} is still going on") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def cell_folder(self, cell: str, boot: int = 1) -> Path:
+        """A new folder for the logs of `cell`; those of a later `boot` lie in that of the first.
+
+        What an earlier run left there, whose record was lost, is removed.
+        """
+        place = cell_path(self.folder, cell)
         with _readable(self.folder):
-            return _make(self.folder, cell_path(self.folder, cell).name)
+            if boot == 1 and place.is_dir():
+                shutil.rmtree(place)
+            folder = place if boot == 1 else place / str(boot)
+            folder.mkdir(parents=True)
+        return folder
+
+    def add(self, cell: Cell) -> None:
+        """Keep the record of a finished cell; DiskFullError without room for it."""
+        name = hashlib.sha256(cell.name.encode()).hexdigest()[:20]
+        with _readable(self.folder):
+            (self.folder / JOURNAL).mkdir(exist_ok=True)
+            _replace(self.folder / JOURNAL / f"{name}.json", cell.model_dump_json(by_alias=True))
 
     def write(self, run: Run) -> None:
-        """Write run.json, whole or not at all."""
-        target = self.folder / RECORD
-        part = target.with_suffix(".part")
+        """Write run.json, whole or not at all; the journal's cells are taken to be in it."""
         with _readable(self.folder):
-            try:
-                part.write_text(run.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
-                part.replace(target)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    part.unlink()
-                raise
+            _replace(self.folder / RECORD, run.model_dump_json(by_alias=True, indent=1))
+            shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
+
+    def keep(self, name: str, document: BaseModel) -> None:
+        """Write another document of the run, e.g. its plan."""
+        with _readable(self.folder):
+            _replace(self.folder / name, document.model_dump_json(by_alias=True, indent=1))
+
+
+def _replace(target: Path, text: str) -> None:
+    """Give `target` its new content from one moment to the next, and not before it is on disk."""
+    part = target.with_suffix(".part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
 
 
 def cell_path(folder: Path, cell: str) -> Path:
@@ -88,7 +142,8 @@ def run_folder(name: str = LATEST, base: Path | None = None) -> Path:
     folder = Path(name) if os.sep in name else base / name
     folder = folder.parent if folder.name == RECORD else folder
     with _readable(folder):
-        if (folder / RECORD).is_file():
+        broken = name != LATEST and (folder / CORRUPT).is_file()
+        if broken or (folder / RECORD).is_file():
             return folder.resolve()
         known = run_names(base)
         if name == LATEST and known:
@@ -101,22 +156,52 @@ def run_folder(name: str = LATEST, base: Path | None = None) -> Path:
 
 
 def load_run(folder: Path) -> Run:
-    """The record of a run; UsageError when it is missing, broken or of another schema."""
+    """The record of a run, with the cells that a run which still goes on, or was killed, has done.
+
+    UsageError when it is missing, broken or of another schema. One that is no JSON at all, and so
+    of no use to anybody, is moved aside.
+    """
     path = folder / RECORD
+    aside = folder / CORRUPT
+    kept = aside.is_file() and not path.exists()
     with _readable(path):
-        data = path.read_bytes()
+        journal = _journal(folder)  # first: it goes when run.json has it all
+        data = (aside if kept else path).read_bytes()
     try:
-        return Run.model_validate_json(data)
+        run = Run.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(key) for key in first["loc"])
         what = f"{where}: {first['msg']}" if where else first["msg"]
-        raise UsageError(f"{path}: no record of schema {SCHEMA}: {what}") from None
+        if first["type"] == "json_invalid" and not kept:
+            with contextlib.suppress(OSError):
+                path.replace(aside)
+                kept = True
+        moved = f" (moved aside: {CORRUPT})" if kept else ""
+        raise UsageError(f"{path}: no record of schema {SCHEMA}: {what}{moved}") from None
+    if not run.run.interrupted:
+        return run
+    done = {cell.name: cell for cell in [*run.cells, *journal]}
+    return run.model_copy(update={"cells": list(done.values())})
+
+
+def _journal(folder: Path) -> list[Cell]:
+    """The cells that were recorded since run.json was written, oldest first."""
+    found = []
+    for path in (folder / JOURNAL).glob("*.json"):
+        with contextlib.suppress(ValidationError, FileNotFoundError):  # just now put into run.json
+            cell = Cell.model_validate_json(path.read_bytes())
+            found.append((path.stat().st_mtime_ns, cell))
+    return [cell for _, cell in sorted(found, key=lambda pair: pair[0])]
 
 
 def _word(text: str) -> str:
-    """`text` as the name of a file."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "_", text).strip("._")[:120]
+    """`text` as the name of a file; a long one ends in a hash, to stay one of its own."""
+    word = re.sub(r"[^A-Za-z0-9._+-]+", "_", text).strip("._")
+    if len(word) <= WORD_LIMIT:
+        return word
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{word[: WORD_LIMIT - 9]}-{digest}"
 
 
 def _age(name: str) -> tuple[str, int]:
@@ -162,6 +247,6 @@ def _readable(path: Path) -> Iterator[None]:
     except OSError as error:
         named = error.filename or path
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise MachineError(f"{named}: {error.strerror}: free some space") from None
+            raise DiskFullError(f"{named}: {error.strerror}: free some space") from None
         hint = "set S2EVAL_RESULTS to a folder you can read and write"
         raise UsageError(f"{named}: {error.strerror or error}: {hint}") from None

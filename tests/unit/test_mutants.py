@@ -23,7 +23,8 @@ from harness.results.records import (
     Status,
     SuiteRecord,
 )
-from harness.run import _run_status, host_info
+from harness.run import host_info
+from harness.sched.loop import run_status
 
 RIGHT, WRONG = "debian-6.1+right", "debian-6.1+mutants/wrong"
 RULE = Caught(kernel="debian-6.1+mutants/*", reference=RIGHT)
@@ -147,7 +148,7 @@ def status_of(*cells: Cell) -> Status:
         made = each.model_copy(deep=True)
         made.expectations = judge_caught(made, plan.caught, run.cells)
         run.cells.append(made)
-    return _run_status(run, plan)
+    return run_status(run, plan)
 
 
 def test_a_run_passes_when_every_mutant_is_caught() -> None:

@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ExitCode, MachineError, UsageError
-from harness.results.records import HostInfo, Run, RunInfo, Status, exit_code_of, worst
+from harness.results.records import (
+    Cell,
+    HostInfo,
+    KernelRecord,
+    MachineRecord,
+    Run,
+    RunInfo,
+    Status,
+    SuiteRecord,
+    exit_code_of,
+    worst,
+)
 from harness.results.store import LATEST, RunStore, cell_path, load_run, run_folder, run_names
 
 NOW = datetime(2026, 1, 17, 10, 15, 30, tzinfo=UTC)
@@ -165,3 +176,91 @@ def test_worst_status() -> None:
 )
 def test_exit_codes(status: Status, code: ExitCode) -> None:
     assert exit_code_of(status) is code
+
+
+def a_cell(name: str, status: Status = Status.PASS) -> Cell:
+    machine = MachineRecord(
+        name="m", topology="flat", accel="tcg", cpu="max", smp=2, memory_mib=256
+    )
+    return Cell(
+        name=name,
+        kernel=KernelRecord(name="k"),
+        machine=machine,
+        suite=SuiteRecord(name="s"),
+        status=status,
+    )
+
+
+def test_finished_cells_are_read_while_a_run_goes_on(tmp_path: Path) -> None:
+    store = RunStore.create("p", NOW, tmp_path)
+    run = a_run()
+    run.run.interrupted = True
+    store.write(run)
+    for name in ("k/m/z", "k/m/a"):
+        store.add(a_cell(name))
+    assert [c.name for c in load_run(store.folder).cells] == ["k/m/z", "k/m/a"]
+    store.add(a_cell("k/m/z", Status.FAIL))  # run once more
+    assert {c.name: c.status for c in load_run(store.folder).cells}["k/m/z"] is Status.FAIL
+
+
+def test_a_torn_record_of_a_cell_is_no_record(tmp_path: Path) -> None:
+    store = RunStore.create("p", NOW, tmp_path)
+    run = a_run()
+    run.run.interrupted = True
+    store.write(run)
+    store.add(a_cell("k/m/a"))
+    (store.folder / ".journal" / "torn.json").write_text('{"name": "k/m/b"')
+    assert [c.name for c in load_run(store.folder).cells] == ["k/m/a"]
+
+
+def test_the_whole_record_takes_the_place_of_the_journal(tmp_path: Path) -> None:
+    store = RunStore.create("p", NOW, tmp_path)
+    store.add(a_cell("k/m/a"))
+    run = a_run()
+    run.cells = [a_cell("k/m/a")]
+    store.write(run)
+    assert [p.name for p in store.folder.iterdir()] == ["run.json"]
+    assert load_run(store.folder) == run
+
+
+def test_a_run_is_one_process_at_a_time(tmp_path: Path) -> None:
+    store = RunStore.create("p", NOW, tmp_path)
+    with store, pytest.raises(UsageError, match=f"run {store.folder.name} is still going on"):
+        RunStore(store.folder).__enter__()
+    with RunStore(store.folder):
+        pass
+
+
+def test_logs_of_a_later_boot_and_of_a_cell_that_is_run_anew(tmp_path: Path) -> None:
+    store = RunStore.create("p", NOW, tmp_path)
+    first, second = store.cell_folder("k/m/s"), store.cell_folder("k/m/s", 2)
+    assert second == first / "2"
+    (first / "console.log").write_text("of a run that was killed")
+    assert store.cell_folder("k/m/s") == first
+    assert list(first.iterdir()) == []
+
+
+def test_long_names_stay_apart(tmp_path: Path) -> None:
+    one, two = (cell_path(tmp_path, f"{'k' * 200}{n}/m/s") for n in (1, 2))
+    assert one != two and len(one.name) == len(two.name) == 120
+
+
+def test_a_corrupt_record_is_moved_aside_and_the_others_stay(tmp_path: Path) -> None:
+    good, bad = (RunStore.create("p", NOW, tmp_path) for _ in range(2))
+    good.write(a_run())
+    (bad.folder / "run.json").write_text("{")
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"EOF while parsing.*moved aside: run\.json\.corrupt"):
+            load_run(bad.folder)
+    assert (bad.folder / "run.json.corrupt").read_text() == "{"
+    assert run_names(tmp_path) == [good.folder.name]
+    assert run_folder(LATEST, tmp_path) == good.folder
+    assert run_folder(bad.folder.name, tmp_path) == bad.folder
+
+
+def test_a_record_of_another_schema_stays_where_it_is(tmp_path: Path) -> None:
+    store = RunStore.create("p", NOW, tmp_path)
+    (store.folder / "run.json").write_text('{"schema": "s2eval-run-9"}')
+    with pytest.raises(UsageError, match="no record of schema s2eval-run-1"):
+        load_run(store.folder)
+    assert (store.folder / "run.json").is_file()

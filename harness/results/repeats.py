@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Several boots of one cell as one record. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.results.records import Cell, Failure, Observation, Phase, Status, Usage, worst
+
+NOT_THERE = "not observed"
+
+
+def moved(cell: Cell, folder: str) -> Cell:
+    """The record with its logs in `folder`, a folder below the cell's own."""
+    failure = cell.failure
+    if failure and failure.log and not failure.log.startswith("/"):
+        failure = failure.model_copy(update={"log": f"{folder}/{failure.log}"})
+    logs = [f"{folder}/{name}" for name in cell.logs]
+    return cell.model_copy(update={"logs": logs, "failure": failure})
+
+
+def given_up(cell: Cell) -> Failure:
+    """Why this boot of a cell does not count."""
+    if cell.failure:
+        return cell.failure
+    missing = next((o for o in cell.observations if o.status is Status.MISS), None)
+    reason = str(missing.detail.get("reason", "")) if missing else ""
+    return Failure(kind="miss", summary=reason or "no verdict", where="harness")
+
+
+def together(takes: Sequence[Cell], retried: Sequence[Cell]) -> Cell:
+    """The record of a cell: `takes` are its repeats, `retried` the boots that were given up.
+
+    Samples of all repeats stand in one observation. One whose status or word changed is marked in
+    `detail["flaky"]`: how often it was what. Its status is then the worst of them, with the value
+    of that one. Phases and usage are those of all boots.
+    """
+    first = takes[0]
+    every = [*retried, *takes]
+    failed = next((t.failure for t in takes if t.failure), None)
+    return first.model_copy(
+        update={
+            "status": worst([t.status for t in takes]),
+            "failure": failed,
+            "phases": _phases(every),
+            "observations": first.observations if len(takes) == 1 else _observations(takes),
+            "audits": next((t.audits for t in takes if t.audits), []),
+            "logs": [name for t in every for name in t.logs],
+            "repeats": len(takes),
+            "retried": [given_up(t) for t in retried],
+            "usage": _usage(every),
+        }
+    )
+
+
+def _phases(cells: Sequence[Cell]) -> list[Phase]:
+    seconds: dict[str, float] = {}
+    for cell in cells:
+        for phase in cell.phases:
+            seconds[phase.name] = seconds.get(phase.name, 0.0) + phase.seconds
+    return [Phase(name=name, seconds=round(took, 3)) for name, took in seconds.items()]
+
+
+def _usage(cells: Sequence[Cell]) -> Usage | None:
+    used = [cell.usage for cell in cells if cell.usage]
+    if not used:
+        return None
+    cpu = round(sum(u.cpu_seconds for u in used), 2)
+    return Usage(memory_mib=max(u.memory_mib for u in used), cpu_seconds=cpu)
+
+
+def _observations(takes: Sequence[Cell]) -> list[Observation]:
+    seen = [{o.path: o for o in take.observations} for take in takes]
+    paths = dict.fromkeys(o.path for take in takes for o in take.observations)
+    return [_observation([one.get(path) for one in seen]) for path in paths]
+
+
+def _observation(seen: Sequence[Observation | None]) -> Observation:
+    """One observation of all repeats; None where a repeat has none."""
+    there = [o for o in seen if o]
+    status = worst([o.status for o in there])
+    chosen = next(o for o in there if o.status is status)
+    samples = [sample for o in there for sample in o.samples or _figure(o)]
+    update: dict[str, object] = {"samples": samples}
+    if chosen.unit and samples and len(_figure(chosen)) == 1:
+        update["value"] = statistics.median(samples)
+    counts = Counter(_words(o) for o in seen)
+    if len(counts) > 1:
+        update["detail"] = {**chosen.detail, "flaky": dict(counts.most_common())}
+    return chosen.model_copy(update=update)
+
+
+def _figure(seen: Observation) -> list[float]:
+    """The value of a measurement, which no verdict hangs on."""
+    if seen.status is not Status.DONE or not seen.unit or isinstance(seen.value, (str, bool)):
+        return []
+    return [] if seen.value is None else [float(seen.value)]
+
+
+def _words(seen: Observation | None) -> str:
+    """What must be the same in every repeat: status and word, not a figure."""
+    if seen is None:
+        return NOT_THERE
+    word = "" if seen.value is None or _figure(seen) else f" {seen.value}"
+    return f"{seen.status.value}{word}"
