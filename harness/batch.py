@@ -23,7 +23,9 @@ def batches(requests: Sequence[CellRequest]) -> list[Batch]:
     return [tuple(group) for group in groups.values()]
 
 
-def run_batch(batch: Batch, tools: Tools, folder: Callable[[str], Path]) -> Generator[Cell, None, None]:
+def run_batch(
+    batch: Batch, tools: Tools, folder: Callable[[str], Path]
+) -> Generator[Cell, None, None]:
     """Run the cells of `batch` and hand out each record as it is done.
 
     `folder(name)` makes the folder for the logs of the cell `name`.
