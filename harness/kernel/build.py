@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from harness.errors import UsageError
+from harness.errors import MachineError, UsageError
 from harness.home import cache_dir
 from harness.kernel import config, headers, series, source, store
 from harness.kernel.git import git
@@ -30,7 +30,9 @@ from harness.kernel.store import Build
 from harness.kernel.toolchain import Toolchain, toolchain
 from harness.results.records import KernelRecord
 
-__all__ = ["Build", "build", "build_modules", "is_built", "list_kernels", "resolve"]
+__all__ = ["Build", "applies", "build", "build_modules", "is_built", "list_kernels", "resolve"]
+
+PATIENCE = 0.5  # seconds between looks at whether a build that waits is still wanted
 
 
 def is_built(spec: KernelSpec) -> bool:
@@ -38,12 +40,22 @@ def is_built(spec: KernelSpec) -> bool:
     return _stored(spec, toolchain(llvm=spec.llvm)) is not None
 
 
-def build(spec: KernelSpec, *, progress: Progress, update: bool = False) -> Build:
+def build(
+    spec: KernelSpec,
+    *,
+    progress: Progress,
+    update: bool = False,
+    making: Callable[[], object] = lambda: None,
+    given_up: Callable[[], bool] = lambda: False,
+) -> Build:
     """The finished build of a kernel, from the store when it is there.
 
-    `update` looks for a newer version of a Debian package first. Of two runs that want the same
-    tree one waits. Raises UsageError (ref, patch), BuildError (config, compiler), MachineError
-    (no network, no space, a tool missing).
+    `update` looks for a newer version of a Debian package first. `making` is called when the
+    series is applied and make begins. Of two runs that want the same tree one waits, unless
+    `given_up` says that nobody wants this build any more.
+
+    Raises UsageError (ref, patch), BuildError (config, compiler), MachineError (no network, no
+    space, a tool missing).
     """
     tools = toolchain(llvm=spec.llvm)
     if source.has_changes(spec.source):
@@ -55,9 +67,9 @@ def build(spec: KernelSpec, *, progress: Progress, update: bool = False) -> Buil
     if set(str(tree.folder)) & set(" \t:"):
         raise UsageError(f"{tree.folder}: make cannot build there; set S2EVAL_CACHE to a path "
                          "without spaces and colons")  # fmt: skip
-    with disk_full_told(), _waiting(tree.lock, progress):
+    with disk_full_told(), _waiting(tree.lock, progress, given_up):
         base = source.prepare(spec.source, progress, update=update)
-        return _stored(spec, tools) or _build(spec, base, tools, progress)
+        return _stored(spec, tools) or _build(spec, base, tools, progress, making)
 
 
 def _stored(spec: KernelSpec, tools: Toolchain) -> Build | None:
@@ -67,7 +79,21 @@ def _stored(spec: KernelSpec, tools: Toolchain) -> Build | None:
     return store.find(store.key_of(store.inputs(spec, base, tools)), spec.name)
 
 
-def _build(spec: KernelSpec, base: Base, tools: Toolchain, progress: Progress) -> Build:
+def applies(spec: KernelSpec, *, progress: Progress) -> None:
+    """Raise UsageError when the series of a kernel does not apply. Nothing is built."""
+    tree = source.tree_of(spec.source)
+    with disk_full_told(), _waiting(tree.lock, progress):
+        base = source.prepare(spec.source, progress)
+        series.apply(base, series.patches(spec.series))
+
+
+def _build(
+    spec: KernelSpec,
+    base: Base,
+    tools: Toolchain,
+    progress: Progress,
+    making: Callable[[], object],
+) -> Build:
     values = store.inputs(spec, base, tools)
     key = store.key_of(values)
     out = base.tree.out(llvm=spec.llvm)
@@ -81,6 +107,7 @@ def _build(spec: KernelSpec, base: Base, tools: Toolchain, progress: Progress) -
     maker = Maker(spec.name, base.tree.work, out, tools, log, progress)
     with phases("config"):
         resolved = _configure(spec, base, commit, maker)
+    making()
     with phases("make"):
         maker.make("Image", "modules")
     with phases("headers"):
@@ -149,13 +176,21 @@ class _Phases:
 
 
 @contextmanager
-def _waiting(lock: FileLock, progress: Progress) -> Iterator[None]:
-    """Hold the tree's lock; say so when another run has it."""
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress("wait for another run that builds in this tree")
-        lock.acquire()
+def _waiting(
+    lock: FileLock, progress: Progress, given_up: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Hold the tree's lock; say so when another run has it. MachineError when given up."""
+    timeout = 0.0
+    while True:
+        try:
+            lock.acquire(timeout=timeout)
+            break
+        except Timeout:
+            if given_up():
+                raise MachineError("nobody waits for this build any more") from None
+            if not timeout:
+                progress("wait for another run that builds in this tree")
+            timeout = PATIENCE
     try:
         yield
     finally:

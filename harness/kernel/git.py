@@ -45,20 +45,27 @@ def own_env() -> dict[str, str]:
     return {**plain_env(), **isolated, **IDENTITY}
 
 
-def git(folder: Path, *args: str, env: dict[str, str] | None = None) -> str:
-    """Run git in `folder`, return what it printed. Raises GitError; MachineError when disk full."""
+def run(
+    folder: Path, *args: str, env: dict[str, str] | None = None, stdin: bytes = b""
+) -> subprocess.CompletedProcess[str]:
+    """Run git in `folder`, however it ends. Raises MachineError: no git."""
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *args],
             env=env or own_env(),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
-            text=True,
-            errors="replace",
             check=False,
         )
     except FileNotFoundError as error:
         raise MachineError("git is missing: apt-get install git") from error
+    out, err = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+def git(folder: Path, *args: str, env: dict[str, str] | None = None) -> str:
+    """Run git in `folder`, return what it printed. Raises GitError; MachineError when disk full."""
+    done = run(folder, *args, env=env)
     if done.returncode == 0:
         return done.stdout
     if os.strerror(errno.ENOSPC) in done.stderr:

@@ -2,8 +2,9 @@
 """External modules for a stored build, wherever the worktree is by now.
 
 They are built from the headers of the build's commit (headers.py) and the part of the O= folder
-that the store keeps, so that an edit of a suite costs a second, never a kernel build. Headers that
-suites share are in the folder `include` beside theirs, named in Kbuild as `$(src)/../include`.
+that the store keeps, so that an edit of a suite costs a second, never a kernel build. Builds that
+agree in both, as most patched kernels do with their base, share their modules. Headers that suites
+share are in the folder `include` beside theirs, named in Kbuild as `$(src)/../include`.
 """
 
 from __future__ import annotations
@@ -35,15 +36,25 @@ def build_modules(build: Build, source_dir: Path) -> Path:
     Kept by the hash of the sources. The source folder is not written to.
     Raises BuildError with the compiler's first error.
     """
+    tree = Tree(cache_dir("sources") / build.inputs["tree"])
+    kernel = headers.tree(tree, build.inputs["applied"])
     files = sources(source_dir)
-    done = build.folder / "modules" / sources_hash(source_dir, files)
-    if done.is_dir():
-        return done
-    done.parent.mkdir(exist_ok=True)
-    with disk_full_told(), FileLock(build.folder / "modules.lock"):
-        if not done.is_dir():
-            _make(build, source_dir, files, done)
+    place = cache_dir("modules", _kbuild_hash(build, kernel))
+    done = place / f"{source_dir.name}-{sources_hash(source_dir, files)}"
+    if not done.is_dir():
+        with disk_full_told(), FileLock(place / "lock"):
+            if not done.is_dir():
+                _make(build, kernel, source_dir, files, done)
     return done
+
+
+def _kbuild_hash(build: Build, kernel: Path) -> str:
+    """20 hex digits over all that a module is made with, beside its own sources."""
+    whole = hashlib.sha256(f"{kernel} {build.inputs['tools']}".encode())
+    for path in sorted(path for path in build.kbuild.rglob("*") if path.is_file()):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        whole.update(f"{path.relative_to(build.kbuild)} {content}\n".encode())
+    return whole.hexdigest()[:20]
 
 
 def sources(folder: Path) -> list[Path]:
@@ -77,13 +88,11 @@ def sources_hash(folder: Path, files: list[Path]) -> str:
     return whole.hexdigest()[:20]
 
 
-def _make(build: Build, source_dir: Path, files: list[Path], done: Path) -> None:
-    tree = Tree(cache_dir("sources") / build.inputs["tree"])
-    kernel = headers.tree(tree, build.inputs["applied"])
+def _make(build: Build, kernel: Path, source_dir: Path, files: list[Path], done: Path) -> None:
     tools = toolchain(llvm=build.inputs["llvm"])
     log = cache_dir("logs") / f"modules-{source_dir.name}-{build.record.build_key}.log"
     log.write_text("")
-    with tempfile.TemporaryDirectory(dir=build.folder, prefix=".tmp-") as scratch:
+    with tempfile.TemporaryDirectory(dir=done.parent, prefix=".tmp-") as scratch:
         work = Path(scratch) / source_dir.name
         for path in files:
             (work / path).parent.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import math
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,15 @@ from harness.errors import MachineError
 from harness.home import cache_dir
 
 TERM_SECONDS = 10.0
+AGAIN_SECONDS = 1.0
+# What run_logged() runs just now, in whatever thread, and when it was told to end.
+_running: dict[subprocess.Popen[str], float] = {}
+
+
+def end_running() -> None:
+    """End the commands that run_logged() runs in other threads: it returns there with a failure."""
+    for process in list(_running):
+        _terminate(process)
 
 
 def run_logged(
@@ -60,19 +72,33 @@ def _group(command: list[str], env: Mapping[str, str]) -> Iterator[subprocess.Po
         )
     except FileNotFoundError as error:
         raise MachineError(f"{command[0]} is missing (s2eval doctor)") from error
+    _running[process] = -math.inf
     try:
         yield process
     finally:
         if process.poll() is None:
             _end(process)
+        _running.pop(process, None)
         if process.stdout:
             process.stdout.close()
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    os.killpg(process.pid, signal.SIGTERM)
+    _terminate(process)
     try:
         process.wait(TERM_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _terminate(process: subprocess.Popen[str]) -> None:
+    """Not twice at once: a second signal would kill a compiler that removes its temporary files.
+
+    But again after a while: a make that is just starting may miss one.
+    """
+    now = time.monotonic()
+    if process.poll() is None and now - _running.get(process, -math.inf) > AGAIN_SECONDS:
+        _running[process] = now
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)

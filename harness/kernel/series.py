@@ -13,9 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.kernel.git import GitError, git
+from harness.kernel.git import GitError, git, run
 from harness.kernel.source import Base
 from harness.kernel.spec import find_series
+
+# What `git am --3way` says of a patch that changes nothing, and goes on.
+_ALREADY = "No changes -- Patch already applied."
 
 
 def patches(series: Iterable[str]) -> list[Path]:
@@ -54,9 +57,13 @@ def apply(base: Base, files: list[Path]) -> str:
         return known
     tree.switch(base.commit)
     try:
-        git(tree.work, "am", "--quiet", "--3way", *(str(path.resolve()) for path in files))
+        said = git(tree.work, "am", "--3way", *(str(path.resolve()) for path in files))
     except GitError as error:
         raise _explain(base, files, error.output) from None
+    if _ALREADY in said:
+        tree.switch(base.commit)
+        subject = said[: said.index(_ALREADY)].rpartition("Applying: ")[2].splitlines()[0]
+        raise _reversed(f"'{subject}'", base)
     commit = git(tree.work, "rev-parse", "HEAD").strip()
     git(tree.work, "update-ref", ref, commit)
     return commit
@@ -83,10 +90,18 @@ def _explain(base: Base, files: list[Path], output: str) -> UsageError:
         why = output.strip().splitlines()[-1]
     except GitError as error:
         why = _hunk(error.output, patch)
+        if not run(work, "apply", "--check", "--reverse", str(scratch)).returncode:
+            raise _reversed(name, base) from None
     finally:
         scratch.unlink()
         base.tree.switch(base.commit)
     return UsageError(f"{name} does not apply to {base.describe}: {why}")
+
+
+def _reversed(name: str, base: Base) -> UsageError:
+    return UsageError(
+        f"{name} does not apply to {base.describe}: it is there already, or was made in reverse"
+    )
 
 
 def _hunk(output: str, patch: str) -> str:

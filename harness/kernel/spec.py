@@ -20,7 +20,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import UsageError
-from harness.home import KERNELS
+from harness.home import KERNELS, cache_dir
 from harness.names import parse, read_toml, unknown
 
 FRAGMENTS = KERNELS / "fragments"
@@ -104,9 +104,12 @@ def load(path: Path) -> KernelSpec:
 
 
 def find_series(series: str) -> Path:
-    """The folder or file of a series: a path, or a name in kernels/patches/."""
+    """The folder or file of a series: a path, or a name in kernels/patches/ or in the cache."""
     if series in list_series():
         return PATCHES / series
+    kept = cache_dir("series") / series
+    if "/" not in series and kept.is_dir():  # put there by `s2eval patch`
+        return kept
     path = Path(series).expanduser()
     if path.exists():
         return path.resolve()

@@ -64,7 +64,15 @@ def word(observation: Observation) -> str:
 
 
 def difference(pair: Pair) -> Difference:
-    """What differs, in the order of the patched cell's observations."""
+    """What differs, in the order of the patched cell's observations; nothing is told twice."""
+    found, same = every_change(pair)
+    changed = {change.path for change in found}
+    suite = pair.patched.suite.name
+    return Difference([c for c in found if not follows(c.path, changed, suite)], same)
+
+
+def every_change(pair: Pair) -> tuple[list[Change], int]:
+    """All that differs, with what only repeats another change, and how much does not."""
     before, after = _facts(pair.base), _facts(pair.patched)
     found, same = [], 0
     for path in dict.fromkeys([*after, *before]):
@@ -75,12 +83,10 @@ def difference(pair: Pair) -> Difference:
             same += 1
         else:
             found.append(Change(path, OR.join(was), OR.join(now)))
-    changed = {change.path for change in found}
-    suite = pair.patched.suite.name
-    return Difference([c for c in found if not _follows(c.path, changed, suite)], same)
+    return found, same
 
 
-def _follows(path: str, changed: set[str], suite: str) -> bool:
+def follows(path: str, changed: set[str], suite: str) -> bool:
     """Whether the change at `path` only repeats another one."""
     place, _, last = path.rpartition(".")
     if last == "host":  # what the host saw of a test follows from what the test did

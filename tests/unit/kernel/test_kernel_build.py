@@ -312,6 +312,17 @@ def test_modules_fit_their_build_wherever_the_worktree_is(
     assert build_modules(plain, probe) != first
 
 
+def test_a_patch_that_changes_nothing_for_modules_takes_the_bases(
+    spec: KernelSpec, tmp_path: Path, make_series: MakeSeries
+) -> None:
+    plain = build(spec, progress=quiet)
+    series = make_series({"kvm.c": "int kvm(void)\n{\n\treturn 1;\n}\n"})
+    patched = build(with_series(spec, series), progress=quiet)
+    probe = module(tmp_path / "probe")
+    assert patched.record.image_hash != plain.record.image_hash
+    assert build_modules(plain, probe) == build_modules(patched, probe)
+
+
 def test_what_is_not_a_source_does_not_count(spec: KernelSpec, tmp_path: Path) -> None:
     done = build(spec, progress=quiet)
     probe = module(tmp_path / "probe")
