@@ -173,13 +173,16 @@ def _within(fact: Trace, base: int, access: Access) -> bool:
 def _resets(fact: Trace, seen: Sequence[Event]) -> Iterator[str]:
     """A reset that did not come, and accesses between one and the device's being back."""
     off = flr = False
-    astray = 0
-    times = 0
+    astray = times = in_flight = 0
     for event in seen:
         if isinstance(event, Access):
-            astray += off
+            astray += off and not in_flight
+            in_flight = 0
         elif event.offset == COMMAND:
-            times += not off and not event.value & DECODES
+            if not off and not event.value & DECODES:
+                times += 1
+                # Where another CPU stores, QEMU may be carrying out a store of it at this moment.
+                in_flight = not fact.size
             off = not event.value & DECODES
         elif event.offset == fact.reset and event.value & FLR:
             flr = off = True

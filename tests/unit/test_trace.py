@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,16 @@ def test_a_store_during_a_reset_is_seen() -> None:
         return [*lines[:store], *lines[store + 1 : flr + 1], lines[store], *lines[flr + 1 :]]
 
     assert "1 accesses reached a device that was being reset" in reason("reset", "flr", late)
+
+
+@pytest.mark.parametrize(("stores", "held"), [(1, False), (2, True)])
+def test_of_another_cpu_one_store_may_be_in_flight(stores: int, held: bool) -> None:
+    facts, lines = recorded("reset")
+    store, off = at(lines, "addr 0x80000011f8 "), at(lines, "@0x88 <- 0x8000")
+    racing = [replace(fact, size=0) if fact.test == "flr" else fact for fact in facts]
+    changed = [*lines[: off + 1], *[lines[store]] * stores, *lines[off + 1 :]]
+    told = observed(racing, changed)["s.flr.device"].detail.get("reason", "")
+    assert ("1 accesses reached a device that was being reset" in told) is held
 
 
 def test_a_reset_that_never_came_is_seen() -> None:
