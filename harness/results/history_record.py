@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from harness.results.history_schema import (
     UNSTEADY,
 )
 from harness.results.records import SEVERITY, Cell, Observation, Run
+
+IN_ONE_QUERY = 500  # values; SQLite before 3.32 takes 999
 
 
 def utc(moment: str) -> str:
@@ -62,6 +64,7 @@ class Recorder:
         cell_id = self._insert(CELLS, {**values, "repeats": cell.repeats})
         # What was taken over from another run was seen once only.
         facts = {} if cell.carried else _facts(cell)
+        self._look_up(list(facts))
         rows = [
             {
                 "path_id": self._same(PATHS, {"path": path}),
@@ -75,6 +78,15 @@ class Recorder:
             self._connection.execute(insert(OBSERVATIONS), rows)
             self._mark(setup_id, self._changed(cell_id, setup_id))
         self._splits(facts, cell_id, setup_id)
+
+    def _look_up(self, paths: Sequence[str]) -> None:
+        """Learn the ids of `paths` together: a cell has hundreds, and most are there already."""
+        new = [path for path in paths if (PATHS.name, path) not in self._known]
+        for at in range(0, len(new), IN_ONE_QUERY):
+            some = PATHS.c.path.in_(new[at : at + IN_ONE_QUERY])
+            query = select(PATHS.c.path, PATHS.c.id).where(some)
+            for path, number in self._connection.execute(query):
+                self._known[PATHS.name, path] = number
 
     def _setup(self, cell: Cell) -> int:
         kernel = {**_row(KERNELS, cell.kernel), "revision": cell.kernel.commit}

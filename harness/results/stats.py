@@ -54,23 +54,34 @@ class Shift:
 
 def summarize(samples: Sequence[float]) -> Summary:
     """The median and its interval. ValueError for no sample, or one that is not finite."""
+    return summaries([samples])[0]
+
+
+def summaries(sets: Sequence[Sequence[float]]) -> list[Summary]:
+    """summarize() of each of `sets`, all of one size: together they take a fraction of the time."""
     import numpy as np  # noqa: PLC0415 - numpy and scipy take 300 ms, most commands need neither
     from scipy.stats import bootstrap  # noqa: PLC0415
 
-    if not samples or not all(math.isfinite(sample) for sample in samples):
+    data = np.asarray(sets, dtype=float)
+    if not data.size or not np.isfinite(data).all():
         raise ValueError("samples must be finite, and at least one")
-    median = float(np.median(samples))
-    if len(set(samples)) == 1:
-        return Summary(median, median, median, len(samples))
-    interval = bootstrap(
-        (np.asarray(samples),),
-        np.median,
-        confidence_level=CONFIDENCE,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(SEED),
-    ).confidence_interval
-    return Summary(median, float(interval.low), float(interval.high), len(samples))
+    medians = np.median(data, axis=1)
+    low = high = medians
+    if data.shape[1] > 1:
+        interval = bootstrap(
+            (data,),
+            np.median,
+            axis=1,
+            confidence_level=CONFIDENCE,
+            n_resamples=RESAMPLES,
+            method="percentile",
+            rng=np.random.default_rng(SEED),
+        ).confidence_interval
+        low, high = interval.low, interval.high
+    return [
+        Summary(float(median), float(least), float(most), data.shape[1])
+        for median, least, most in zip(medians, low, high, strict=True)
+    ]
 
 
 def shift(base: Sequence[float], patched: Sequence[float]) -> Shift:

@@ -9,14 +9,14 @@ from xml.etree import ElementTree
 
 from harness.report import logs
 from harness.report.page.audits import audits, limits
-from harness.report.page.figures import Figure, figures, short_names, summaries
+from harness.report.page.figures import Figure, figures, short_names
 from harness.report.page.model import page_of
 from harness.report.page.plots import Plotter
 from harness.report.page.since import changes, previous
 from harness.report.page.trends import Trends
 from harness.results.logs import pack
 from harness.results.records import Observation, Run, Status
-from harness.results.stats import summarize
+from harness.results.stats import summaries, summarize
 from harness.results.store import RECORD
 from tests.unit.report_runs import CUT, KILLED, LINES, PATCHED, a_cell, a_run, quickstart, recorded
 

@@ -12,7 +12,7 @@ from harness.report.findings import below
 from harness.report.rows import ELSEWHERE, MAX_PARTS
 from harness.report.words import figure as words
 from harness.results.records import Cell, Observation, Run, Status
-from harness.results.stats import CONFIDENCE, RESAMPLES, SEED, Shift, Summary, shift
+from harness.results.stats import Shift, Summary, shift, summaries
 from harness.text import clean
 
 NONE = Summary(math.nan, math.nan, math.nan, 0)
@@ -105,31 +105,6 @@ def _summarize(points: Sequence[Point]) -> None:
             part = alike[start : start + AT_ONCE]
             for point, summary in zip(part, summaries([p.samples for p in part]), strict=True):
                 point.summary = summary
-
-
-def summaries(sets: Sequence[Sequence[float]]) -> list[Summary]:
-    """What summarize() gives for each of `sets`, all of one size, in a fraction of the time."""
-    import numpy as np  # noqa: PLC0415 - numpy and scipy take long to import
-    from scipy.stats import bootstrap  # noqa: PLC0415
-
-    data = np.asarray(sets, dtype=float)
-    medians = np.median(data, axis=1)
-    low = high = medians
-    if data.shape[1] > 1:
-        interval = bootstrap(
-            (data,),
-            np.median,
-            axis=1,
-            confidence_level=CONFIDENCE,
-            n_resamples=RESAMPLES,
-            method="percentile",
-            rng=np.random.default_rng(SEED),
-        ).confidence_interval
-        low, high = interval.low, interval.high
-    return [
-        Summary(float(median), float(least), float(most), data.shape[1])
-        for median, least, most in zip(medians, low, high, strict=True)
-    ]
 
 
 def _shifts(made: Figure) -> Iterator[str]:
