@@ -133,8 +133,12 @@ def _bytes(data: bytes, place: str) -> _Taken:
 
 def _ordered(mails: Sequence[Mail], place: str) -> _Taken:
     patches, notes = in_order(mails, place)
-    bases = [m.base_commit for m in mails if m.base_commit and (m.cover or m in patches)]
-    return _Taken(patches, bases[0] if bases else "", notes=notes)
+    told = next((m for m in mails if m.base_commit and (m.cover or m in patches)), None)
+    if told and told.needs:
+        count = "1 patch" if told.needs == 1 else f"{told.needs} patches"
+        notes.append(f"it builds on {count} that it does not hold (prerequisite-patch-id): "
+                     "not applied")  # fmt: skip
+    return _Taken(patches, told.base_commit if told else "", notes=notes)
 
 
 def _git(given: str, tree: Path, base: str) -> _Taken | None:

@@ -23,6 +23,7 @@ _BRACKETS = re.compile(r"^\s*((?:\[[^\]]*\]\s*)+)")
 _REPLY = re.compile(r"^\s*(re|aw|sv|fwd?)\s*:", re.IGNORECASE)
 _DIFF = re.compile(r"^(?:diff --git |--- \S.*\n\+\+\+ \S|GIT binary patch|Binary files )", re.M)
 _BASE = re.compile(r"^base-commit: ([0-9a-f]{7,64})\s*$", re.MULTILINE)
+_NEEDED = re.compile(r"^prerequisite-patch-id: [0-9a-f]{40,64}\s*$", re.MULTILINE)
 _HEADER = re.compile(rb"\A(?:From |[A-Za-z][A-Za-z-]*:[ \t])")
 
 
@@ -31,7 +32,8 @@ class Mail:
     """One mail. `number` of `total` and `version` are those of its subject, 0 without any.
 
     `text` is the whole patch as `git am` takes it, in UTF-8; empty for a mail without a patch.
-    `place` says where it came from, for messages.
+    `place` says where it came from, for messages. `needs` is how many patches it says are to come
+    before the series (git format-patch --base).
     """
 
     subject: str
@@ -41,6 +43,7 @@ class Mail:
     text: str
     place: str
     base_commit: str = ""
+    needs: int = 0
     cover: bool = False
 
 
@@ -141,6 +144,7 @@ def _mail(path: Path, place: str) -> Mail | None:
         text=_patch(info, text, diff) if has_diff else "",
         place=place,
         base_commit=base[1] if base else "",
+        needs=len(_NEEDED.findall(text) or _NEEDED.findall(diff)),
         cover=not has_diff and total > 0 and number == 0,
     )
 

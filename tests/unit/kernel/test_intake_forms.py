@@ -258,6 +258,17 @@ def test_the_base_commit_is_read_from_the_cover_letter_or_the_patch(
         assert intake.take(str(tmp_path / "x.mbox"), tree=None).base_commit == main
 
 
+def test_what_a_series_builds_on_and_does_not_hold_is_told(
+    topic: Path, git: Git, tmp_path: Path
+) -> None:
+    for first, words in ((0, []), (1, ["1 patch "]), (2, ["2 patches "])):
+        span = f"topic~{3 - first}..topic"
+        text = git(topic, "format-patch", "-q", "--stdout", "--base=main", span)
+        (tmp_path / "x.mbox").write_text(text)
+        notes = intake.take(str(tmp_path / "x.mbox"), tree=None).notes
+        assert [note.partition("that")[0].removeprefix("it builds on ") for note in notes] == words
+
+
 def test_the_same_patches_are_the_same_kernel(topic: Path, git: Git, tmp_path: Path) -> None:
     (tmp_path / "x.mbox").write_text(written(topic, git))
     first, again = (intake.take(str(tmp_path / "x.mbox"), tree=None) for _ in range(2))
