@@ -15,7 +15,7 @@ import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from pathlib import Path
 from harness import home, scratch
 from harness.inuse import alone, claimed
 from harness.results import logs
+from harness.results.recording import before_removal
 from harness.results.store import LATEST, RECORD
 
 RESULTS = "results"
@@ -191,14 +192,23 @@ class Left:
     why: str
 
 
-def remove(items: Iterable[Item]) -> tuple[list[Item], list[Left]]:
-    """Remove what is not in use; what went and what did not."""
+def remove(
+    items: Iterable[Item], say: Callable[[str], object] = lambda _: None
+) -> tuple[list[Item], list[Left]]:
+    """Remove what is not in use; what went and what did not.
+
+    Runs only when the history has what it is to keep of them; `say` is told of its troubles.
+    """
     chosen = list(items)
     gone: list[Item] = []
     left: list[Left] = []
-    for item in [one for one in chosen if one.kind == RESULTS]:
+    doomed = [one for one in chosen if one.kind == RESULTS]
+    recorded = {one.path for one in doomed if (one.path / RECORD).is_file()}
+    unstored = before_removal(doomed[0].path.parent, say) if recorded else ""
+    for item in doomed:
+        why = unstored if item.path in recorded else ""
         with contextlib.suppress(FileNotFoundError), claimed(item.path) as free:
-            _try(item, "" if free else "the run is still going on", gone, left)
+            _try(item, why if free else "the run is still going on", gone, left)
     in_cache = [item for item in chosen if item.kind != RESULTS]
     in_cache.sort(key=lambda item: item.kind == SOURCES)  # no build is left without its source
     if in_cache:
@@ -270,9 +280,10 @@ def apply_retention(
     young = {run.path for run in mine if limit is not None and run.used >= limit}
     no_rule = keep_runs is None and keep_days is None
     doomed = [run for run in mine if not (no_rule or run.path in newest or run.path in young)]
-    gone, left = remove(measure(doomed))
+    told: list[str] = []
+    gone, left = remove(measure(doomed), told.append)
     count, saved = compress(run for run in mine[:-1] if run.path.exists())
-    return list(_told(gone, left, count, saved))
+    return [*told, *_told(gone, left, count, saved)]
 
 
 def _told(gone: list[Item], left: list[Left], count: int, saved: int) -> Iterator[str]:

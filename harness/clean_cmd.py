@@ -120,8 +120,10 @@ def agreed(ask: Callable[[str], bool], *, yes: bool) -> bool:
 
 def carry_out(plan: Plan) -> list[str]:
     """Do it; what was done and what was not, in lines."""
-    gone, left = clean.remove(plan.doomed)
-    lines = [f"removed {len(gone)}, {size(sum(item.size for item in gone))}"] if gone else []
+    lines: list[str] = []
+    gone, left = clean.remove(plan.doomed, lines.append)
+    if gone:
+        lines.append(f"removed {len(gone)}, {size(sum(item.size for item in gone))}")
     reasons: dict[str, list[str]] = {}
     for one in left:
         reasons.setdefault(one.why, []).append(one.path.name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -22,10 +21,10 @@ from harness.names import unknown
 from harness.probe.witness import OR
 from harness.results import history_query as query
 from harness.results.compare import ABSENT
-from harness.results.history_db import DamagedError, Database, default_url
+from harness.results.history_db import DamagedError, Database
 from harness.results.history_flakes import flakes
+from harness.results.history_intake import Intake
 from harness.results.history_lanes import lane_series
-from harness.results.history_record import Recorder
 from harness.results.history_schema import KERNELS, MACHINES, PATHS, RUNS, SUITES
 from harness.results.history_values import (
     Change,
@@ -37,10 +36,9 @@ from harness.results.history_values import (
     Point,
     input_changes,
 )
+from harness.results.recording import Say, caught_up_by_a_look, default_url
 from harness.results.records import Run
-from harness.results.store import load_run, run_names
 
-Say = Callable[[str], object]
 T = TypeVar("T")
 
 
@@ -56,13 +54,16 @@ def record_run(run: Run, folder: Path, say: Say) -> None:
 class History:
     """A history by its URL (default: see `default_url`). Two processes may use one at once.
 
-    `say` is told in a line when a damaged file was replaced, and what is left out of a rebuild.
+    That of the results folder is caught up before it is first asked. `say` is told in a line when
+    a damaged file was replaced, and which runs on disk cannot be read.
     Errors are UsageError (a database that is none or not ours) and MachineError (no server).
     """
 
     def __init__(self, url: str = "", say: Say = lambda _: None) -> None:
         self._database = Database(url or default_url())
         self._say = say
+        self._own = caught_up_by_a_look(self._database.file)
+        self._caught_up = not self._own
 
     def __str__(self) -> str:
         return str(self._database)
@@ -72,14 +73,18 @@ class History:
 
     def record(self, run: Run, folder: Path) -> None:
         """Store `run`, whose folder is `folder`; again, when it has gone on since."""
-        self._write(lambda c: Recorder(c).store(run, folder, platform.node()))
+        self._write(lambda c: self._intake(c).store(run, folder))
 
     def rebuild(self, base: Path | None = None) -> int:
         """Store every run below `base` (default: the results folder); how many there are.
 
         Runs that are stored and no longer on disk stay. One that cannot be read is named.
         """
-        return self._write(lambda c: self._fill(c, base))
+        return self._write(lambda c: self._intake(c).everything(base or home.results_dir()))
+
+    def catch_up(self, base: Path) -> int:
+        """Store the runs below `base` that are not stored, or have gone on since; how many."""
+        return self._write(lambda c: self._intake(c).catch_up(base)) if self._lacks(base) else 0
 
     def series(
         self,
@@ -179,7 +184,26 @@ class History:
             if name not in known[kind]:
                 raise unknown("observation" if kind == "path" else kind, name, known[kind])
 
+    def _intake(self, connection: Connection) -> Intake:
+        return Intake(connection, self._say, own=self._own)
+
+    def _lacks(self, base: Path) -> bool:
+        """Whether there is anything to catch up; writers need not take turns to learn that."""
+        return bool(self._mended(lambda: self._reading(lambda c: self._intake(c).missing(base))))
+
+    def _first_look(self) -> None:
+        """Catch up; what is there can be looked at all the same when that fails."""
+        base = home.results_dir()
+        if self._lacks(base):
+            try:
+                self._write(lambda c: self._intake(c).catch_up(base))
+            except S2EvalError as error:
+                self._say(f"warning: the newest runs are not in the history: {error}")
+
     def _read(self, work: Callable[[Connection], T]) -> T:
+        if not self._caught_up:
+            self._caught_up = True
+            self._first_look()
         return self._mended(lambda: self._reading(work))
 
     def _write(self, work: Callable[[Connection], T]) -> T:
@@ -200,25 +224,12 @@ class History:
         except DamagedError as error:
             aside = self._database.set_aside()
             if aside is not None:
-                count = self._writing(lambda c: self._fill(c, None))
+                count = self._writing(lambda c: self._intake(c).everything(home.results_dir()))
                 self._say(
                     f"{self} is damaged ({error}): moved to {aside.name}, "
                     f"made anew from {count} runs on disk"
                 )
         return work()
-
-    def _fill(self, connection: Connection, base: Path | None) -> int:
-        base, count = base or home.results_dir(), 0
-        recorder = Recorder(connection)
-        for name in run_names(base):
-            try:
-                run = load_run(base / name)
-            except S2EvalError as error:
-                self._say(f"left out: {error}")
-                continue
-            recorder.store(run, base / name, platform.node())
-            count += 1
-        return count
 
 
 def _numbers(

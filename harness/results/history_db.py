@@ -8,7 +8,6 @@ at a time nothing is counted twice and nothing deadlocks.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,12 +19,10 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from harness import home
 from harness.errors import MachineError, S2EvalError, UsageError
 from harness.results import history_schema as schema
+from harness.results.recording import VARIABLE
 
-VARIABLE = "S2EVAL_HISTORY"
-FILE = "results.sqlite"
 WAIT_SECONDS = 60  # for another writer
 CONNECT_SECONDS = 10
 # Rows of an index that SQLite looks at to learn how to use it: that takes a millisecond; without
@@ -38,11 +35,6 @@ DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 class DamagedError(MachineError):
     """The SQLite file is none, or parts of it are not readable."""
-
-
-def default_url() -> str:
-    """`S2EVAL_HISTORY`, else results.sqlite in the results folder."""
-    return os.environ.get(VARIABLE) or f"sqlite:///{(home.results_dir() / FILE).absolute()}"
 
 
 class Database:

@@ -134,6 +134,9 @@ SPLITS = Table(
     _number("count"),
     Index("splits_of_cell", "cell_id"),
 )
+FOLDERS = Table(
+    "folders", METADATA, Column("name", Text, primary_key=True, nullable=False), _word("mark")
+)
 
 
 def steps() -> list[Path]:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from harness.errors import S2EvalError
 from harness.plan import Plan
+from harness.results.recording import stored_at_once
 from harness.results.records import Run
 
 
 def ready_for(*, page: bool) -> list[str]:
     """Modules that take a moment to import, for which there is time while a guest boots."""
-    return ["harness.results.history", *(["harness.report.page"] if page else [])]
+    history = ["harness.results.history"] if stored_at_once(asked=page) else []
+    return [*history, *(["harness.report.page"] if page else [])]
 
 
 def say(line: str) -> None:
@@ -25,14 +27,15 @@ def say(line: str) -> None:
 
 
 def afterwards(run: Run, folder: Path, plan: Plan, *, page: bool) -> None:
-    """Put a run into the history, write its page, and let go of old runs as the plan wants.
+    """Put a run into the history (or leave that to who looks), write its page, let old runs go.
 
     Also for a run that was interrupted, but for the last. A page or a retention that fails is a
     line of warning: the record is safe.
     """
-    from harness.results.history import record_run  # noqa: PLC0415 - SQLAlchemy takes 0.2 s
+    if stored_at_once(asked=page):
+        from harness.results.history import record_run  # noqa: PLC0415 - SQLAlchemy takes 0.2 s
 
-    record_run(run, folder, say)
+        record_run(run, folder, say)
     try:
         if page:
             _page(run, folder)

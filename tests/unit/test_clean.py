@@ -49,7 +49,6 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     on_disk(base, *(run(day, cell(seen(PATH, GOOD))) for day in range(1, 6)))
     (base / "latest").symlink_to(name(5))
     (base / "README.md").write_text("stays")
-    (base / "results.sqlite").write_text("stays too")
     return base
 
 
@@ -118,7 +117,7 @@ def test_the_newest_runs_are_kept(results: Path) -> None:
     assert done.exit_code == 0, done.stderr
     assert run_names(results) == [name(4), name(5)]
     assert sorted(p.name for p in results.iterdir()) == [
-        name(4), name(5), "README.md", "latest", "results.sqlite",
+        ".results.sqlite.lock", name(4), name(5), "README.md", "latest", "results.sqlite",
     ]  # fmt: skip
     clean("--keep-runs", "0", "--yes")
     assert not (results / "latest").is_symlink(), "it would point nowhere"

@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from harness.cli import cli
 from harness.errors import UsageError
 from harness.results.history import History, record_run
-from harness.results.history_db import Database, default_url
+from harness.results.history_db import Database
+from harness.results.recording import default_url
 from tests.unit.history_runs import DEAD, GOOD, HERE, PATH, cell, name, on_disk, run, seen
 
 BOTH = """

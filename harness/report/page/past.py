@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from harness.errors import S2EvalError, UsageError
 from harness.report.page.trends import Trends, trends
+from harness.results.recording import caught_up_by_a_look, default_url
 from harness.results.records import Run
+from harness.results.store import run_names
 
 
 def known_trends(run: Run, url: str, *, every: bool, say: Callable[[str], object]) -> Trends:
@@ -26,11 +28,12 @@ def known_trends(run: Run, url: str, *, every: bool, say: Callable[[str], object
 
 def _trends(run: Run, url: str, *, every: bool, say: Callable[[str], object]) -> Trends:
     from harness.results.history import History  # noqa: PLC0415 - sqlalchemy takes 200 ms
-    from harness.results.history_db import Database, default_url  # noqa: PLC0415
+    from harness.results.history_db import Database  # noqa: PLC0415
 
     url = url or default_url()
     file = Database(url).file
-    if file is not None and not file.is_file():
+    comes = caught_up_by_a_look(file) and run_names()  # it is made from them
+    if file is not None and not file.is_file() and not comes:
         if every:
             raise UsageError(f"no history in {file}: s2eval history --rebuild")
         return Trends([])
