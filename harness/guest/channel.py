@@ -12,6 +12,7 @@ import contextlib
 import queue
 import socket
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,6 +20,9 @@ from typing import IO
 LINE_LIMIT = 64 * 1024  # bytes; a longer line is cut into pieces
 LOG_LIMIT = 64 * 1024 * 1024  # bytes a channel; what comes after is counted, not kept
 QUEUE_LIMIT = 10_000  # events; a guest that says more at once has to wait
+# A serial port sends byte by byte, and its guest has to wait while we are woken for each.
+SERIAL = "console"  # the end of such a channel's name
+SERIAL_PAUSE = 0.003  # seconds between looks
 PAUSE = 0.1  # seconds between looks whether there is room in the queue
 
 
@@ -106,7 +110,9 @@ class Channel:
 
     def _read(self, connection: socket.socket) -> None:
         rest = b""
+        pause = SERIAL_PAUSE if self.name.endswith(SERIAL) else 0
         while True:
+            time.sleep(pause)
             try:
                 data = connection.recv(65536)
             except OSError:
