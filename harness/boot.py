@@ -49,8 +49,6 @@ shell /bin/busybox setsid /bin/busybox cttyhack /bin/sh
 """
 _L2_MOUNT = "shell /bin/busybox mount -t 9p -o trans=virtio,version=9p2000.L host /host"
 
-APPEND = "quiet root=/dev/vda ro init=/s2eval/init"
-
 
 @dataclass(frozen=True)
 class Wish:
@@ -87,7 +85,7 @@ def boot(
         _share(machine, files, wanted, built, wish)
         word = "s2eval.autorun" if wish.level == "l2" else "s2eval.shell"
         command = command_line(
-            machine, qemu, files, _chardev, append=f"{APPEND} {word}", userland=True
+            machine, qemu, files, _chardev, append=f"quiet {word}", userland=True
         )
         command += ["-mon", "chardev=console"]
         if wish.share:

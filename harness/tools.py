@@ -104,11 +104,6 @@ def install_command(packages: Iterable[str]) -> str:
     return f"{sudo}apt-get install --no-install-recommends {' '.join(dict.fromkeys(packages))}"
 
 
-def use_sbin() -> None:
-    """Let this process find mke2fs: Debian's PATH for users other than root has no sbin."""
-    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-
-
 def _output(command: list[str]) -> str | None:
     """What a tool prints, on either stream; None when it is not there or fails."""
     if not shutil.which(command[0]):

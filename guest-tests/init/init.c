@@ -7,34 +7,19 @@
  * of /suite runs in a child, so that a kernel oops or a crash in one of them is
  * reported, the rest still runs, and the guest still powers off.
  */
-#define _GNU_SOURCE
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/klog.h>
-#include <sys/mount.h>
-#include <sys/reboot.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+#include <s2eval/init.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#include <stdarg.h>
+#include <sys/klog.h>
+#include <sys/syscall.h>
+
 #define __noreturn __attribute__((noreturn))
 #define __printf(...) __attribute__((format(printf, __VA_ARGS__)))
 
-#define PORTS "/sys/class/virtio-ports"
-#define WRITE_WAIT_MS 5000	/* for the host to take what was written */
 #define QUEUE_SIZE 128		/* entries of a port's virtqueue in QEMU */
 #define AUDIT_WAIT_MS 5000	/* for the answer to an audit request */
 #define HOST_WAIT_MS 30000	/* for the host to have done what it was asked to */
+#define END_WAIT_MS 1000	/* for the harness to have taken everything */
 #define PORT_WAIT_MS 3000	/* for a port to be announced by the VMM */
 #define CHUNK_SIZE (64 * 1024)	/* more than one step of a probe reports */
 #define MAX_ARGS 32
@@ -42,78 +27,6 @@
 static char chunk[CHUNK_SIZE + 1];
 static int console = -1;
 static int results = -1;	/* the port, or the console when there is none */
-
-static size_t read_file(const char *path, char *text, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
-
-	if (fd >= 0)
-		close(fd);
-	text[got > 0 ? got : 0] = '\0';
-	return got > 0 ? got : 0;
-}
-
-static long now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static void sleep_ms(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-}
-
-/*
- * Waits until a write would not block. A port whose other end nobody has opened
- * is POLLHUP at once, and a write to it would sleep without end.
- */
-static bool wait_writable(int fd)
-{
-	struct pollfd writable = { .fd = fd, .events = POLLOUT };
-	long end = now_ms() + WRITE_WAIT_MS;
-
-	do {
-		if (poll(&writable, 1, WRITE_WAIT_MS) > 0 && writable.revents & POLLOUT)
-			return true;
-		sleep_ms();
-	} while (now_ms() < end);
-	return false;
-}
-
-/* Writes everything, or gives up when the host stops taking it. */
-static bool write_all(int fd, const char *text, size_t size)
-{
-	ssize_t written;
-
-	while (fd >= 0 && size) {
-		if (!wait_writable(fd))
-			return false;
-		written = write(fd, text, size);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0)
-			return false;
-		text += written;
-		size -= written;
-	}
-	return size == 0;
-}
-
-/*
- * Waits until the host has taken all that was written before. The kernel does not
- * tell; but the entries of the queue are taken in order, so when all of them have
- * been used for something else, it has. What is written are empty lines.
- */
-static void drain(int fd)
-{
-	for (int i = 0; i < QUEUE_SIZE; i++)
-		if (!write_all(fd, "\n", 1))
-			return;
-}
 
 static void __printf(2, 3) say(int fd, const char *format, ...)
 {
@@ -144,56 +57,6 @@ static void say_error(const char *command, const char *what)
 	say(results, "# s2eval: error command=%s errno=%s\n", name, what);
 	if (results != console)
 		say(console, "s2eval: %s failed: %s\n", name, what);
-}
-
-/* The device node of the port that the VMM named `name`, opened; -1 without one. */
-static int open_port(const char *name)
-{
-	char path[300], found[64];
-	struct dirent *entry;
-	DIR *ports = opendir(PORTS);
-	int fd = -1;
-
-	while (ports && fd < 0 && (entry = readdir(ports))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), PORTS "/%s/name", entry->d_name);
-		read_file(path, found, sizeof(found));
-		found[strcspn(found, "\n")] = '\0';
-		if (strcmp(found, name))
-			continue;
-		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-	}
-	if (ports)
-		closedir(ports);
-	return fd;
-}
-
-/* Ports appear after boot, one by one, as the VMM announces them. */
-static int wait_port(const char *name, long wait_ms)
-{
-	long end = now_ms() + wait_ms;
-	int fd;
-
-	while ((fd = open_port(name)) < 0 && now_ms() < end)
-		sleep_ms();
-	return fd;
-}
-
-/* The value of "NAME=value" on the kernel command line; NULL without one. */
-static const char *cmdline_value(const char *name)
-{
-	static char cmdline[4096];
-	char *word, *rest = cmdline;
-	size_t size = strlen(name);
-
-	read_file("/proc/cmdline", cmdline, sizeof(cmdline));
-	cmdline[strcspn(cmdline, "\n")] = '\0';
-	while ((word = strsep(&rest, " ")))
-		if (!strncmp(word, name, size) && word[size] == '=')
-			return word + size + 1;
-	return NULL;
 }
 
 /* Whether somebody answers requests. */
@@ -257,7 +120,7 @@ static void forget_answers(void)
 		used = 0;
 }
 
-static void wait_answered(const struct request *request)
+static bool wait_answer(const struct request *request)
 {
 	long end = now_ms() + request->wait_ms;
 	char line[256];
@@ -265,27 +128,27 @@ static void wait_answered(const struct request *request)
 
 	while (now_ms() < end) {
 		if (read_port(line, sizeof(line), &used) && strstr(line, request->answer))
-			return;
+			return true;
 		if (!request->spins)
 			sleep_ms();
 	}
-	say_error(request->name, "ETIMEDOUT");
+	return false;
 }
 
-static void mount_all(void)
+/*
+ * Waits until the host has taken all that was written before. The harness says so.
+ * Without it nobody does; but the entries of the queue are taken in order, so when all
+ * of them have been used for something else, it has. What is written are empty lines.
+ */
+static void drain(void)
 {
-	static const struct { const char *type, *where; } mounts[] = {
-		{ "devtmpfs", "/dev" },
-		{ "proc", "/proc" },
-		{ "sysfs", "/sys" },
-		{ "debugfs", "/sys/kernel/debug" },
-	};
+	static const struct request end = { "end", "", "ended\n", END_WAIT_MS, false };
 
-	for (size_t i = 0; i < ARRAY_SIZE(mounts); i++) {
-		mkdir(mounts[i].where, 0755);
-		/* A kernel without one of them is fine until a suite needs it. */
-		mount(mounts[i].type, mounts[i].where, mounts[i].type, 0, NULL);
-	}
+	if (is_answered() && wait_answer(&end))
+		return;
+	for (int i = 0; i < QUEUE_SIZE; i++)
+		if (!write_all(results, "\n", 1))
+			return;
 }
 
 /* The commands of /suite. Each returns 0 or a negative errno. */
@@ -319,8 +182,8 @@ static int run_stream(char *file)
 			forget_answers();
 		if (!write_all(results, chunk, got))
 			return -EPIPE;
-		if (request)
-			wait_answered(request);
+		if (request && !wait_answer(request))
+			say_error(request->name, "ETIMEDOUT");
 	}
 	return 0;
 }
@@ -459,14 +322,6 @@ static void write_kernel_log(void)
 	}
 }
 
-static void __noreturn power_off(void)
-{
-	reboot(RB_POWER_OFF);
-	reboot(RB_AUTOBOOT);	/* ends a QEMU that runs with -no-reboot */
-	for (;;)
-		pause();
-}
-
 int main(void)
 {
 	if (getpid() != 1) {
@@ -474,10 +329,7 @@ int main(void)
 		return 1;
 	}
 	mount_all();
-	console = open("/dev/console", O_RDWR);
-	if (console >= 0)
-		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-			dup2(console, fd);
+	console = use_console();
 	if (chdir("/"))
 		say(console, "s2eval: no /\n");
 	results = wait_port("s2eval.results", PORT_WAIT_MS);
@@ -486,9 +338,11 @@ int main(void)
 		results = console;
 	}
 	run_suite();
+	if (results != console)
+		forget_answers();
 	say(results, "# s2eval: end\n");
 	if (results != console)
-		drain(results);
+		drain();
 	write_kernel_log();
 	power_off();
 }

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import itertools
 from collections.abc import Callable
@@ -125,8 +124,7 @@ class L1Host:
     def run(self, command: str, deadline: Deadline) -> Completed:
         """Run a shell command in L1. GuestDied when L1 dies of it or does not answer."""
         ident = str(next(self._ids))
-        code = base64.b64encode(command.encode()).decode()
-        if not self.qemu.send("agent", f"{ident} {code}\n"):
+        if not self.qemu.send("agent", f"{ident} {command.encode().hex()}\n"):
             self._last_words()
 
         def see(event: Event) -> Completed | None:
@@ -183,4 +181,4 @@ def bind_script(bdf: str, driver: str) -> str:
 
 
 def _decode(field: str) -> str:
-    return base64.b64decode(field[1:]).decode("utf-8", errors="replace")
+    return bytes.fromhex(field[1:]).decode("utf-8", errors="replace")

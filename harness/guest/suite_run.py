@@ -14,7 +14,7 @@ from harness.guest.channel import Event
 from harness.guest.host import LAST_WORDS, GuestDied, L1Host, vmm_exit, vmm_failure
 from harness.guest.log import GuestLog
 from harness.guest.qemu import QemuProcess
-from harness.probe.facts import Audit, Fact, HostAction
+from harness.probe.facts import Device, End, Fact, HostAction
 from harness.probe.ktap import Parser
 from harness.results.records import Failure
 from harness.text import clean
@@ -182,14 +182,16 @@ class NestedRun:
 
     def _answer(self, fact: Fact) -> None:
         """Do what the suite asks for, if it does."""
-        if isinstance(fact, Audit) and not self._audit.records:
-            vfio = f"grep vfio-device /proc/$(cat {PID})/maps"
+        if isinstance(fact, Device):  # before the first audit, and the guest goes on meanwhile
+            vfio = f"read -r pid < {PID}; exec grep vfio-device /proc/$pid/maps"
             self._audit.vmm_maps(self.host.run(vfio, Deadline(ACTION)).out)
         if self._audit.see(fact):
             self.host.qemu.send("l2.results", "audited\n")
         elif isinstance(fact, HostAction):
             told = self._act(fact.action)
             self.host.qemu.send("l2.results", f"{told}hosted\n")
+        elif isinstance(fact, End):
+            self.host.qemu.send("l2.results", "ended\n")
 
     def _act(self, action: str) -> str:
         """Do in L1 what the suite asks for; the first line that it said, for the guest.

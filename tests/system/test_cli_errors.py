@@ -110,7 +110,7 @@ def test_a_qemu_that_is_not_there_or_none_or_too_old(s2eval: S2Eval) -> None:
 
 
 def test_no_qemu_at_all(s2eval: S2Eval) -> None:
-    """A PATH with everything but QEMU; `use_sbin` adds none that has one."""
+    """A PATH with everything but QEMU."""
     tools = s2eval.home / "bin"
     tools.mkdir()
     for name in ("git", "make", "aarch64-linux-gnu-gcc", "apt-config"):

@@ -192,7 +192,7 @@ def test_a_second_run_installs_nothing(ready: Project) -> None:
 def test_the_surroundings_are_put_right(ready: Project) -> None:
     assert ready.run("run", TELL="HOME", HOME="").out.startswith(pwd.getpwuid(os.getuid()).pw_dir)
     path = ready.run("run", TELL="PATH").out.split()[0]
-    assert path.endswith(":/usr/sbin:/sbin"), "where Debian has mke2fs"
+    assert path.endswith(":/usr/sbin:/sbin"), "what dpkg runs"
 
 
 def test_the_tests_tools_are_installed_when_they_are_needed(ready: Project) -> None:

@@ -31,7 +31,6 @@ PRINTED = {
     "1.07.1": ["bc 1.07.1"],
     "2.13": ["cpio (GNU cpio) 2.13"],
     "30": ["kmod version 30"],
-    "1.47.0": ["mke2fs 1.47.0 (5-Feb-2023)"],
     "1.21.22": ["Debian 'dpkg-deb' package archive backend version 1.21.22 (amd64)."],
     "14.0.6": [
         "Debian clang version 14.0.6",
@@ -140,12 +139,6 @@ def test_the_install_command_names_each_package_once(monkeypatch: pytest.MonkeyP
     assert install_command(["a", "b", "a"]) == "apt-get install --no-install-recommends a b"
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert install_command(["a"]) == "sudo apt-get install --no-install-recommends a"
-
-
-def test_mke2fs_is_found_without_sbin_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    tools.use_sbin()
-    assert os.environ["PATH"] == "/usr/bin:/bin:/usr/sbin:/sbin"
 
 
 def test_bootstrap_is_told_what_is_wrong(

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * init of L1, the host under test: runs the shell commands that come from the virtio
+ * port "s2eval.agent", one at a time. A line is "ID COMMAND", the answer "ID STATUS .OUT .ERR",
+ * all but the first two in hexadecimal: nothing in them can be taken for the end of a line.
+ *
+ * Words on the kernel command line ask for something else: s2eval.shell for a shell on the
+ * console, s2eval.autorun for /share/autorun.
+ */
+#include <s2eval/init.h>
+
+#define AGENT "s2eval.agent"
+#define PREFIX "s2eval."	/* of the ports that the harness knows */
+#define PORT_WAIT_MS 5000
+#define OUT "/run/out"
+#define ERR "/run/err"
+
+static int agent = -1;
+
+static void mount_9p(const char *tag, const char *where, unsigned long flags, const char *options)
+{
+	char all[128];
+
+	snprintf(all, sizeof(all), "trans=virtio,version=9p2000.L,cache=mmap%s", options);
+	mount(tag, where, "9p", flags, all);
+}
+
+static void mount_shares(void)
+{
+	/* Without a cache, 6.12 and 7.2 now and then never come back from a read of 8 MB. */
+	mount_9p("share", "/share", MS_RDONLY, ",msize=512000");
+	/* A folder of the user's (s2eval boot --share). */
+	if (!access("/share/host", F_OK))
+		mount_9p("host", "/host", 0, "");
+}
+
+/* Runs shell `code`, with its output in files unless `kept` is false; its exit status. */
+static int run_shell(const char *code, bool kept)
+{
+	char *argv[] = { "sh", "-c", (char *)code, NULL };
+	int status = 0;
+	pid_t child = fork(), gone;
+
+	if (child == 0) {
+		if (kept) {
+			dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
+			dup2(open(OUT, O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
+			dup2(open(ERR, O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+		}
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	/* Orphans of earlier commands end here, too. */
+	do
+		gone = wait(&status);
+	while (gone != child && (gone >= 0 || errno == EINTR));
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Links /run/ports/NAME to each port s2eval.NAME that there is. */
+static void link_ports(void)
+{
+	char node[300], name[64], path[96];
+	DIR *ports = opendir(PORTS);
+
+	while (next_port(ports, node, sizeof(node), name, sizeof(name))) {
+		if (strncmp(name, PREFIX, strlen(PREFIX)))
+			continue;
+		snprintf(path, sizeof(path), "/run/ports/%s", name + strlen(PREFIX));
+		if (symlink(node, path) && errno != EEXIST)
+			fprintf(stderr, "s2eval: %s: %s\n", path, strerrorname_np(errno));
+	}
+	if (ports)
+		closedir(ports);
+}
+
+static void say(const char *text)
+{
+	write_all(agent, text, strlen(text));
+}
+
+/* The contents of `path` in hexadecimal. */
+static void say_file(const char *path)
+{
+	char data[2048], hex[2 * sizeof(data) + 1];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+
+	while (fd >= 0 && (got = read(fd, data, sizeof(data))) > 0) {
+		for (ssize_t i = 0; i < got; i++)
+			sprintf(hex + 2 * i, "%02x", (unsigned char)data[i]);
+		write_all(agent, hex, 2 * got);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Turns hexadecimal into text, in place; false when it is none. */
+static bool from_hex(char *text)
+{
+	char *made = text, pair[3] = "", *end;
+
+	for (; text[0] && text[1]; text += 2) {
+		memcpy(pair, text, 2);
+		*made++ = (char)strtoul(pair, &end, 16);
+		if (*end)
+			return false;
+	}
+	*made = '\0';
+	return !*text;
+}
+
+/* Commands as they come, until nobody can send any. */
+static void serve(void)
+{
+	FILE *commands = fdopen(agent, "r");
+	char *line = NULL, *id, *code, status[16];
+	size_t size = 0;
+
+	say("ready\n");
+	while (commands && getline(&line, &size, commands) > 0) {
+		code = line;
+		code[strcspn(code, "\n")] = '\0';
+		id = strsep(&code, " ");
+		if (!code || !from_hex(code))
+			continue;
+		snprintf(status, sizeof(status), " %d .", run_shell(code, true));
+		say(id);
+		say(status);
+		say_file(OUT);
+		say(" .");
+		say_file(ERR);
+		say("\n");
+	}
+}
+
+int main(void)
+{
+	if (getpid() != 1) {
+		fputs("l1: to be run as the first process of a host under test\n", stderr);
+		return 1;
+	}
+	setenv("PATH", "/s2eval/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	setenv("HOME", "/tmp", 1);
+	mount_all();
+	use_console();
+	mount_shares();
+	if (cmdline_value("s2eval.shell")) {
+		run_shell("cat /share/motd 2> /dev/null; exec setsid cttyhack sh", false);
+		power_off();
+	}
+	if (cmdline_value("s2eval.autorun")) {
+		run_shell("sh /share/autorun", false);
+		power_off();
+	}
+	agent = wait_port(AGENT, PORT_WAIT_MS);
+	if (agent < 0) {
+		fputs("s2eval: no port " AGENT "\n", stderr);
+		power_off();
+	}
+	mkdir("/run/ports", 0755);
+	link_ports();	/* the agent's is the last that QEMU was told of: all are there */
+	serve();
+	power_off();
+}
