@@ -64,6 +64,7 @@ def s2eval(*arguments: str) -> Sample:
     with tempfile.TemporaryDirectory() as tmp:
         peak = Path(tmp, "peak")
         env = {**os.environ, "S2EVAL_RESULTS": str(Path(tmp, "results"))}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # who sets it compiles 100 files at each start
         command = [sys.executable, "-c", WRAPPER, *arguments, str(peak)]
         start = time.monotonic()
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,7 @@ from harness.guest.machine import Machine, unusable
 from harness.guest.qemu import QemuProcess
 from harness.guest.qemubin import QemuBinary
 from harness.guest.session import Ended, L1Session, Pass, Shelf, may_be_kept
-from harness.guest.suite_run import FlatRun, SuiteRun
-from harness.guest.trace import trace_observations
-from harness.guest.userland import guest_program, initramfs, l1_image
-from harness.judge import judge_cell
+from harness.guest.userland import guest_program, initramfs, l1_root
 from harness.kernel.build import Build, build, build_modules
 from harness.plan import CellRequest
 from harness.report.progress import Progress
@@ -34,6 +32,14 @@ if TYPE_CHECKING:
     from harness.guest.run_audit import RunAudit
 
 FLAT_CHANNELS = ["console", "results", "kmsg"]
+# What a cell needs once its guest runs: together 0.1 s, in which QEMU can start.
+LATER = (
+    "harness.guest.fidelity",
+    "harness.guest.suite_run",
+    "harness.guest.traced",
+    "harness.judge",
+)
+LATER_NESTED = ("harness.guest.run_audit",)
 
 
 @dataclass
@@ -128,21 +134,20 @@ def _run(
     cell: Cell, request: CellRequest, tools: Tools, logs: Path, phases: Phases, shelf: Shelf
 ) -> None:
     machine = request.machine
-    # L1's disk is downloaded while the kernel builds; a disk that is there costs nothing.
+    # L1's root is downloaded while the kernel builds; one that is there costs nothing.
     with ThreadPoolExecutor(1) as aside:
-        disk = aside.submit(l1_image) if machine.topology == "nested" else None
+        root = aside.submit(l1_root) if machine.topology == "nested" else None
         with phases("build"):
             built = build(request.kernel, progress=tools.progress.note)
             cell.kernel = built.record
         with phases("user land"):
-            _ = disk.result() if disk else None
+            _ = root.result() if root else None
     with phases("suite"):
         archive = guest_archive(request, built)
-    paths = GuestFiles(Path(), built.image, archive)
-    again = script(cell.name, cell.kernel.name, cell.kernel.version, machine, tools.qemu, paths)
-    (logs / SCRIPT).write_text(again)
     guest = GuestRun(cell, request, tools, built.image, archive, logs, phases)
     ended = run_flat(guest) if machine.topology == "flat" else run_nested(guest, shelf)
+    from harness.judge import judge_cell  # noqa: PLC0415 - see LATER
+
     with phases("judge"):
         for number, one in enumerate(ended.passes, 1):
             name = "results.ktap" if number == 1 else f"results-{number}.ktap"
@@ -161,7 +166,7 @@ def guest_archive(request: CellRequest, built: Build) -> Path:
 
 def calibrate_machine(machine: Machine, qemu: QemuBinary) -> dict[str, Any]:
     """What this machine's emulator can show, measured once and cached, as it is recorded."""
-    from harness.guest import fidelity as emulator  # noqa: PLC0415 - imported while a guest boots
+    from harness.guest import fidelity as emulator  # noqa: PLC0415 - see LATER
 
     found = emulator.calibrate(
         qemu.path,
@@ -193,11 +198,18 @@ class GuestRun:
         """QEMU runs: record how. What the cell needs only later is done while the guest boots."""
         machine, qemu = self.request.machine, self.tools.qemu
         self.cell.machine = machine.record(qemu.version, command)
+        for name in (*LATER, *(LATER_NESTED if machine.topology == "nested" else ())):
+            import_module(name)
         self.cell.fidelity = calibrate_machine(machine, qemu)
+        kernel, files = self.cell.kernel, GuestFiles(Path(), self.image, self.archive)
+        again = script(self.cell.name, kernel.name, kernel.version, machine, qemu, files)
+        (self.logs / SCRIPT).write_text(again)
         self.tools.idle()
 
     def traced(self, ended: Ended, files: GuestFiles) -> Ended:
         """What QEMU's trace tells of the device, read while the trace is there."""
+        from harness.guest.traced import trace_observations  # noqa: PLC0415 - see LATER
+
         lines = [line for one in ended.passes for line in one.run.lines]
         machine, name = self.request.machine, self.request.suite.name
         ended.traced = trace_observations(name, lines, files.trace, machine)
@@ -223,6 +235,8 @@ def run_flat(guest: GuestRun) -> Ended:
             )
             process.start(command)
             guest.started(command)
+            from harness.guest.suite_run import FlatRun  # noqa: PLC0415 - see LATER
+
             limit = Deadline(guest.request.suite.limit * machine.limits.slowdown)
             run = FlatRun(process, machine.limits.silence).finish(limit)
         bar = files.bar.read_bytes() if machine.device.host_file else None
@@ -246,6 +260,8 @@ def run_nested(guest: GuestRun, shelf: Shelf) -> Ended:
             try:
                 session.boot()
             except GuestDied as died:
+                from harness.guest.suite_run import SuiteRun  # noqa: PLC0415 - see LATER
+
                 return Ended([Pass(SuiteRun("L1", "console.log", failure=died.failure), None)])
         with _run_audit(guest, session.process) as audit:
             guest.cell.audits = audit.records
@@ -261,6 +277,6 @@ def run_nested(guest: GuestRun, shelf: Shelf) -> Ended:
 
 
 def _run_audit(guest: GuestRun, process: QemuProcess) -> RunAudit:
-    from harness.guest.run_audit import RunAudit  # noqa: PLC0415 - imported while L1 boots
+    from harness.guest.run_audit import RunAudit  # noqa: PLC0415 - see LATER
 
     return RunAudit(process, guest.request.machine.memory_mib, guest.request.suite.promises)

@@ -23,10 +23,10 @@ QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress on standar
 
 def show_run(record: Run, folder: Path, *, as_json: bool) -> None:
     """Print a run's tables, or its record."""
-    from harness.report.terminal import print_run  # noqa: PLC0415 - rich takes 100 ms
-
     if as_json:
         click.echo(record.model_dump_json(indent=2, by_alias=True))
     else:
+        from harness.report.terminal import print_run  # noqa: PLC0415 - rich takes 100 ms
+
         print_run(record, folder)
     sys.stdout.flush()  # a reader that has left is told here, not at Python's own end

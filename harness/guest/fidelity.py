@@ -7,11 +7,9 @@ has what was measured.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import platform
 import re
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +21,7 @@ from pydantic import ValidationError
 from harness import home
 from harness.deadline import Deadline
 from harness.errors import MachineError
-from harness.guest import calibration
+from harness.guest import calibration, qemubin
 from harness.guest.calibration_report import (
     Fact,
     Facts,
@@ -155,26 +153,6 @@ def command_line(identity: Identity, image: Path) -> list[str]:
     ]
 
 
-@functools.lru_cache
-def _version(qemu: str, args: tuple[str, ...], size: int, mtime_ns: int) -> str:
-    """The first line of `qemu --version`; asked again when the file is another."""
-    try:
-        done = subprocess.run(
-            [qemu, *args, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=GUEST_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise MachineError(f"{qemu} --version: {error}") from None
-    if done.returncode != 0 or not done.stdout.startswith("QEMU emulator version"):
-        raise MachineError(f"{qemu} is no QEMU: --version ended with {done.returncode}")
-    return done.stdout.splitlines()[0]
-
-
 def identify(
     qemu: Path,
     qemu_args: Sequence[str],
@@ -194,7 +172,7 @@ def identify(
         qemu=str(qemu),
         qemu_size=stat.st_size,
         qemu_mtime_ns=stat.st_mtime_ns,
-        qemu_version=_version(str(qemu), tuple(qemu_args), stat.st_size, stat.st_mtime_ns),
+        qemu_version=f"QEMU emulator version {qemubin.identify(qemu).version}",
         qemu_args=list(qemu_args),
         accel=accel,
         cpu=cpu,

@@ -14,7 +14,7 @@ from harness.guest.host import bind_script
 from harness.guest.machine import Machine, render
 from harness.guest.qemubin import QemuBinary
 from harness.guest.trace import trace_options
-from harness.guest.userland import l1_image
+from harness.guest.userland import l1_root
 
 Chardev = Callable[[str], str]
 BAR_SIZE = 4 * 1024 * 1024  # bytes; the size in qemu-configs/common.j2
@@ -120,7 +120,7 @@ def command_line(
             "initrd": files.archive,
             "bar_file": files.bar,
             "share": files.share,
-            "rootfs": l1_image() if userland or machine.topology == "nested" else "",
+            "rootfs": l1_root() if userland or machine.topology == "nested" else "",
             "gdb_socket": gdb_socket or "",
         },
         append=f"{machine.append} {append}".strip(),

@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness import home
 from harness.errors import UsageError
 from harness.guest.kvm import why_no_kvm, why_no_nested_kvm
 from harness.guest.qemubin import QemuBinary
+from harness.guest.template import fill
 from harness.names import parse, read_toml, unknown
 from harness.results.records import MachineRecord
 from harness.tools import as_tuple
@@ -182,11 +181,6 @@ def unusable(machine: Machine, qemu: QemuBinary | None = None) -> str | None:
     return why_no_nested_kvm() if machine.topology == "nested" else why_no_kvm()
 
 
-def _option_value(value: object) -> str:
-    """A value inside a QEMU option: a comma is doubled there."""
-    return shlex.quote(str(value).replace(",", ",,"))
-
-
 def render(
     template: str,
     machine: Machine,
@@ -201,16 +195,5 @@ def render(
     `chardev(name)` says where a channel goes, `files` are the paths the template names, `append`
     is added to the kernel command line, `control` adds QMP and the gdb stub.
     """
-    env = Environment(  # noqa: S701 - command lines, not HTML; values are quoted by filters
-        loader=FileSystemLoader(home.MACHINES), undefined=StrictUndefined, trim_blocks=True
-    )
-    env.filters["arg"] = lambda value: shlex.quote(str(value))
-    env.filters["value"] = _option_value
-    env.filters["render"] = lambda text: env.from_string(text).render()
-    names: dict[str, Any] = {"machine": machine, "append": append, "control": control, **files}
-    env.globals.update(names, chardev=chardev)
-    try:
-        text = env.get_template(template).render()
-    except TemplateError as error:
-        raise UsageError(f"qemu-configs/{template}: {error}") from None
-    return shlex.split(text)
+    values = {"append": append, **{name: str(value) for name, value in files.items()}}
+    return fill(template, machine, values, chardev, control=control)

@@ -9,18 +9,21 @@ import os
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.deadline import Deadline
 from harness.errors import MachineError
 from harness.guest.channel import PAUSE, QUEUE_LIMIT, Channel, Event, Events
-from harness.guest.qmp import Qmp
+
+if TYPE_CHECKING:
+    from harness.guest.qmp import Qmp
 
 T = TypeVar("T")
 SOCKET_PATH = 107  # bytes: unix(7), sun_path
@@ -52,6 +55,7 @@ class QemuProcess:
         self._channels: dict[str, Channel] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._waiter: threading.Thread | None = None
+        self._monitor = socket.socket(socket.AF_UNIX)
         self._qmp: Qmp | None = None
 
     def __enter__(self) -> QemuProcess:
@@ -64,7 +68,8 @@ class QemuProcess:
             for name in self._names:
                 log = self.logs / f"{name}.log"
                 self._channels[name] = Channel(self.folder, name, self.events, log)
-            self._qmp = Qmp(self.folder / "qmp", self.logs / "qmp.log")
+            self._monitor.bind(str(self.folder / "qmp"))
+            self._monitor.listen(1)
         except BaseException:
             self.close()
             raise
@@ -107,6 +112,10 @@ class QemuProcess:
                 )
             except OSError as error:
                 raise MachineError(f"{command[0]}: {error.strerror}") from None
+        # It listens already; the import takes 30 ms, in which QEMU starts.
+        from harness.guest.qmp import Qmp  # noqa: PLC0415
+
+        self._qmp = Qmp(self._monitor, self.logs / "qmp.log")
         self._waiter = threading.Thread(target=self._wait, name="qemu-exit", daemon=True)
         self._waiter.start()
 
@@ -201,3 +210,4 @@ class QemuProcess:
             self._waiter.join()
         if self._qmp:
             self._qmp.close()
+        self._monitor.close()

@@ -63,10 +63,10 @@ def find_qemu(minimum: tuple[int, ...] = (10, 0)) -> QemuBinary:
             f"{PROGRAM} is missing: {install_command([PACKAGE])}, or set S2EVAL_QEMU to a QEMU "
             f"of at least {wanted}"
         )
-    system = _identify(Path(found))
+    system = identify(Path(found))
     if system.version_info >= minimum:
         return system
-    backport = _identify(_backport(system, wanted))
+    backport = identify(_backport(system, wanted))
     if backport.version_info < minimum:
         raise MachineError(
             f"QEMU {backport.number} is too old: {wanted} is needed; set S2EVAL_QEMU to such a QEMU"
@@ -80,7 +80,7 @@ def _forced(forced: str, minimum: tuple[int, ...], wanted: str) -> QemuBinary:
     if not found:
         raise UsageError(f"S2EVAL_QEMU={forced}: no such program; {way_out}")
     try:
-        qemu = _identify(Path(found).absolute())
+        qemu = identify(Path(found).absolute())
     except MachineError as error:
         raise UsageError(f"S2EVAL_QEMU={forced}: {error}; {way_out}") from None
     if qemu.version_info < minimum:
@@ -88,7 +88,7 @@ def _forced(forced: str, minimum: tuple[int, ...], wanted: str) -> QemuBinary:
     return qemu
 
 
-def _identify(path: Path) -> QemuBinary:
+def identify(path: Path) -> QemuBinary:
     """The QEMU at `path`; `--version` is asked once for each (path, mtime, size).
 
     MachineError when it is no QEMU for arm64 or does not start.

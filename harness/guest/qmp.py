@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""QEMU's own account of its guest: QMP events, through qemu.qmp, kept in their order."""
+"""QEMU's own account of its guest: QMP events, through qemu.qmp, kept in their order.
+
+It takes a while to import, with asyncio: only once QEMU runs (harness/guest/qemu.py).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -24,24 +28,31 @@ logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
 
 
 class Qmp:
-    """One QMP monitor. QEMU connects to `path`; its events are in `log`, one JSON object a line."""
+    """One QMP monitor; QEMU connects, or has connected, to `listener`, which stays the caller's.
 
-    def __init__(self, path: Path, log: Path) -> None:
+    Its events are in `log`, one JSON object a line.
+    """
+
+    def __init__(self, listener: socket.socket, log: Path) -> None:
         self.events: list[dict[str, Any]] = []
         self._log = log
         self._client = QMPClient("s2eval")
-        self._listener = EventListener()
-        self._client.register_listener(self._listener)
+        self._events = EventListener()
+        self._client.register_listener(self._events)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="qmp", daemon=True)
         self._thread.start()
-        listening = asyncio.run_coroutine_threadsafe(self._listen(path), self._loop)
-        self._session = listening.result(timeout=ENDING)
+        begun = asyncio.run_coroutine_threadsafe(self._begin(listener), self._loop)
+        self._session = begun.result(timeout=ENDING)
 
-    async def _listen(self, path: Path) -> asyncio.Task[None]:
-        """Return once QEMU can connect. It sends no events before the session is negotiated."""
-        await self._client.start_server(str(path))
-        return asyncio.create_task(self._client.accept())
+    async def _begin(self, listener: socket.socket) -> asyncio.Task[None]:
+        return asyncio.create_task(self._accept(listener))
+
+    async def _accept(self, listener: socket.socket) -> None:
+        """QEMU sends no events before the session is negotiated, which takes milliseconds."""
+        listener.setblocking(False)
+        connection, _ = await self._loop.sock_accept(listener)
+        await self._client.connect(connection)
 
     def execute(self, command: str, **arguments: str) -> None:
         """Run a command of QMP. MachineError when QEMU refuses it, is gone, or is too slow."""
@@ -60,8 +71,8 @@ class Qmp:
     async def _finish(self) -> None:
         while self._client.runstate is Runstate.RUNNING:
             await self._client.runstate_changed()
-        while not self._listener.empty():
-            self.events.append(dict(await self._listener.get()))
+        while not self._events.empty():
+            self.events.append(dict(await self._events.get()))
         text = "".join(json.dumps(event) + "\n" for event in self.events)
         with contextlib.suppress(OSError):
             self._log.write_text(text)

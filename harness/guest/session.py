@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.deadline import Deadline
 from harness.guest.host import L1_CHANNELS, GuestDied, L1Host
@@ -17,13 +18,13 @@ from harness.guest.launch import L2_APPEND, GuestFiles, command_line, l2_script,
 from harness.guest.machine import Machine
 from harness.guest.qemu import QemuProcess
 from harness.guest.qemubin import QemuBinary
-from harness.guest.run_audit import RunAudit
-from harness.guest.suite_run import NestedRun, SuiteRun
-from harness.probe.facts import Begin
-from harness.probe.ktap import parse_lines
 from harness.probe.suite import Suite
 from harness.results.records import Failure, Observation
 from harness.scratch import scratch_folder
+
+if TYPE_CHECKING:
+    from harness.guest.run_audit import RunAudit
+    from harness.guest.suite_run import NestedRun, SuiteRun
 
 ANSWER = 10.0  # seconds for L1 to say that it lives
 
@@ -118,6 +119,8 @@ class L1Session:
 
         `step` is told what begins: "start L2", "probe". An L1 that dies is in the last pass.
         """
+        from harness.guest.suite_run import NestedRun  # noqa: PLC0415 - imported while L1 boots
+
         ended = Ended()
         actions = _actions(suite)
         resume = ""
@@ -196,6 +199,9 @@ def _actions(suite: Suite) -> Mapping[str, str]:
 
 def _last_begun(run: SuiteRun) -> str:
     """The test that the guest announced last."""
+    from harness.probe.facts import Begin  # noqa: PLC0415 - imported while L1 boots
+    from harness.probe.ktap import parse_lines  # noqa: PLC0415
+
     begun = [fact.test for fact in parse_lines(run.lines).facts if isinstance(fact, Begin)]
     return begun[-1] if begun else ""
 

@@ -101,8 +101,8 @@ class Loop:
             built=lambda batch: is_built(batch[0].kernel),
         )
         policy = Policy(plan.repeat, plan.retries, plan.limits.cell)
-        folder, idle = self.store.cell_folder, options.idle
-        crew = crew_for(options.jobs, work, self.qemu, folder, policy, idle)
+        folder = self.store.cell_folder
+        crew = crew_for(options.jobs, work, self.qemu, folder, policy, self._idle)
         with crew, Progress(quiet=options.quiet) as progress:
             guesses = {r.name: timings.guess(r.name, known) for r in left}
             progress.plan(
@@ -116,6 +116,11 @@ class Loop:
                 progress.done(cell.name, cell.status, summary_of(cell))
             with contextlib.closing(crew.run(order, progress)) as cells:
                 self._collect(cells, order, progress)
+
+    def _idle(self) -> None:
+        """Get ready while a guest boots what is wanted when it has ended."""
+        unchanged.harness_hash()  # reads all of the harness, once
+        self.options.idle()
 
     def _collect(self, cells: Iterator[Cell], order: Order, progress: Progress) -> None:
         try:

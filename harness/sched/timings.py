@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def remember(cells: Iterable[Cell]) -> None:
         known.update(found)
         kept = dict(list(known.items())[-KEPT:])
         part = path.with_suffix(".part")
-        part.write_text(json.dumps({name: asdict(took) for name, took in kept.items()}))
+        part.write_text(json.dumps({name: vars(took) for name, took in kept.items()}))
         part.replace(path)
 
 

@@ -307,7 +307,10 @@ def test_command_line() -> None:
 
 @pytest.mark.parametrize(
     ("program", "says"),
-    [("/nonexistent/qemu", "/nonexistent/qemu: No such file"), ("/bin/true", "is no QEMU")],
+    [
+        ("/nonexistent/qemu", "/nonexistent/qemu: No such file"),
+        ("/bin/true", "is no qemu-system-aarch64"),
+    ],
 )
 def test_what_is_no_qemu_is_named(program: str, says: str) -> None:
     with pytest.raises(MachineError, match=says):

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import jinja2
 import pytest
 
 from harness import home
@@ -29,8 +30,9 @@ FILES = GuestFiles(Path("/tmp/a b,c"), Path("/cache/Image"), Path("/cache/initrd
 
 
 @pytest.fixture(autouse=True)
-def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "l1_image", lambda: Path("/cache/l1.img"))
+def no_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("S2EVAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(launch, "l1_root", lambda: Path("/cache/root.cpio"))
 
 
 def chardev(name: str) -> str:
@@ -60,7 +62,7 @@ def test_every_machine_renders(name: str) -> None:
 def test_topologies_differ_in_what_they_need() -> None:
     nested = " ".join(launch.command_line(load_machine("nested-tcg"), QEMU, FILES, chardev))
     flat = " ".join(launch.command_line(load_machine("flat-tcg"), QEMU, FILES, chardev))
-    assert "virtualization=on,iommu=smmuv3" in nested and "root=/dev/vda" in nested
+    assert "virtualization=on,iommu=smmuv3" in nested and "-initrd /cache/root.cpio" in nested
     assert "virtualization=on" not in flat and "-initrd /cache/initrd.cpio" in flat
 
 
@@ -94,6 +96,33 @@ def test_a_template_with_an_unknown_name_is_a_usage_error(
     monkeypatch.setattr(home, "MACHINES", tmp_path)
     with pytest.raises(UsageError, match="momery"):
         render("x.j2", made, chardev=chardev, files={})
+
+
+def test_a_template_is_filled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = load_machine("flat-tcg")
+    template = tmp_path / "x.j2"
+    template.write_text(
+        "-a {{ image | arg }} -b f={{ image | value }},on -c {{ chardev('x') }} "
+        "{% if share %}-d{% endif %} -m {{ machine.memory_mib }} -e {{ ('k ' ~ append) | arg }}"
+    )
+    monkeypatch.setattr(home, "MACHINES", tmp_path)
+
+    def words(image: str, share: str = "", append: str = "") -> list[str]:
+        return render(
+            "x.j2", made, chardev=chardev, files={"image": image, "share": share}, append=append
+        )
+
+    assert words("a b,c", append="q 'r'") == [
+        *("-a", "a b,c", "-b", "f=a b,,c,on", "-c", "null,id=x", "-m", "256", "-e", "k q 'r'")
+    ]
+    monkeypatch.setattr(jinja2, "Environment", None)
+    assert words("$x", append="s")[:4] == ["-a", "$x", "-b", "f=$x,on"]
+    with pytest.raises(TypeError):  # another value is empty
+        words("a", share="b", append="s")
+    monkeypatch.undo()
+    monkeypatch.setattr(home, "MACHINES", tmp_path)
+    template.write_text("-z")
+    assert words("a", append="s") == ["-z"]
 
 
 def test_kvm_needs_an_arm64_host(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from harness.guest.machine import load_machine
-from harness.guest.trace import Access, Config, events, observe_trace, trace_observations, widths
+from harness.guest.traced import (
+    Access,
+    Config,
+    events,
+    observe_trace,
+    trace_observations,
+    widths,
+)
 from harness.probe.facts import Trace
 from harness.probe.ktap import parse_lines
 from harness.results.records import Observation, Status
