@@ -223,8 +223,8 @@ def run_flat(guest: GuestRun) -> Ended:
         files = GuestFiles(tmp, guest.image, guest.archive)
         make_files(machine, files)
         with (
-            QemuProcess(files.folder, guest.logs, FLAT_CHANNELS) as process,
             guest.phases("boot and probe"),
+            QemuProcess(files.folder, guest.logs, FLAT_CHANNELS) as process,
         ):
             command = command_line(
                 machine,
@@ -271,9 +271,10 @@ def run_nested(guest: GuestRun, shelf: Shelf) -> Ended:
             shelf.put(session)
         return ended
     finally:
-        guest.phases.begin("")
         if session and not shelf.holds(session):
+            guest.phases.begin("end L1")
             session.close()
+        guest.phases.begin("")
 
 
 def _run_audit(guest: GuestRun, process: QemuProcess) -> RunAudit:
