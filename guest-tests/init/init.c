@@ -20,7 +20,7 @@
 #define AUDIT_WAIT_MS 5000	/* for the answer to an audit request */
 #define HOST_WAIT_MS 30000	/* for the host to have done what it was asked to */
 #define END_WAIT_MS 1000	/* for the harness to have taken everything */
-#define PORT_WAIT_MS 3000	/* for a port to be announced by the VMM */
+#define PORT_WAIT_MS 2000	/* for a port to be announced by the VMM */
 #define CHUNK_SIZE (64 * 1024)	/* more than one step of a probe reports */
 #define MAX_ARGS 32
 
@@ -311,7 +311,7 @@ static void run_suite(void)
 /* The guest boots with `quiet`; what the kernel said all the same goes here. */
 static void write_kernel_log(void)
 {
-	int port = wait_port("s2eval.kmsg", 0);
+	int port = open_port("s2eval.kmsg");
 	int size = klogctl(10 /* SYSLOG_ACTION_SIZE_BUFFER */, NULL, 0);
 	char *log = port < 0 || size <= 0 ? NULL : malloc(size);
 

@@ -11,7 +11,7 @@
 
 #define AGENT "s2eval.agent"
 #define PREFIX "s2eval."	/* of the ports that the harness knows */
-#define PORT_WAIT_MS 5000
+#define PORT_WAIT_MS 2000
 #define OUT "/run/out"
 #define ERR "/run/err"
 

@@ -24,6 +24,7 @@
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 #define PORTS "/sys/class/virtio-ports"
+#define PORTS_DRIVER "/sys/bus/virtio/drivers/virtio_console"
 #define WRITE_WAIT_MS 5000	/* for the host to take what was written */
 
 static inline size_t read_file(const char *path, char *text, size_t size)
@@ -119,14 +120,61 @@ static inline int open_port(const char *name)
 	return fd;
 }
 
-/* Ports appear after boot, one by one, as the VMM announces them. */
+/* Tells which ports there are. */
+static inline void print_ports(const char *missing)
+{
+	char node[300], found[64];
+	DIR *ports = opendir(PORTS);
+
+	fprintf(stderr, "s2eval: no port %s, but", missing);
+	while (next_port(ports, node, sizeof(node), found, sizeof(found)))
+		fprintf(stderr, " %s=%s", node, found);
+	fputc('\n', stderr);
+	if (ports)
+		closedir(ports);
+}
+
+/* Has the driver take its devices again: the VMM then announces their ports once more. */
+static inline void ask_for_ports(void)
+{
+	static const char * const files[] = { PORTS_DRIVER "/unbind", PORTS_DRIVER "/bind" };
+	DIR *driver = opendir(PORTS_DRIVER);
+	struct dirent *entry;
+	char device[32] = "";
+
+	while (driver && (entry = readdir(driver)))
+		if (!strncmp(entry->d_name, "virtio", strlen("virtio")))
+			snprintf(device, sizeof(device), "%.*s", (int)sizeof(device) - 1,
+				 entry->d_name);
+	for (size_t i = 0; i < ARRAY_SIZE(files) && *device; i++) {
+		int fd = open(files[i], O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0 || write(fd, device, strlen(device)) < 0)
+			fprintf(stderr, "s2eval: %s: %s\n", files[i], strerrorname_np(errno));
+		close(fd);
+	}
+	if (driver)
+		closedir(driver);
+}
+
+/*
+ * Ports appear after boot, one by one, as the VMM announces them. Of some 400 guests, one
+ * never saw a port of its own: it is asked for once more.
+ */
 static inline int wait_port(const char *name, long wait_ms)
 {
-	long end = now_ms() + wait_ms;
-	int fd;
+	int fd = -1;
 
-	while ((fd = open_port(name)) < 0 && now_ms() < end)
-		sleep_ms();
+	for (int asked = 0; fd < 0 && asked < 2; asked++) {
+		long end = now_ms() + wait_ms;
+
+		if (asked)
+			ask_for_ports();
+		while ((fd = open_port(name)) < 0 && now_ms() < end)
+			sleep_ms();
+		if (fd < 0)
+			print_ports(name);
+	}
 	return fd;
 }
 
