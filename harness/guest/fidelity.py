@@ -200,8 +200,8 @@ def calibrate(
     `el2` is `virtualization=on`. MachineError when QEMU cannot run it or the guest's report
     makes no sense, BuildError when the guest cannot be built.
     """
-    identity = identify(qemu, qemu_args, cpu=cpu, smp=smp, el2=el2, icount=icount, accel=accel)
     try:
+        identity = identify(qemu, qemu_args, cpu=cpu, smp=smp, el2=el2, icount=icount, accel=accel)
         folder = home.cache_dir("fidelity")
         cached = folder / f"{identity.key()}.json"
         with FileLock(folder / "lock", timeout=deadline.left()):
