@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,11 +144,18 @@ def _l2_archive(wanted: CellRequest, built: Build, wish: Wish) -> Path:
 
 
 def _gdb(socket: Path, built: Build) -> list[str]:
-    """QEMU's options to wait for gdb, after saying how to start it."""
+    """QEMU's options to wait for gdb; how to start it is said when it can be."""
     vmlinux = built.image.with_name("vmlinux")
     line = shlex.join(["gdb-multiarch", str(vmlinux), "-ex", f"target remote {socket}"])
-    print(f"s2eval: waits for gdb, and `continue` there: {line}", file=sys.stderr, flush=True)
+    threading.Thread(target=_tell_when_there, args=(socket, line), daemon=True).start()
     return ["-gdb", f"unix:{socket},server=on,wait=off", "-S"]
+
+
+def _tell_when_there(socket: Path, line: str) -> None:
+    """Say how to start gdb as soon as QEMU listens, not before."""
+    while not socket.exists():
+        time.sleep(0.02)
+    print(f"s2eval: waits for gdb, and `continue` there: {line}", file=sys.stderr, flush=True)
 
 
 def _run(command: list[str]) -> None:

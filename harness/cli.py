@@ -11,7 +11,8 @@ import sys
 
 import click
 
-from harness.command import Command, end_in_good_order
+from harness.command import Command
+from harness.signals import end_in_good_order
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import types
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,6 @@ from typing import Any
 import click
 
 from harness.errors import ExitCode, S2EvalError
-
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 
 COMMANDS = Path(__file__).with_name("commands")
 
@@ -87,17 +83,3 @@ def _say(error: click.UsageError) -> None:
 def nobody_reads() -> None:
     """Let what is still to be written go nowhere, Python's own flush at the end included."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def end_in_good_order() -> None:
-    """From now on Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt, once."""
-    for number in ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, a job of a script
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(_signal: int, _frame: types.FrameType | None) -> None:
-    """The first signal ends the command, which a second one must not disturb."""
-    for number in ENDING:
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt

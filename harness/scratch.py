@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.signals import held
+
 PREFIX = "s2eval-cell-"
 OWNER = ".owner"
 
@@ -22,7 +24,9 @@ OWNER = ".owner"
 @contextlib.contextmanager
 def scratch_folder(prefix: str = PREFIX) -> Iterator[Path]:
     """A temporary folder that is gone afterwards; OSError without room for it."""
-    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+    with held():
+        made = tempfile.TemporaryDirectory(prefix=prefix)
+    with made as name:
         folder = Path(name)
         # Locked before it has its name: nobody sees it without its lock.
         part = folder / f"{OWNER}-new"

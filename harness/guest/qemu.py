@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from harness.deadline import Deadline
 from harness.errors import MachineError
 from harness.guest.channel import PAUSE, QUEUE_LIMIT, Channel, Event, Events
+from harness.signals import held
 
 if TYPE_CHECKING:
     from harness.guest.qmp import Qmp
@@ -102,14 +103,15 @@ class QemuProcess:
         """Start QEMU; MachineError when it cannot be run, OSError without room for its log."""
         with (self.logs / "qemu.log").open("wb") as log:
             try:
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,  # Ctrl-C is the harness's to handle
-                    preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks
-                )
+                with held():  # a QEMU that was started is known, and ended
+                    self._process = subprocess.Popen(
+                        command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        start_new_session=True,  # Ctrl-C is the harness's to handle
+                        preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks
+                    )
             except OSError as error:
                 raise MachineError(f"{command[0]}: {error.strerror}") from None
         # It listens already; the import takes 30 ms, in which QEMU starts.

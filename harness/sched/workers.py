@@ -20,13 +20,13 @@ from typing import Any
 
 from harness.batch import Batch
 from harness.cell import Tools, blank
-from harness.command import end_in_good_order
 from harness.errors import ExitCode, MachineError, S2EvalError
 from harness.guest.qemubin import QemuBinary
 from harness.report.progress import Progress
 from harness.results.records import Cell, Failure
 from harness.sched.execute import Folder, Policy, execute
 from harness.sched.queue import Order
+from harness.signals import end_in_good_order
 
 TERM_SECONDS = 60.0  # for a worker's guests and builds to end
 PR_SET_PDEATHSIG = 1

@@ -197,7 +197,8 @@ def test_a_fail_decides_the_exit_code(flat_failures: Finished, nested_failures: 
 
 # what is added to L1's command line, whose fault, the class, where, words
 L1_BOOTS = [
-    ("init=/nowhere", Status.MISS, "no-init", "L1", "Requested init /nowhere failed"),
+    # A root without a first process: what rdinit names is there, but no program.
+    ("rdinit=/proc init=/nowhere", Status.MISS, "no-init", "L1", "Requested init /nowhere failed"),
     ("initcall_blacklist=vdso_init", Status.FAIL, "panic", "L1", "Attempted to kill init!"),
     ("kvm-arm.mode=none", Status.MISS, "vmm-exit", "VMM", "failed to initialize kvm"),
 ]
