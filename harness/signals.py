@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN = 0.01  # seconds
 
 
 @dataclass
 class _State:
     holding: int = 0  # blocks of held() that the main thread is in
     came: bool = False  # a signal that waits for their end
+    ours: list[signal.Signals] = field(default_factory=list)  # that are not ignored, as by nohup
 
 
 _state = _State()
@@ -24,9 +28,10 @@ _state = _State()
 
 def end_in_good_order() -> None:
     """From now on Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt, once."""
-    for number in ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, a job of a script
-            signal.signal(number, _interrupt)
+    _state.ours = [n for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN]
+    sys.unraisablehook = _raise_again
+    for number in _state.ours:
+        signal.signal(number, _interrupt)
 
 
 def _interrupt(_signal: int, _frame: types.FrameType | None) -> None:
@@ -37,6 +42,17 @@ def _interrupt(_signal: int, _frame: types.FrameType | None) -> None:
         _state.came = True
         return
     raise KeyboardInterrupt
+
+
+def _raise_again(lost: sys.UnraisableHookArgs) -> None:
+    """Python swallows what is raised in a destructor or a weak reference's callback."""
+    if not isinstance(lost.exc_value, KeyboardInterrupt) or not _state.ours:
+        sys.__unraisablehook__(lost)
+        return
+    for number in _state.ours:
+        signal.signal(number, _interrupt)
+    # From another thread, when that place has been left.
+    threading.Timer(AGAIN, os.kill, (os.getpid(), _state.ours[0])).start()
 
 
 @contextlib.contextmanager

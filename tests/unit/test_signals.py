@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -15,9 +18,10 @@ from harness.signals import ENDING, end_in_good_order, held
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in ENDING}
+    before, hook = {number: signal.getsignal(number) for number in ENDING}, sys.unraisablehook
     end_in_good_order()
     yield
+    sys.unraisablehook = hook
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -64,3 +68,15 @@ def test_a_block_of_another_thread_holds_nothing_back() -> None:
     finally:
         leave.set()
         other.join()
+
+
+def test_one_that_python_swallows_comes_again() -> None:
+    class Thing:
+        pass
+
+    thing = Thing()
+    swallowed = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        del thing
+        time.sleep(5)
+    assert swallowed() is None
