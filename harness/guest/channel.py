@@ -110,9 +110,10 @@ class Channel:
 
     def _read(self, connection: socket.socket) -> None:
         rest = b""
-        pause = SERIAL_PAUSE if self.name.endswith(SERIAL) else 0
+        serial = self.name.endswith(SERIAL)
         while True:
-            time.sleep(pause)
+            if serial:
+                time.sleep(SERIAL_PAUSE)
             try:
                 data = connection.recv(65536)
             except OSError:
