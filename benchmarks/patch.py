@@ -76,7 +76,8 @@ def by_hand(
 ) -> tuple[float, float]:
     """Seconds of make, and of all of it."""
     tree, out = base.tree, base.tree.out(llvm=False)
-    make = toolchain(llvm=False).make(tree.work, out, "Image", "modules")
+    ours = toolchain(llvm=False).make(tree.work, out, "Image", "modules")
+    make = [word for word in ours if not word.startswith("cmd=")]  # nobody types that
     with tree.lock:
         series.apply(base, [])
         subprocess.run(make, env=environment(), stdout=subprocess.DEVNULL, check=True)

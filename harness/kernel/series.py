@@ -56,6 +56,7 @@ def apply(base: Base, files: list[Path]) -> str:
         tree.switch(known)
         return known
     tree.switch(base.commit)
+    tree.unsettle()
     try:
         said = git(tree.work, "am", "--3way", *(str(path.resolve()) for path in files))
     except GitError as error:
@@ -66,6 +67,7 @@ def apply(base: Base, files: list[Path]) -> str:
         raise _reversed(f"'{subject}'", base)
     commit = git(tree.work, "rev-parse", "HEAD").strip()
     git(tree.work, "update-ref", ref, commit)
+    tree.settle()
     return commit
 
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -29,6 +31,12 @@ _FOREIGN = {
 }
 # fmt: on
 _FOREIGN_PREFIXES = ("KBUILD_", "KCONFIG_", "INSTALL_")
+
+# Kbuild calls a command for every object that is nearly always empty (force_checksrc). Old trees
+# start a shell for it even then, newer ones do as below: a sixth of a make with little to do.
+_KBUILD_INCLUDE = "scripts/Kbuild.include"
+_CMD = re.compile(r"^cmd = @(set -e; .*\$\(cmd_\$\(1\)\))$", re.MULTILINE)
+_EMPTY_IS_NOTHING = "cmd=@$(if $(cmd_$(1)),{},:)"
 
 
 def cross_prefix() -> str:
@@ -56,7 +64,7 @@ class Toolchain:
         flags = [f"KCFLAGS={maps}", f"KAFLAGS={maps}", *self._compiler()]
         jobs = f"-j{len(os.sched_getaffinity(0))}"
         base = ["make", "-C", str(source), f"O={out}", jobs, "ARCH=arm64"]
-        return [*base, *tools, *flags, *targets]
+        return [*base, *tools, *flags, *_empty_commands(source), *targets]
 
     def _compiler(self) -> list[str]:
         """CC through ccache where there is one."""
@@ -65,10 +73,19 @@ class Toolchain:
         return [f"CC=ccache {'clang' if self.llvm else f'{cross_prefix()}gcc'}"]
 
 
+def _empty_commands(source: Path) -> list[str]:
+    """What keeps make from starting a shell for an empty command, for a tree that does."""
+    try:
+        found = _CMD.search((source / _KBUILD_INCLUDE).read_text(errors="replace"))
+    except OSError:  # make will tell
+        return []
+    return [_EMPTY_IS_NOTHING.format(found[1])] if found else []
+
+
 def toolchain(*, llvm: bool) -> Toolchain:
     """The tools of this machine. Raises MachineError when one is missing."""
     names = ["clang", "ld.lld"] if llvm else [f"{cross_prefix()}{tool}" for tool in ("gcc", "ld")]
-    return Toolchain(llvm, ", ".join(_version(name) for name in names))
+    return Toolchain(llvm, ", ".join(_version(shutil.which(name) or name) for name in names))
 
 
 def environment() -> dict[str, str]:
@@ -84,6 +101,7 @@ def environment() -> dict[str, str]:
     return {**kept, **english, "CCACHE_DEPEND": "1", **FIXED}
 
 
+@functools.cache  # of one command; it is asked for once a kernel and step
 def _version(tool: str) -> str:
     """The first line of `tool --version`."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -159,3 +160,27 @@ def test_the_command_hides_every_path() -> None:
     ]
     assert command[-1] == "Image"
     assert "LLVM=1" in Toolchain(llvm=True, identity="clang").make(Path("/a"), Path("/b"))
+
+
+OLD = "cmd = @set -e; $(echo-cmd) $(cmd_$(1))"  # Linux 6.1
+NEW = "cmd = @$(if $(cmd_$(1)),set -e; $(echo-cmd) $(cmd_$(1)),:)"  # Linux 6.12
+
+
+@pytest.mark.parametrize(("line", "told"), [(OLD, 1), (NEW, 0), ("", 0)])
+def test_an_empty_command_of_kbuild_costs_no_shell(tmp_path: Path, line: str, told: int) -> None:
+    include = tmp_path / "scripts" / "Kbuild.include"
+    include.parent.mkdir()
+    include.write_text(f"{line}\ncmd_make_it = echo made > $(O)/made\n")
+    counting = tmp_path / "sh"
+    counting.write_text('#!/bin/sh\necho "$2" >> shells\nexec /bin/sh "$@"\n')
+    counting.chmod(0o755)
+    (tmp_path / "Makefile").write_text(
+        f"SHELL := {counting}\ninclude scripts/Kbuild.include\n"
+        "Image:\n\t$(call cmd,nothing)\n\t$(call cmd,make_it)\n"
+    )
+    command = Toolchain(llvm=False, identity="gcc").make(tmp_path, tmp_path, "Image")
+    assert len([word for word in command if word.startswith("cmd=")]) == told
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "made").exists() is bool(line)
+    shells = (tmp_path / "shells").read_text().splitlines() if line else []
+    assert len(shells) == bool(line)  # the other command's

@@ -117,19 +117,31 @@ def test_a_mailbox_with_two_mails(tree: Path, base: Base, git: Git, tmp_path: Pa
     assert (base.tree.work / "kvm.c").read_text().count("int x;") == 2
 
 
-def test_what_a_killed_run_left_is_undone(base: Base, git: Git, make_series: MakeSeries) -> None:
-    series.apply(base, [])
+def test_what_a_killed_run_left_is_undone(
+    base: Base, git: Git, make_series: MakeSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
     work = base.tree.work
-    kvm = (work / "kvm.c").read_text()
-    (work / ".git/index.lock").touch()
-    (work / "kvm.c").write_text("half")
-    (work / "stray.rej").touch()
-    (work / ".git/rebase-apply").mkdir()
+    patches = series.patches([str(make_series({"kvm.c": "int x;\n"}))])
     series.apply(base, [])
-    assert (work / "kvm.c").read_text() == kvm
-    assert git(work, "status", "--porcelain") == ""
-    (work / ".git/rebase-apply").mkdir()
-    series.apply(base, series.patches([str(make_series({"kvm.c": "int x;\n"}))]))
+    kvm = (work / "kvm.c").read_text()
+
+    def killed(folder: Path, *args: str) -> str:
+        if args[0] != "am":
+            return source.git(folder, *args)
+        (work / ".git/index.lock").touch()
+        (work / "kvm.c").write_text("half")
+        (work / "stray.rej").touch()
+        (work / ".git/rebase-apply").mkdir()
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(series, "git", killed)
+            series.apply(base, patches)
+        series.apply(base, [])
+        assert (work / "kvm.c").read_text() == kvm
+        assert git(work, "status", "--porcelain") == ""
+    series.apply(base, patches)
     assert (work / "kvm.c").read_text() == "int x;\n"
 
 
