@@ -3,6 +3,7 @@
  * init of L1, the host under test: runs the shell commands that come from the virtio
  * port "s2eval.agent", one at a time. A line is "ID COMMAND", the answer "ID STATUS .OUT .ERR",
  * all but the first two in hexadecimal: nothing in them can be taken for the end of a line.
+ * The command "<PATH" reads a file, which costs no process.
  *
  * Words on the kernel command line ask for something else: s2eval.shell for a shell on the
  * console, s2eval.autorun for /share/autorun.
@@ -79,16 +80,20 @@ static void say(const char *text)
 	write_all(agent, text, strlen(text));
 }
 
-/* The contents of `path` in hexadecimal. */
+/* The contents of `path` in hexadecimal; nothing when it cannot be read. */
 static void say_file(const char *path)
 {
-	char data[2048], hex[2 * sizeof(data) + 1];
+	static const char digits[] = "0123456789abcdef";
+	unsigned char data[4096];
+	char hex[2 * sizeof(data)];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t got;
 
 	while (fd >= 0 && (got = read(fd, data, sizeof(data))) > 0) {
-		for (ssize_t i = 0; i < got; i++)
-			sprintf(hex + 2 * i, "%02x", (unsigned char)data[i]);
+		for (ssize_t i = 0; i < got; i++) {
+			hex[2 * i] = digits[data[i] >> 4];
+			hex[2 * i + 1] = digits[data[i] & 15];
+		}
 		write_all(agent, hex, 2 * got);
 	}
 	if (fd >= 0)
@@ -116,6 +121,7 @@ static void serve(void)
 	FILE *commands = fdopen(agent, "r");
 	char *line = NULL, *id, *code, status[16];
 	size_t size = 0;
+	bool reading;
 
 	say("ready\n");
 	while (commands && getline(&line, &size, commands) > 0) {
@@ -124,12 +130,14 @@ static void serve(void)
 		id = strsep(&code, " ");
 		if (!code || !from_hex(code))
 			continue;
-		snprintf(status, sizeof(status), " %d .", run_shell(code, true));
+		reading = *code == '<';
+		snprintf(status, sizeof(status), " %d .", reading ? 0 : run_shell(code, true));
 		say(id);
 		say(status);
-		say_file(OUT);
+		say_file(reading ? code + 1 : OUT);
 		say(" .");
-		say_file(ERR);
+		if (!reading)
+			say_file(ERR);
 		say("\n");
 	}
 }

@@ -138,6 +138,10 @@ class L1Host:
             raise GuestDied(self.console.quiet(deadline, self.silence, f"'{command}' in L1"))
         return done
 
+    def read(self, path: str, deadline: Deadline) -> str:
+        """A file of L1, empty when it cannot be read; GuestDied as in run()."""
+        return self.run(f"<{path}", deadline).out
+
     def new_log(self) -> None:
         """Judge L1 by what it says from now on: an L2 of before is over."""
         self.console = GuestLog("L1", "console.log")

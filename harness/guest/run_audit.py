@@ -38,7 +38,7 @@ class RunAudit:
         self._memory_mib = memory_mib
         self._promises = promises
         self._host_bars: list[int] = []
-        self._maps = ""
+        self._maps: list[str] = []
         self._device: Device | None = None
         self._stack = contextlib.ExitStack()
         self._auditor: Auditor | None = None
@@ -55,8 +55,8 @@ class RunAudit:
         self._host_bars = [int(w[0], 16) for w in words if len(w) == 3]
 
     def vmm_maps(self, text: str) -> None:
-        """The lines of the VMM's /proc/PID/maps that tell of vfio."""
-        self._maps = text
+        """The VMM's /proc/PID/maps."""
+        self._maps = [line for line in text.splitlines() if "vfio-device" in line]
 
     def see(self, fact: Fact) -> bool:
         """Take a fact of the guest; True when it was a request, which is now answered."""
@@ -85,7 +85,7 @@ class RunAudit:
         number = self._device.bar
         # Until 6.9, vfio-pci puts the physical address in the place of the file's offset.
         offsets = (number << VFIO_SHIFT, self._host_bars[number])
-        for line in self._maps.splitlines():
+        for line in self._maps:
             words = line.split()
             if len(words) > 2 and int(words[2], 16) in offsets:
                 return int(words[0].partition("-")[0], 16)

@@ -172,13 +172,13 @@ class L1Session:
         """Put what L2 boots into the shared folder, under names that L1 has not read before."""
         self._suites += 1
         if self._suites == 1 and archive == self.files.archive:  # make_files() has put it there
-            return "sh /share/l2"
+            return ". /share/l2"
         name = f"initrd-{self._suites}"
         (self.files.share / name).write_bytes(archive.read_bytes())
         append = f"{L2_APPEND} s2eval.after={resume}" if resume else L2_APPEND
         script = self.files.share / f"l2-{self._suites}"
         script.write_text(l2_script(self.machine, append=append, initrd=name))
-        return f"sh /share/{script.name}"
+        return f". /share/{script.name}"
 
     def bar(self) -> bytes | None:
         """The device's memory as this machine sees it."""

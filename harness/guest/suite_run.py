@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 
 FACT = "# s2eval: "
 END = f"{FACT}end"
-VMM_EXIT = re.compile(r"^s2eval: vmm-exit (\d+)$")
+VMM_TOLD = re.compile(r"^s2eval: vmm-(pid|exit) (\d+)$")  # by the shell that runs it
 LAST_LINES = 0.3  # seconds for what was said before a guest's end and is still on its way
 ANSWER = 10.0  # seconds for L1 to say that it lives
 ACTION = 20.0  # seconds for a script of the suite in L1; the guest waits longer
 ANSWER_LENGTH = 200  # characters of it that the guest is told
-PID = "/run/l2.pid"
 RESULTS_LIMIT = 16 * 2**20  # characters; a suite that says more is out of its mind
 
 
@@ -113,7 +112,9 @@ class NestedRun:
         self.host = host
         self._actions = actions or {}
         self._bdf = ""
-        self._gone = True
+        self._started = False
+        self._pid = 0  # of the VMM in L1
+        self._status: int | None = None  # the VMM's, when it has ended
         self.run = SuiteRun("L2", "l2.results.log")
         self.console = GuestLog("L2", "l2.console.log")
         self.vmm = GuestLog("VMM", "l2.vmm.log", source="vmm")
@@ -123,19 +124,24 @@ class NestedRun:
     def start(self, command: str, bdf: str, deadline: Deadline) -> None:
         """Start L2's VMM in L1, with the device `bdf`; it runs on while its results are read."""
         self._bdf = bdf
-        self._gone = False
-        resources = f"cat /sys/bus/pci/devices/{bdf}/resource 2> /dev/null; true"
-        vmm = f"{command} & echo $! > {PID}; wait $!"
+        self._started = True
+        vmm = f'{command} & echo "s2eval: vmm-pid $!"; wait $!'
         told = 'code=$?; echo; echo "s2eval: vmm-exit $code"'
-        started = f"({vmm}; {told}) > /run/ports/l2.vmm 2>&1 &"
-        self._audit.host_resources(self.host.run(f"{started}\n{resources}", deadline).check().out)
+        self.host.run(f"({vmm}; {told}) > /run/ports/l2.vmm 2>&1 &", deadline).check()
+        resources = self.host.read(f"/sys/bus/pci/devices/{bdf}/resource", deadline)
+        self._audit.host_resources(resources)
 
     def stop(self, deadline: Deadline) -> bool:
         """End an L2 that is still there, paused or hanging; False when it cannot be ended."""
         if not self._gone:
-            self.host.run(f"kill -9 $(cat {PID})", deadline)
+            if self._pid:  # the shell that starts it has come that far
+                self.host.run(f"kill -9 {self._pid}", deadline)
             self.host.qemu.wait(self._take_until_gone, deadline)
         return self._gone
+
+    @property
+    def _gone(self) -> bool:
+        return not self._started or self._status is not None
 
     def finish(self, deadline: Deadline) -> SuiteRun:
         """Wait for the end of L2. GuestDied only when L1 died; L2's death is in the result."""
@@ -163,13 +169,11 @@ class NestedRun:
             return None
         if self.run.failure:
             return True
-        over = VMM_EXIT.match(line) if event.source == "l2.vmm" else None
-        self._gone = self._gone or over is not None
-        if over:
+        if self._status is not None:
             if not self.run.ended:  # channels are read apart: the last results may come later
                 self.host.qemu.wait(self._take_until_end, Deadline(LAST_LINES))
             self.host.qemu.wait(self._take, Deadline(LAST_LINES), silence=0)
-            self.run.failure = self._cause(int(over[1]))
+            self.run.failure = self._cause(self._status)
             return True
         if event.source == "l2.vmm" and classify.vmm([line], None):
             # The VMM stays, paused. KVM's reason comes on L1's console at about the same time.
@@ -184,8 +188,8 @@ class NestedRun:
     def _answer(self, fact: Fact) -> None:
         """Do what the suite asks for, if it does."""
         if isinstance(fact, Device):  # before the first audit, and the guest goes on meanwhile
-            vfio = f"read -r pid < {PID}; exec grep vfio-device /proc/$pid/maps"
-            self._audit.vmm_maps(self.host.run(vfio, Deadline(ACTION)).out)
+            maps = f"/proc/{self._pid}/maps"
+            self._audit.vmm_maps(self.host.read(maps, Deadline(ACTION)))
         if self._audit.see(fact):
             self.host.qemu.send("l2.results", "audited\n")
         elif isinstance(fact, HostAction):
@@ -215,6 +219,11 @@ class NestedRun:
         logs = {"l2.console": self.console, "l2.vmm": self.vmm}
         if event.source == "l2.results" and event.line is not None:
             self.run.take(event.line)
+        elif event.source == "l2.vmm" and (told := VMM_TOLD.match(event.line or "")):
+            if told[1] == "pid":
+                self._pid = int(told[2])
+            else:
+                self._status = int(told[2])
         elif event.source in logs and event.line is not None:
             logs[event.source].feed(event.line)
         elif not event.source.startswith("l2."):
@@ -227,8 +236,6 @@ class NestedRun:
 
     def _take_until_gone(self, event: Event) -> bool | None:
         self._take(event)
-        over = event.source == "l2.vmm" and event.line and VMM_EXIT.match(event.line)
-        self._gone = self._gone or bool(over)
         return self._gone or None
 
     def _take_until_end(self, event: Event) -> bool | None:
@@ -240,7 +247,7 @@ class NestedRun:
 
         `status` is the VMM's exit code, None while it is there. None when all went well.
         """
-        words = [line for line in self.vmm.lines if line and not VMM_EXIT.match(line)]
+        words = [line for line in self.vmm.lines if line]
         vmm = vmm_failure(words, status, self.vmm.name)
         if status == 0 and not self.run.ended:
             early = "L2 powered off before its suite had ended"

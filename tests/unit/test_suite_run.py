@@ -298,6 +298,33 @@ def test_the_guest_is_let_go_on_after_each_audit(qemu: Recorded) -> None:
     assert qemu.sent.count(("l2.results", "audited\n")) == asked
 
 
+def commands(qemu: Recorded) -> list[str]:
+    """What L1's agent was told to do."""
+    told = [text.split()[1] for channel, text in qemu.sent if channel == "agent"]
+    return [bytes.fromhex(one).decode() for one in told]
+
+
+def test_the_vmm_is_known_by_its_pid(qemu: Recorded) -> None:
+    host = L1Host(qemu, SILENCE)
+    run = NestedRun(host, NoStub(qemu, 2048, {}))
+    run.start("sh /share/l2", "0000:00:10.0", Deadline(5))
+    assert commands(qemu)[-1] == "</sys/bus/pci/devices/0000:00:10.0/resource"
+    qemu.say("l2.vmm", ["s2eval: vmm-pid 42"])
+    qemu.say("l2.results", CUT)
+    run.finish(Deadline(10))
+    assert "</proc/42/maps" in commands(qemu)
+    qemu.say("l2.vmm", ["", "s2eval: vmm-exit 137"])
+    assert run.stop(Deadline(5))
+    assert commands(qemu)[-1] == "kill -9 42"
+
+
+def test_a_vmm_that_was_not_started_yet_is_not_killed(qemu: Recorded) -> None:
+    run = NestedRun(L1Host(qemu, SILENCE), NoStub(qemu, 2048, {}))
+    run.start("sh /share/l2", "0000:00:10.0", Deadline(5))
+    assert not run.stop(Deadline(SILENCE))
+    assert not any("kill" in command for command in commands(qemu))
+
+
 def test_the_guest_is_told_that_its_end_was_heard(qemu: Recorded) -> None:
     qemu.say("l2.results", CUT)
     qemu.say("l2.vmm", ["s2eval: vmm-exit 1"])
