@@ -19,6 +19,7 @@ from harness.guest.launch import GuestFiles, command_line, make_files
 from harness.guest.machine import Machine, unusable
 from harness.guest.qemu import QemuProcess
 from harness.guest.qemubin import QemuBinary
+from harness.guest.saved import SavedHost, state_of
 from harness.guest.session import Ended, L1Session, Pass, Shelf, may_be_kept
 from harness.guest.userland import guest_program, initramfs, l1_root
 from harness.kernel.build import Build, build, build_modules
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from harness.guest.run_audit import RunAudit
 
 FLAT_CHANNELS = ["console", "results", "kmsg"]
+ERROR = "# s2eval: error "  # of the guest's init (docs/guest-protocol.md)
 # What a cell needs once its guest runs: together 0.1 s, in which QEMU can start.
 LATER = (
     "harness.guest.fidelity",
@@ -78,6 +80,7 @@ class Tools:
     qemu: QemuBinary
     progress: Progress
     idle: Callable[[], object] = lambda: None  # called while a guest boots
+    fresh: bool = False  # L1 boots, also where it could be restored
 
 
 def blank(request: CellRequest) -> Cell:
@@ -194,10 +197,11 @@ class GuestRun:
     logs: Path
     phases: Phases
 
-    def started(self, command: list[str]) -> None:
+    def started(self, command: list[str], *, restored: bool = False) -> None:
         """QEMU runs: record how. What the cell needs only later is done while the guest boots."""
         machine, qemu = self.request.machine, self.tools.qemu
         self.cell.machine = machine.record(qemu.version, command)
+        self.cell.machine.restored = restored
         for name in (*LATER, *(LATER_NESTED if machine.topology == "nested" else ())):
             import_module(name)
         self.cell.fidelity = calibrate_machine(machine, qemu)
@@ -205,6 +209,21 @@ class GuestRun:
         again = script(self.cell.name, kernel.name, kernel.version, machine, qemu, files)
         (self.logs / SCRIPT).write_text(again)
         self.tools.idle()
+
+    def saved(self) -> SavedHost | None:
+        """The state that its L1 is restored from, or is to be saved as."""
+        if self.tools.fresh:
+            return None
+        request = self.request
+        state = state_of(request.machine, self.tools.qemu, self.image, self.archive)
+        return state if state and (state.exists or state.asked_before()) else None
+
+    def begin_again(self, why: str) -> None:
+        """What the cell has seen so far does not count."""
+        self.tools.progress.note(f"L1 boots again, without a saved state: {why}", self.cell.name)
+        self.cell.audits = []
+        for log in self.logs.iterdir():
+            log.unlink()
 
     def traced(self, ended: Ended, files: GuestFiles) -> Ended:
         """What QEMU's trace tells of the device, read while the trace is there."""
@@ -245,36 +264,72 @@ def run_flat(guest: GuestRun) -> Ended:
 
 def run_nested(guest: GuestRun, shelf: Shelf) -> Ended:
     """The suite in L2, on an L1 that runs the kernel under test as its KVM host."""
-    machine = guest.request.machine
+    machine, qemu = guest.request.machine, guest.tools.qemu
     session = shelf.take(machine, guest.image)
+    if session:
+        session.move(guest.logs)
+    else:
+        session = L1Session(machine, qemu, guest.image, guest.saved())
+    if not session.keeps_state:
+        return _on(session, guest, shelf)
     try:
-        if session:
-            session.move(guest.logs)
-            guest.started(session.command)
+        return _on(session, guest, shelf)
+    except MachineError as error:
+        # Nothing that a kernel is blamed for may come from the way it was started.
+        if session.state:
+            session.state.discard()
+        guest.begin_again(str(error))
+    return _on(L1Session(machine, qemu, guest.image), guest, shelf)
+
+
+def _on(session: L1Session, guest: GuestRun, shelf: Shelf) -> Ended:
+    """The suite on this L1; MachineError also when saving or restoring it may have done harm."""
+    machine, restored = guest.request.machine, session.state is not None
+    try:
+        if session.usable:
+            guest.started(session.command, restored=restored)
         else:
-            session = L1Session(machine, guest.tools.qemu, guest.image)
             guest.phases.begin("start L1")
             session.start(guest.archive, guest.logs)
-            guest.started(session.command)
-            guest.phases.begin("boot L1")
-            try:
-                session.boot()
-            except GuestDied as died:
-                from harness.guest.suite_run import SuiteRun  # noqa: PLC0415 - see LATER
-
-                return Ended([Pass(SuiteRun("L1", "console.log", failure=died.failure), None)])
-        with _run_audit(guest, session.process) as audit:
-            guest.cell.audits = audit.records
-            ended = session.run(guest.request.suite, guest.archive, audit, guest.phases.begin)
+            guest.started(session.command, restored=restored)
+            guest.phases.begin("restore L1" if restored else "boot L1")
+        ended = _ended(session, guest)
+        if session.keeps_state and (doubt := _doubt(ended)):
+            raise MachineError(doubt)
         ended = guest.traced(ended, session.files)
         if session.usable and may_be_kept(machine):
             shelf.put(session)
         return ended
     finally:
-        if session and not shelf.holds(session):
+        if not shelf.holds(session):
             guest.phases.begin("end L1")
             session.close()
         guest.phases.begin("")
+
+
+def _ended(session: L1Session, guest: GuestRun) -> Ended:
+    """Boot or restore L1, if that is still to be done, and run the suite."""
+    try:
+        if not session.usable:
+            session.boot()
+    except GuestDied as died:
+        from harness.guest.suite_run import SuiteRun  # noqa: PLC0415 - see LATER
+
+        return Ended([Pass(SuiteRun("L1", "console.log", failure=died.failure), None)])
+    with _run_audit(guest, session.process) as audit:
+        guest.cell.audits = audit.records
+        return session.run(guest.request.suite, guest.archive, audit, guest.phases.begin)
+
+
+def _doubt(ended: Ended) -> str:
+    """What such an L1 is not believed; when KVM gives up a guest, it says why itself."""
+    errors = [line for one in ended.passes for line in one.run.lines if line.startswith(ERROR)]
+    if errors:
+        return errors[0]
+    failures = [one.run.failure for one in ended.passes]
+    if ended.aftermath:
+        failures.append(ended.aftermath.log)
+    return next((f.summary for f in failures if f and f.kind != "kvm-error"), "")
 
 
 def _run_audit(guest: GuestRun, process: QemuProcess) -> RunAudit:

@@ -45,6 +45,7 @@ class Changes:
     repeat: int | None = None
     retries: int | None = None
     skip_unchanged: bool | None = None
+    fresh: bool | None = None
 
     def of(self, plan: Plan) -> Plan:
         given = {key: value for key, value in asdict(self).items() if value is not None}

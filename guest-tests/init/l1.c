@@ -3,20 +3,26 @@
  * init of L1, the host under test: runs the shell commands that come from the virtio
  * port "s2eval.agent", one at a time. A line is "ID COMMAND", the answer "ID STATUS .OUT .ERR",
  * all but the first two in hexadecimal: nothing in them can be taken for the end of a line.
- * The command "<PATH" reads a file, which costs no process.
+ * The command "<PATH" reads a file, which costs no process; "unmount" lets go of the shared folder
+ * until the next shell command, "wake" sets the timers of a machine that was saved going.
  *
  * Words on the kernel command line ask for something else: s2eval.shell for a shell on the
  * console, s2eval.autorun for /share/autorun.
  */
 #include <s2eval/init.h>
 
+#include <sched.h>
+
 #define AGENT "s2eval.agent"
 #define PREFIX "s2eval."	/* of the ports that the harness knows */
 #define PORT_WAIT_MS 2000
 #define OUT "/run/out"
 #define ERR "/run/err"
+#define UNMOUNT "unmount"
+#define WAKE "wake"
 
 static int agent = -1;
+static bool shared;	/* /share is mounted */
 
 static void mount_9p(const char *tag, const char *where, unsigned long flags, const char *options)
 {
@@ -30,6 +36,7 @@ static void mount_shares(void)
 {
 	/* Without a cache, 6.12 and 7.2 now and then never come back from a read of 8 MB. */
 	mount_9p("share", "/share", MS_RDONLY, ",msize=512000");
+	shared = true;
 	/* A folder of the user's (s2eval boot --share). */
 	if (!access("/share/host", F_OK))
 		mount_9p("host", "/host", 0, "");
@@ -56,6 +63,15 @@ static int run_shell(const char *code, bool kept)
 		gone = wait(&status);
 	while (gone != child && (gone >= 0 || errno == EINTR));
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* A machine with a mounted 9p folder cannot be saved. */
+static int unmount_share(void)
+{
+	if (umount2("/share", 0))
+		return errno;
+	shared = false;
+	return 0;
 }
 
 /* Links /run/ports/NAME to each port s2eval.NAME that there is. */
@@ -115,6 +131,44 @@ static bool from_hex(char *text)
 	return !*text;
 }
 
+/*
+ * QEMU saves the physical and the virtual timer of a CPU, but not EL2's own, by which a host with
+ * VHE lives: its ticks would never come again. A timer that is over when it is set makes the
+ * kernel look for others, and set the next one.
+ */
+static int wake_cpus(void)
+{
+	cpu_set_t all, one;
+
+	if (sched_getaffinity(0, sizeof(all), &all))
+		return errno;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (sched_setaffinity(0, sizeof(one), &one))
+			return errno;
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME,
+				&(struct timespec){ .tv_nsec = 1 }, NULL);
+	}
+	return sched_setaffinity(0, sizeof(all), &all) ? errno : 0;
+}
+
+/* Does what `code` says; the exit status. What a shell says is in OUT and ERR. */
+static int run_code(const char *code)
+{
+	unlink(OUT);
+	unlink(ERR);
+	if (!strcmp(code, UNMOUNT))
+		return unmount_share();
+	if (!strcmp(code, WAKE))
+		return wake_cpus();
+	if (!shared)
+		mount_shares();
+	return run_shell(code, true);
+}
+
 /* Commands as they come, until nobody can send any. */
 static void serve(void)
 {
@@ -131,7 +185,7 @@ static void serve(void)
 		if (!code || !from_hex(code))
 			continue;
 		reading = *code == '<';
-		snprintf(status, sizeof(status), " %d .", reading ? 0 : run_shell(code, true));
+		snprintf(status, sizeof(status), " %d .", reading ? 0 : run_code(code));
 		say(id);
 		say(status);
 		say_file(reading ? code + 1 : OUT);

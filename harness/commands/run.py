@@ -27,6 +27,11 @@ from harness.options import AS_JSON, KERNELS, MACHINES, QUIET, SUITES, show_run
     help="Take over records of cells whose inputs have not changed, or run all.",
 )
 @click.option(
+    "--fresh/--restored",
+    default=None,
+    help="Boot each L1, or restore one that has been saved.",
+)
+@click.option(
     "--resume",
     metavar="[RUN]",
     is_flag=False,

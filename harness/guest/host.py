@@ -19,6 +19,7 @@ from harness.results.records import Failure
 from harness.text import clean
 
 T = TypeVar("T")
+MONITOR = "l2.monitor"  # of L2's VMM, in a machine that is saved or was
 L1_CHANNELS = ["console", "agent", "l2.console", "l2.vmm", "l2.results", "l2.kmsg"]
 LAST_WORDS = 2.0  # seconds that a dying guest gets to finish its trace
 
@@ -141,6 +142,14 @@ class L1Host:
     def read(self, path: str, deadline: Deadline) -> str:
         """A file of L1, empty when it cannot be read; GuestDied as in run()."""
         return self.run(f"<{path}", deadline).out
+
+    def unmount(self, deadline: Deadline) -> None:
+        """Let go of the shared folder until the next command. MachineError: it is in use."""
+        self.run("unmount", deadline).check()
+
+    def wake(self, deadline: Deadline) -> None:
+        """Set the timers going that QEMU does not save (guest-tests/init/l1.c)."""
+        self.run("wake", deadline).check()
 
     def new_log(self) -> None:
         """Judge L1 by what it says from now on: an L2 of before is over."""

@@ -25,11 +25,15 @@ L2_APPEND = "quiet loglevel=4 s2eval.audit=1"
 
 @dataclass(frozen=True)
 class GuestFiles:
-    """What a guest is started with; `folder` is a temporary folder of its own."""
+    """What a guest is started with; `folder` is a temporary folder of its own.
+
+    `ram` is a file with the memory of a machine that was saved (harness/guest/saved.py).
+    """
 
     folder: Path
     image: Path
     archive: Path
+    ram: str = ""
 
     @property
     def bar(self) -> Path:
@@ -47,7 +51,7 @@ class GuestFiles:
 
 def l2_port(name: str) -> str:
     """L2's chardevs when the harness listens: L1's virtio ports."""
-    kind = "pipe" if name == "results" else "file"
+    kind = "pipe" if name in ("results", "monitor") else "file"
     return f"{kind},id={name},path=/run/ports/l2.{name}"
 
 
@@ -57,10 +61,13 @@ def l2_script(
     append: str = L2_APPEND,
     initrd: str = "initrd",
     more: Sequence[str] = (),
+    *,
+    monitor: bool = False,
 ) -> str:
     """Shell for L1: give the device to vfio-pci and become L2's QEMU.
 
-    `initrd` is the name of L2's initramfs in the shared folder, `more` are arguments of its QEMU.
+    `initrd` is the name of L2's initramfs in the shared folder, `more` are arguments of its QEMU,
+    which with `monitor` waits until it is told to begin.
     """
     if machine.l2 is None:
         raise UsageError(f"machine {machine.name} is nested but has no [l2] table")
@@ -68,7 +75,11 @@ def l2_script(
         machine.l2.template,
         machine,
         chardev=chardev,
-        files={"device_bdf": machine.device_bdf, "initrd": f"/share/{initrd}"},
+        files={
+            "device_bdf": machine.device_bdf,
+            "initrd": f"/share/{initrd}",
+            "monitor": "1" if monitor else "",
+        },
         append=append,
     )
     vmm = shlex.join(["qemu-system-aarch64", *arguments, *more])
@@ -106,10 +117,12 @@ def command_line(
     gdb_socket: Path | None = None,
     append: str = "",
     userland: bool = False,
+    monitor: bool = False,
 ) -> list[str]:
     """QEMU's whole command line; with `gdb_socket` also a monitor, the gdb stub and the trace.
 
-    `userland` boots a flat machine into L1's user land instead of the suite's initramfs.
+    `userland` boots a flat machine into L1's user land instead of the suite's initramfs, `monitor`
+    gives the harness one of L2's QEMU.
     """
     arguments = render(
         machine.template,
@@ -122,6 +135,8 @@ def command_line(
             "share": files.share,
             "rootfs": l1_root() if userland or machine.topology == "nested" else "",
             "gdb_socket": gdb_socket or "",
+            "monitor": "1" if monitor else "",
+            "ram": files.ram,
         },
         append=f"{machine.append} {append}".strip(),
         control=gdb_socket is not None,

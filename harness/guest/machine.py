@@ -25,7 +25,8 @@ class Device(BaseModel):
     `pci` is its vendor and device (`1af4:1110`), `bar` the BAR that suites map, `arguments` a
     template of QEMU's options. `host_file`: the BAR is the file `bar_file` of this machine.
     `screen`: what it shows can be seen from this machine. `traced`: QEMU's name of a memory region
-    each access to which it carries out and can tell of. `qemu`: the oldest QEMU that has it.
+    each access to which it carries out and can tell of. `saved`: a guest that has it can be saved
+    and restored. `qemu`: the oldest QEMU that has it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,6 +38,7 @@ class Device(BaseModel):
     host_file: bool = False
     screen: bool = False
     traced: str = ""
+    saved: bool = False
     qemu: str = ""
 
 

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,6 +50,7 @@ class QemuProcess:
         self.folder = folder
         self.logs = logs
         self.events: Events = queue.Queue(QUEUE_LIMIT)
+        self.heard: list[Event] | None = None  # all events, for who wants to keep them
         self._first: deque[Event] = deque()
         self._closing = False
         self._names = channels
@@ -99,8 +100,11 @@ class QemuProcess:
     def pid(self) -> int:
         return self._process.pid if self._process else 0
 
-    def start(self, command: list[str]) -> None:
-        """Start QEMU; MachineError when it cannot be run, OSError without room for its log."""
+    def start(self, command: list[str], keep: Sequence[int] = ()) -> None:
+        """Start QEMU, which inherits the file descriptors `keep`.
+
+        MachineError when it cannot be run, OSError without room for its log.
+        """
         with (self.logs / "qemu.log").open("wb") as log:
             try:
                 with held():  # a QEMU that was started is known, and ended
@@ -109,6 +113,7 @@ class QemuProcess:
                         stdin=subprocess.DEVNULL,
                         stdout=log,
                         stderr=log,
+                        pass_fds=keep,
                         start_new_session=True,  # Ctrl-C is the harness's to handle
                         preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks
                     )
@@ -152,12 +157,17 @@ class QemuProcess:
         """QEMU's own account, once it has ended: its QMP events."""
         return self._qmp.events if self._qmp else []
 
+    def execute(self, command: str, **arguments: Any) -> Any:
+        """A command of QMP (qmp.py); MachineError when it fails."""
+        if self._qmp is None:
+            raise MachineError(f"QMP's {command}: QEMU does not run")
+        return self._qmp.execute(command, **arguments)
+
     def screen(self) -> bytes | None:
         """The picture of the machine's display, 3 bytes a pixel; None without one."""
         path = self.folder / "screen"
         try:
-            if self._qmp:
-                self._qmp.execute("screendump", filename=str(path))
+            self.execute("screendump", filename=str(path))
             # "P6", width and height, the highest value, each on a line (ppm(5)).
             return path.read_bytes().split(b"\n", 3)[3]
         except (MachineError, OSError, IndexError):
@@ -187,13 +197,25 @@ class QemuProcess:
         while not deadline.over:
             patience = deadline.left() if silence is None else min(silence, deadline.left())
             try:
-                event = self._first.popleft() if self._first else self.events.get(timeout=patience)
+                event = self._first.popleft() if self._first else self._next(patience)
             except queue.Empty:
                 return None
             found = see(event)
             if found is not None:
                 return found
         return None
+
+    def _next(self, patience: float) -> Event:
+        event = self.events.get(timeout=patience)
+        if self.heard is not None:
+            self.heard.append(event)
+        return event
+
+    def hear(self) -> None:
+        """What has come by now is `heard`, though nobody has waited for it yet."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._first.append(self._next(0))
 
     def put_back(self, events: list[Event]) -> None:
         """Let the next wait() see these first: they were not for the last one."""

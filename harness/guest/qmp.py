@@ -54,13 +54,20 @@ class Qmp:
         connection, _ = await self._loop.sock_accept(listener)
         await self._client.connect(connection)
 
-    def execute(self, command: str, **arguments: str) -> None:
-        """Run a command of QMP. MachineError when QEMU refuses it, is gone, or is too slow."""
-        asked = self._client.execute(command, arguments)
+    def execute(self, command: str, **arguments: Any) -> Any:
+        """Run a command of QMP, return what it answers; an underscore stands for its dashes.
+
+        MachineError when QEMU refuses it, is gone, or is too slow.
+        """
+        asked = self._execute(command, {k.replace("_", "-"): v for k, v in arguments.items()})
         try:
-            asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout=ENDING)
+            return asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout=ENDING)
         except (QMPError, OSError, EOFError, TimeoutError) as error:
-            raise MachineError(f"QMP's {command}: {error}") from None
+            raise MachineError(f"QMP's {command}: {error or 'no answer'}") from None
+
+    async def _execute(self, command: str, arguments: dict[str, Any]) -> Any:
+        await asyncio.shield(self._session)  # QEMU has come
+        return await self._client.execute(command, arguments)
 
     def finish(self) -> None:
         """Once QEMU is gone: return when everything it said is in `events` and in the log."""

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.deadline import Deadline
-from harness.guest.host import L1_CHANNELS, GuestDied, L1Host
-from harness.guest.launch import L2_APPEND, GuestFiles, command_line, l2_script, make_files
+from harness.errors import MachineError
+from harness.guest.host import L1_CHANNELS, MONITOR, GuestDied, L1Host
+from harness.guest.launch import (
+    BAR_SIZE,
+    L2_APPEND,
+    GuestFiles,
+    command_line,
+    l2_script,
+    make_files,
+)
 from harness.guest.machine import Machine
+from harness.guest.memory import find_memfd
 from harness.guest.qemu import QemuProcess
 from harness.guest.qemubin import QemuBinary
+from harness.guest.saved import WAITING, SavedHost, memory_file
 from harness.probe.suite import Suite
 from harness.results.records import Failure, Observation
 from harness.scratch import scratch_folder
@@ -64,10 +74,17 @@ class Ended:
 class L1Session:
     """One L1 from its boot on. A context manager: at its end QEMU and all files are gone."""
 
-    def __init__(self, machine: Machine, qemu: QemuBinary, image: Path) -> None:
+    def __init__(
+        self, machine: Machine, qemu: QemuBinary, image: Path, saved: SavedHost | None = None
+    ) -> None:
+        """`saved` is this L1 with its first guest's VMM ready; one that is not there is saved."""
         self.machine = machine
         self.qemu = qemu
         self.image = image
+        self.keeps_state = saved is not None  # is saved on the way, or was
+        # What it was restored from, None for one that booted.
+        self.state = saved if saved and saved.exists else None
+        self._saved = saved  # until the first guest has begun
         self.usable = False
         self.command: list[str] = []
         self._stack = contextlib.ExitStack()
@@ -88,22 +105,39 @@ class L1Session:
         """Start L1's QEMU; boot() waits for it."""
         tmp = self._stack.enter_context(scratch_folder())
         self.files = GuestFiles(tmp, self.image, archive)
-        make_files(self.machine, self.files)
-        self.process = QemuProcess(self.files.folder, logs, L1_CHANNELS)
+        first = l2_script(self.machine, monitor=True) if self._saved else None
+        make_files(self.machine, self.files, first)
+        channels = [*L1_CHANNELS, MONITOR] if self._saved else L1_CHANNELS
+        self.process = QemuProcess(self.files.folder, logs, channels)
         self._stack.enter_context(self.process)
         self.host = L1Host(self.process, self.machine.limits.silence)
-        self.command = command_line(
-            self.machine,
-            self.qemu,
-            self.files,
-            self.process.chardev,
-            gdb_socket=self.process.gdb_socket,
-        )
-        self.process.start(self.command)
+        with contextlib.ExitStack() as stack:
+            memory = stack.enter_context(memory_file()) if self._saved else None
+            self.command = command_line(
+                self.machine,
+                self.qemu,
+                replace(self.files, ram=f"/dev/fd/{memory}" if memory else ""),
+                self.process.chardev,
+                gdb_socket=self.process.gdb_socket,
+                monitor=self._saved is not None,
+            )
+            keep = [memory] if memory else []
+            if not self.state:
+                self.process.heard = [] if self._saved else None
+                self.process.start(self.command, keep)
+                return
+            self.state.logs(logs)
+            self.command += WAITING
+            self.process.start(self.command, keep)
+            self.state.fill(keep[0])  # while QEMU starts
 
     def boot(self) -> None:
-        """Wait for L1's init. GuestDied when it never comes."""
-        self.host.boot(Deadline(self.machine.limits.boot))
+        """Wait for L1's init. GuestDied when it never comes; MachineError: cannot be restored."""
+        limit = Deadline(self.machine.limits.boot)
+        if self.state:
+            self.process.put_back(self.state.said())
+            self.state.restore(self.process, limit)
+        self.host.boot(limit)
         self.usable = True
 
     def move(self, logs: Path) -> None:
@@ -156,8 +190,7 @@ class L1Session:
         limits = self.machine.limits
         try:
             step("start L2")
-            command = self._script(archive, resume)
-            nested.start(command, self.machine.device_bdf, Deadline(limits.boot))
+            self._start(nested, archive, resume, Deadline(limits.boot))
             step("probe")
             run = nested.finish(Deadline(suite.limit * limits.slowdown))
             gone = nested.stop(Deadline(ANSWER))
@@ -167,6 +200,23 @@ class L1Session:
         except GuestDied as died:
             self.usable = False
             return nested.lost(died)
+
+    def _start(self, nested: NestedRun, archive: Path, resume: str, limit: Deadline) -> None:
+        """Start L2, or let the one go on that a saved machine has; save the machine in between."""
+        saved, self._saved = self._saved, None
+        bdf = self.machine.device_bdf
+        if saved and self.state:
+            self.host.wake(limit)
+            nested.adopt(bdf, limit)
+            nested.begin()
+            return
+        nested.start(self._script(archive, resume), bdf, limit)
+        if saved and nested.ready(limit):
+            with contextlib.suppress(MachineError):  # L1 uses the folder: there is no state, then
+                self.host.unmount(limit)
+                saved.save(self.process, self.machine.memory_mib << 20, limit)
+            self.process.heard = None
+            nested.begin()
 
     def _script(self, archive: Path, resume: str) -> str:
         """Put what L2 boots into the shared folder, under names that L1 has not read before."""
@@ -184,7 +234,12 @@ class L1Session:
         """The device's memory as this machine sees it."""
         if self.machine.device.screen:
             return self.process.screen()
-        return self.files.bar.read_bytes() if self.machine.device.host_file else None
+        if not self.machine.device.host_file:
+            return None
+        if not self.keeps_state:
+            return self.files.bar.read_bytes()
+        memory = find_memfd(self.process.pid, BAR_SIZE)
+        return memory.read_bytes() if memory else None
 
     def _aftermath(self, passes: list[Pass]) -> Aftermath:
         answers = self.host.answers(Deadline(ANSWER))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.deadline import Deadline
 from harness.guest import classify
 from harness.guest.channel import Event
-from harness.guest.host import LAST_WORDS, GuestDied, L1Host, vmm_exit, vmm_failure
+from harness.guest.host import LAST_WORDS, MONITOR, GuestDied, L1Host, vmm_exit, vmm_failure
 from harness.guest.log import GuestLog
 from harness.guest.qemu import QemuProcess
 from harness.probe.facts import Device, End, Fact, HostAction
@@ -123,13 +123,33 @@ class NestedRun:
 
     def start(self, command: str, bdf: str, deadline: Deadline) -> None:
         """Start L2's VMM in L1, with the device `bdf`; it runs on while its results are read."""
-        self._bdf = bdf
-        self._started = True
         vmm = f'{command} & echo "s2eval: vmm-pid $!"; wait $!'
         told = 'code=$?; echo; echo "s2eval: vmm-exit $code"'
         self.host.run(f"({vmm}; {told}) > /run/ports/l2.vmm 2>&1 &", deadline).check()
+        self.adopt(bdf, deadline)
+
+    def adopt(self, bdf: str, deadline: Deadline) -> None:
+        """L2's VMM runs in L1, with the device `bdf`."""
+        self._bdf = bdf
+        self._started = True
         resources = self.host.read(f"/sys/bus/pci/devices/{bdf}/resource", deadline)
         self._audit.host_resources(resources)
+
+    def ready(self, deadline: Deadline) -> bool:
+        """Wait until a VMM that has a monitor could let its guest begin; False when it does not."""
+
+        def see(event: Event) -> bool | None:
+            self._take(event)
+            if self._gone:
+                return False
+            return True if event.source == MONITOR and '"return"' in (event.line or "") else None
+
+        self.host.qemu.send(MONITOR, '{"execute": "qmp_capabilities"}\n')
+        return bool(self.host.qemu.wait(see, deadline))
+
+    def begin(self) -> None:
+        """Let the guest of such a VMM begin."""
+        self.host.qemu.send(MONITOR, '{"execute": "cont"}\n')
 
     def stop(self, deadline: Deadline) -> bool:
         """End an L2 that is still there, paused or hanging; False when it cannot be ended."""

@@ -94,7 +94,7 @@ class _Boot:
         def folder(cell: str, boot: int = 1) -> Path:
             return self.store.cell_folder(cell, number + boot - 1)
 
-        (cell,) = execute((wanted,), self.tools, folder, Policy())
+        (cell,) = execute((wanted,), self.tools, folder, Policy(fresh=number > 1))
         takes.append(moved(cell, str(number)) if number > 1 else cell)
         self.tools.progress.done(cell.name, cell.status, summary_of(cell))
         self.store.add(together(takes, []))

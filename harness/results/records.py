@@ -97,7 +97,10 @@ class KernelRecord(Record):
 
 
 class MachineRecord(Record):
-    """The machine of a cell: accelerator, CPU model, topology and the QEMU it ran on."""
+    """The machine of a cell: accelerator, CPU model, topology and the QEMU it ran on.
+
+    `restored`: L1 did not boot in this cell but went on from where an earlier one was saved.
+    """
 
     name: str
     topology: Literal["flat", "nested", "lab"]
@@ -106,6 +109,7 @@ class MachineRecord(Record):
     smp: int
     memory_mib: int
     qemu: str = ""
+    restored: bool = False
     command: list[str] = Field(default_factory=list)
 
 

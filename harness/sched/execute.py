@@ -38,11 +38,15 @@ LASTING = ("build", "input")
 
 @dataclass(frozen=True)
 class Policy:
-    """How often a cell is run, how many more boots it gets, seconds it may take (None: any)."""
+    """How often a cell is run, how many more boots it gets, seconds it may take (None: any).
+
+    `fresh`: L1 boots in each, instead of being restored.
+    """
 
     repeat: int = 1
     retries: int = 0
     limit: float | None = None
+    fresh: bool = False
 
 
 @dataclass
@@ -86,7 +90,11 @@ def execute(
     left = batch
     with Meter() as meter, _limited(tools, policy.limit) as (clocked, stop_the_clock):
         for boot in itertools.count(1):
-            running = run_batch(left, clocked, functools.partial(folder, boot=boot))
+            # Who asks for more than one boot wants to see what differs between them.
+            fresh = policy.fresh or policy.repeat > 1 or boot > 1
+            running = run_batch(
+                left, replace(clocked, fresh=fresh), functools.partial(folder, boot=boot)
+            )
             # A generator: closing it ends the guest that it keeps for the next cell.
             with contextlib.closing(running):
                 for cell in running:

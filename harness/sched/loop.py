@@ -100,7 +100,7 @@ class Loop:
             limit=plan.limits.run,
             built=lambda batch: is_built(batch[0].kernel),
         )
-        policy = Policy(plan.repeat, plan.retries, plan.limits.cell)
+        policy = Policy(plan.repeat, plan.retries, plan.limits.cell, plan.fresh)
         folder = self.store.cell_folder
         crew = crew_for(options.jobs, work, self.qemu, folder, policy, self._idle)
         with crew, Progress(quiet=options.quiet) as progress:

@@ -168,7 +168,7 @@ def test_a_patch_that_does_not_build_is_undecided(s2eval: S2Eval, tree: Path) ->
     ("number", "when"),
     [
         (signal.SIGINT, ("apply 1 series",)),
-        (signal.SIGTERM, (": boot L1",)),  # of the base, while make runs
+        (signal.SIGTERM, (": start L1",)),  # of the base, while make runs
         (signal.SIGINT, (": start L2", ": start L2")),  # of the patched kernel
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from harness.results.records import Status
 from tests.system.commands import KERNEL, S2Eval, cache_without, wait_for
 
-NESTED = ("run", "-k", KERNEL, "-m", "nested-tcg")
+NESTED = ("run", "-k", KERNEL, "-m", "nested-tcg", "--fresh")
 FLAT = ("run", "-k", KERNEL, "-m", "flat-tcg")
 
 

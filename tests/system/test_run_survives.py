@@ -85,7 +85,7 @@ def test_killed_at_random_points_nothing_is_lost_and_nothing_run_twice(
 
 
 def test_the_next_run_removes_what_a_killed_one_left(s2eval: S2Eval) -> None:
-    running = s2eval.start("run", "-k", KERNEL, "-m", "nested-tcg")
+    running = s2eval.start("run", "-k", KERNEL, "-m", "nested-tcg", "--fresh")
     running.until(": boot L1")
     running.signal(signal.SIGKILL)
     running.end()

@@ -127,7 +127,7 @@ def test_what_a_killed_run_left_is_undone(
 
     def killed(folder: Path, *args: str) -> str:
         if args[0] != "am":
-            return source.git(folder, *args)
+            return git(folder, *args)
         (work / ".git/index.lock").touch()
         (work / "kvm.c").write_text("half")
         (work / "stray.rej").touch()
