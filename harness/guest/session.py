@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from harness.guest.run_audit import RunAudit
     from harness.guest.suite_run import NestedRun, SuiteRun
 
-ANSWER = 10.0  # seconds for L1 to say that it lives
+ANSWER = 10.0  # seconds for L1 to say that it lives, also when it has been restored
 
 
 @dataclass
@@ -206,7 +206,7 @@ class L1Session:
         saved, self._saved = self._saved, None
         bdf = self.machine.device_bdf
         if saved and self.state:
-            self.host.wake(limit)
+            self.host.wake(Deadline(ANSWER))
             nested.adopt(bdf, limit)
             nested.begin()
             return
