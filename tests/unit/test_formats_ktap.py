@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.probe.ktap import Test, parse
@@ -117,6 +117,7 @@ def test_hostile_words() -> None:
 
 
 @given(st.text(), st.text(), st.sampled_from(Status))
+@example("\n", "0", Status.DONE)
 def test_any_words_keep_to_the_protocol(path: str, reason: str, status: Status) -> None:
     run = failing(status, reason=reason, kind="")
     run.cells[0].observations[1].path = f"wcprobe.{path}"

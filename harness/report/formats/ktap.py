@@ -75,7 +75,7 @@ def _suite(cell: Cell, source: Source) -> _Test:
     tests = tests or [_Test(WHOLE, ok=True)]
     suite = _group(cell.suite.name, tests)
     measured = [case for case in found if case.status is Status.DONE]
-    suite.diagnostics = [f"{case.path}: {case.text}" for case in measured if case.text]
+    suite.diagnostics = [clean(f"{case.path}: {case.text}") for case in measured if case.text]
     return suite
 
 
