@@ -40,5 +40,9 @@ class BuildError(S2EvalError):
     """The kernel or a suite does not build or keep its config."""
 
 
+class OutOfTimeError(S2EvalError):
+    """A cell took longer than its plan allows; no other way of running it is tried."""
+
+
 class MachineError(S2EvalError):
     """The harness's or the machine's fault (status MISS): QEMU missing, no space, no answer."""

@@ -8,6 +8,8 @@ L1 is to run the same guest it is saved on the way, from then on it is restored.
     states/KEY/device       the rest of the machine, as QEMU migrates it
     states/KEY/said.json    what L1 and the VMM had said: [source, line] each
     states/KEY/*.log        the same as it came
+    states/KEY/asked        somebody wanted it once
+    states/KEY/refused      it cannot be saved
 """
 
 from __future__ import annotations
@@ -42,11 +44,12 @@ if TYPE_CHECKING:
 FORMAT = "1"  # of a state; one of another is not found
 WAITING = ["-incoming", "defer"]  # QEMU waits for the machine that it is to be
 KEPT = 6  # states; each takes some 110 MB
+FORGOTTEN = 14 * 24 * 3600.0  # seconds after which nobody knows that a state was asked for
 STAGED = ".new-"
 PIECE = 64 * 1024  # bytes; a hole in the memory's file is no smaller
 PAUSE = 0.003  # seconds between looks at a migration
 SETTLED = 0.02  # seconds for what a stopped machine has said to arrive
-RAM, DEVICE, SAID, ASKED = "ram", "device", "said.json", "asked"
+RAM, DEVICE, SAID, ASKED, REFUSED = "ram", "device", "said.json", "asked", "refused"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class SavedHost:
 
     def asked_before(self) -> bool:
         """Whether somebody wanted it before; from now on somebody did."""
+        if (self.folder / REFUSED).exists():
+            return False
         before = (self.folder / ASKED).exists()
         with contextlib.suppress(OSError):
             self.folder.mkdir(exist_ok=True)
@@ -71,6 +76,13 @@ class SavedHost:
         """It is no good, or not wanted any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def refuse(self) -> None:
+        """Something went wrong when it was saved: that is not tried again."""
+        self.discard()
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(exist_ok=True)
+            (self.folder / REFUSED).touch()
+
     def logs(self, folder: Path) -> None:
         """Put what L1 had said into a cell's folder; its channels go on behind it."""
         for log in self.folder.glob("*.log"):
@@ -78,9 +90,11 @@ class SavedHost:
 
     def said(self) -> list[Event]:
         """What L1 had said, in the order in which it came."""
-        lines = json.loads((self.folder / SAID).read_bytes())
         os.utime(self.folder / SAID)  # the one used last goes last
-        return [Event(source, line) for source, line in lines]
+        try:
+            return [Event(*one) for one in json.loads((self.folder / SAID).read_bytes())]
+        except (TypeError, ValueError):
+            raise MachineError(f"{self.folder / SAID}: not what was written there") from None
 
     def fill(self, memory: int) -> None:
         """Copy L1's memory into the file."""
@@ -106,7 +120,7 @@ class SavedHost:
 
         MachineError when it cannot go on.
         """
-        states = self.folder.parent
+        states, done = self.folder.parent, False
         try:
             with FileLock(states / "lock", timeout=0):
                 _prune(states)
@@ -116,11 +130,11 @@ class SavedHost:
                     _write(process, size, staged, deadline)
                     self.discard()
                     staged.rename(self.folder)
-            return True
+            done = True
         except (Timeout, OSError, MachineError):  # no room; another run saves one
-            return False
-        finally:
-            process.execute("cont")
+            pass
+        process.execute("cont")
+        return done
 
 
 @contextlib.contextmanager
@@ -219,6 +233,9 @@ def _prune(states: Path) -> None:
     """Make room for one more; what was not finished goes, too. The lock is held."""
     for left in states.glob(f"{STAGED}*"):
         shutil.rmtree(left, ignore_errors=True)
+    for mark in [*states.glob(f"*/{ASKED}"), *states.glob(f"*/{REFUSED}")]:
+        if time.time() - mark.stat().st_mtime > FORGOTTEN:
+            shutil.rmtree(mark.parent, ignore_errors=True)
     found = {path.parent: path.stat().st_mtime for path in states.glob(f"*/{SAID}")}
     for folder in sorted(found, key=lambda one: found[one], reverse=True)[KEPT - 1 :]:
         shutil.rmtree(folder, ignore_errors=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.deadline import Deadline
-from harness.errors import MachineError
 from harness.guest.host import L1_CHANNELS, MONITOR, GuestDied, L1Host
 from harness.guest.launch import (
     BAR_SIZE,
@@ -81,9 +80,9 @@ class L1Session:
         self.machine = machine
         self.qemu = qemu
         self.image = image
-        self.keeps_state = saved is not None  # is saved on the way, or was
-        # What it was restored from, None for one that booted.
-        self.state = saved if saved and saved.exists else None
+        # What it was restored from, or is saved as; None for one that simply boots.
+        self.state = saved
+        self.restored = saved is not None and saved.exists
         self._saved = saved  # until the first guest has begun
         self.usable = False
         self.command: list[str] = []
@@ -122,19 +121,19 @@ class L1Session:
                 monitor=self._saved is not None,
             )
             keep = [memory] if memory else []
-            if not self.state:
-                self.process.heard = [] if self._saved else None
+            if self.state and self.restored:
+                self.state.logs(logs)
+                self.command += WAITING
                 self.process.start(self.command, keep)
-                return
-            self.state.logs(logs)
-            self.command += WAITING
-            self.process.start(self.command, keep)
-            self.state.fill(keep[0])  # while QEMU starts
+                self.state.fill(keep[0])  # while QEMU starts
+            else:
+                self.process.heard = [] if self.state else None
+                self.process.start(self.command, keep)
 
     def boot(self) -> None:
         """Wait for L1's init. GuestDied when it never comes; MachineError: cannot be restored."""
         limit = Deadline(self.machine.limits.boot)
-        if self.state:
+        if self.state and self.restored:
             self.process.put_back(self.state.said())
             self.state.restore(self.process, limit)
         self.host.boot(limit)
@@ -205,15 +204,14 @@ class L1Session:
         """Start L2, or let the one go on that a saved machine has; save the machine in between."""
         saved, self._saved = self._saved, None
         bdf = self.machine.device_bdf
-        if saved and self.state:
+        if saved and self.restored:
             self.host.wake(Deadline(ANSWER))
             nested.adopt(bdf, limit)
             nested.begin()
             return
         nested.start(self._script(archive, resume), bdf, limit)
         if saved and nested.ready(limit):
-            with contextlib.suppress(MachineError):  # L1 uses the folder: there is no state, then
-                self.host.unmount(limit)
+            if self.host.unmount(limit):
                 saved.save(self.process, self.machine.memory_mib << 20, limit)
             self.process.heard = None
             nested.begin()
@@ -236,7 +234,7 @@ class L1Session:
             return self.process.screen()
         if not self.machine.device.host_file:
             return None
-        if not self.keeps_state:
+        if not self.state:
             return self.files.bar.read_bytes()
         memory = find_memfd(self.process.pid, BAR_SIZE)
         return memory.read_bytes() if memory else None

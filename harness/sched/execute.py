@@ -18,7 +18,7 @@ from typing import Protocol
 
 from harness.batch import Batch, run_batch
 from harness.cell import Tools
-from harness.errors import MachineError
+from harness.errors import OutOfTimeError
 from harness.report.progress import Progress
 from harness.results.records import Cell, Status
 from harness.results.repeats import moved, together
@@ -149,4 +149,4 @@ class _Clock(Progress):
         self._timed = ""
 
     def over(self, _number: int, _frame: types.FrameType | None) -> None:
-        raise MachineError(f"took longer than the plan's limit of {self._seconds:g} s for a cell")
+        raise OutOfTimeError(f"took longer than the plan's limit of {self._seconds:g} s for a cell")
