@@ -193,3 +193,28 @@ def test_a_full_disk_is_not_tried_again(boots: Callable[[Boots], list[tuple[int,
     asked = boots(made)
     found = run(Policy(retries=2))
     assert len(asked) == 1 and all(disk_full(c) for c in found)
+
+
+@pytest.mark.parametrize(
+    ("policy", "fresh"),
+    [
+        (Policy(), [False]),
+        (Policy(fresh=True), [True]),
+        (Policy(repeat=2), [True, True]),
+        (Policy(retries=1), [False, True]),
+    ],
+)
+def test_only_the_one_boot_of_a_cell_may_be_none(
+    monkeypatch: pytest.MonkeyPatch, policy: Policy, fresh: list[bool]
+) -> None:
+    told = []
+
+    def run_batch(batch: Batch, tools: Tools, _folder: object) -> Iterator[Cell]:
+        told.append(tools.fresh)
+        miss = bool(policy.retries)
+        for request in batch:
+            yield cell(status=Status.MISS if miss else Status.PASS, name=number(request.suite.name))
+
+    monkeypatch.setattr(module, "run_batch", run_batch)
+    run(policy)
+    assert told == fresh
