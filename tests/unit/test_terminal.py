@@ -57,6 +57,13 @@ def test_what_the_patch_changed() -> None:
     assert "a -> b on nested-tcg: nothing changed" in same
 
 
+def test_an_l1_that_did_not_boot_is_told_of() -> None:
+    run = quickstart()
+    assert "restored" not in shown(run)
+    run.cells[0].machine.restored = True
+    assert f"2 cells in {run.run.seconds:.1f} s, 1 with a restored L1, " in squeezed(shown(run))
+
+
 def test_findings_have_reasons_and_logs() -> None:
     text = shown(quickstart(), folder=Path("results/r"))
     findings = text.split("\nFindings\n")[1]
