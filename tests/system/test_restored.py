@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.results.records import Cell
-from tests.system.commands import KERNEL, S2Eval, cache_without
+from tests.system.commands import KERNEL, S2Eval, cache_without, wait_for
 
 PATCHED = f"{KERNEL}+stage2-normal-nc"
 FOUND = {KERNEL: 1, PATCHED: 0}  # the exit code: the VM that is killed, and the one that is not
@@ -79,3 +80,24 @@ def test_a_state_that_is_no_good_is_thrown_away_and_l1_boots(
     last = cell(PATCHED, said=AGAIN)
     assert not last.machine.restored and words(last) == words(first)
     assert not states(s2eval)
+
+
+def test_an_interrupt_while_it_is_saved_or_restored(
+    s2eval: S2Eval, cell: Callable[..., Cell]
+) -> None:
+    cell(PATCHED)
+    cache = str(s2eval.home / "cache")
+    folder = s2eval.home / "cache" / "states"
+    for phase in ("start L2", "restore L1"):
+        running = s2eval.start("run", "-k", PATCHED, "-m", "nested-tcg", S2EVAL_CACHE=cache)
+        running.until(f": {phase}")
+        if not states(s2eval):
+            wait_for("it is being saved", 30, lambda: [*folder.glob(".new-*")])
+        running.signal(signal.SIGINT)
+        ran = running.end()
+        assert ran.code == 130 and "Traceback" not in ran.err, ran.err
+        assert s2eval.leftovers() == [] and not [*folder.glob(".new-*")]
+        whole = [state for state in states(s2eval) if (state / "device").stat().st_size]
+        assert whole == states(s2eval)
+        assert cell(PATCHED).machine.restored is bool(whole)
+    assert whole
