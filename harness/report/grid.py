@@ -59,14 +59,15 @@ def grid(run: Run) -> Grid:
 def verdict(run: Run) -> str:
     """How the run went: `2 cells in 7.8 s, 5 of 5 expectations met, exit code 0`.
 
-    An L1 that did not boot is told of.
+    `(1 restored)` tells of L1s that did not boot.
     """
     expectations = [e for cell in run.cells for e in cell.expectations]
     met = sum(e.status is Status.PASS for e in expectations)
     count = "1 cell" if len(run.cells) == 1 else f"{len(run.cells)} cells"
-    parts = [f"{count} in {run.run.seconds:.1f} s"]
-    if restored := sum(cell.machine.restored for cell in run.cells):
-        parts.append(f"{restored} with a restored L1")
+    restored = sum(cell.machine.restored for cell in run.cells)
+    parts = [
+        f"{count} in {run.run.seconds:.1f} s" + (f" ({restored} restored)" if restored else "")
+    ]
     if expectations:
         parts.append(f"{met} of {len(expectations)} expectations met")
     if run.run.interrupted:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from harness.home import PLANS
+from harness.home import PLANS, cache_dir
 from harness.kernel.build import build, resolve
 from tests.system.commands import Ran, S2Eval
 
@@ -26,6 +27,12 @@ def kernels() -> None:
     """Build the two kernels of nearly every test first: on a new machine it takes minutes."""
     for name in ("debian-6.1", "debian-6.1+stage2-normal-nc"):
         build(resolve(name), progress=lambda _: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_saved_hosts() -> None:
+    """Which L1s are saved, and which restored, does not depend on earlier sessions."""
+    shutil.rmtree(cache_dir("states"), ignore_errors=True)
 
 
 @pytest.fixture

@@ -264,7 +264,7 @@ def test_a_qemu_that_starts_but_not_with_this_machine(s2eval: S2Eval) -> None:
 
 def test_when_l1_is_killed_what_l2_had_said_is_kept(s2eval: S2Eval) -> None:
     suite = make_suite(s2eval.home / "waiting", WAITING)
-    running = s2eval.start("run", "-k", KERNEL, "-m", "nested-tcg", "-s", suite)
+    running = s2eval.start("run", "-k", KERNEL, "-m", "nested-tcg", "-s", suite, "--fresh")
     running.until(": probe")
     results = s2eval.results / "latest" / f"{KERNEL}_nested-tcg_waiting" / "l2.results.log"
 

@@ -61,7 +61,7 @@ def test_an_l1_that_did_not_boot_is_told_of() -> None:
     run = quickstart()
     assert "restored" not in shown(run)
     run.cells[0].machine.restored = True
-    assert f"2 cells in {run.run.seconds:.1f} s, 1 with a restored L1, " in squeezed(shown(run))
+    assert f"2 cells in {run.run.seconds:.1f} s (1 restored), " in squeezed(shown(run))
 
 
 def test_findings_have_reasons_and_logs() -> None:
