@@ -54,8 +54,8 @@ class Plan(_Table):
     A pattern of series, `debian-6.1+mutants/*`, stands for a kernel with each of them. A plan that
     `extends` another one says only what differs. Of all kernels x machines x suites those cells are
     run that an `include` names (all when there is none) and no `exclude`. `repeat` is how often
-    each is run, `retries` how many more boots one gets that ended as MISS. `fresh`:
-    each L1 boots, none is restored.
+    each is run, `retries` how many more boots one gets that ended as MISS. `fresh`: each
+    L1 boots, none is restored.
     """
 
     extends: str | None = None

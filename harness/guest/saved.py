@@ -115,12 +115,12 @@ class SavedHost:
         except MachineError as error:
             raise MachineError("; ".join(process.words() or [str(error)])) from None
 
-    def save(self, process: QemuProcess, size: int, deadline: Deadline) -> bool:
-        """Save the machine, which is stopped meanwhile; whether that could be done.
+    def save(self, process: QemuProcess, size: int, deadline: Deadline) -> None:
+        """Save the machine, which is stopped meanwhile, if that can be done.
 
         MachineError when it cannot go on.
         """
-        states, done = self.folder.parent, False
+        states = self.folder.parent
         try:
             with FileLock(states / "lock", timeout=0):
                 _prune(states)
@@ -130,11 +130,9 @@ class SavedHost:
                     _write(process, size, staged, deadline)
                     self.discard()
                     staged.rename(self.folder)
-            done = True
         except (Timeout, OSError, MachineError):  # no room; another run saves one
             pass
         process.execute("cont")
-        return done
 
 
 @contextlib.contextmanager

@@ -82,6 +82,15 @@ def test_a_state_that_is_no_good_is_thrown_away_and_l1_boots(
     assert not states(s2eval)
 
 
+def test_a_guest_after_the_one_that_was_saved_is_started_as_any_other(
+    cell: Callable[..., Cell],
+) -> None:
+    """Where guests die one after the other, L1 starts the second one itself."""
+    found = [cell(KERNEL, "-s", "wcprobe-risky") for _ in range(3)]
+    assert [c.machine.restored for c in found] == [False, False, True]
+    assert words(found[0]) == words(found[1]) == words(found[2])
+
+
 def test_an_interrupt_while_it_is_saved_or_restored(
     s2eval: S2Eval, cell: Callable[..., Cell]
 ) -> None:
