@@ -71,6 +71,7 @@ def test_a_device_that_this_qemu_has_not_is_skipped(s2eval: S2Eval) -> None:
     assert cell.failure and "needs QEMU 10.1" in cell.failure.summary
 
 
+@pytest.mark.extended
 def test_drivers_of_linux_on_a_passed_through_device(s2eval: S2Eval) -> None:
     machines = ("-m", "nested-tcg-nvme", "-m", "nested-tcg-bochs")
     ran = s2eval("run", "-k", PATCHED, *machines, "-s", "drivers")
@@ -86,6 +87,7 @@ def test_drivers_of_linux_on_a_passed_through_device(s2eval: S2Eval) -> None:
     assert audits(bochs)["framebuffer"] == ("PASS", "Normal-NC")
 
 
+@pytest.mark.extended
 def test_io_past_the_memory_buffer_is_told(s2eval: S2Eval, tmp_path: Path) -> None:
     machine = tmp_path / "past.toml"
     machine.write_text(
