@@ -14,11 +14,12 @@ from harness import tools
 from harness.clean import disk_usage, size
 from harness.deadline import Deadline
 from harness.errors import ExitCode, S2EvalError
-from harness.guest import fidelity, kvm, machine
+from harness.guest import fidelity, kvm, machine, start_check
 from harness.guest.qemubin import QemuBinary, find_qemu
 from harness.home import cache_dir
 
 CALIBRATION_SECONDS = 60.0  # of one machine: building the guest once and running it
+START_SECONDS = 20.0  # of one machine; it takes a tenth of one
 GIB = 2**30
 CACHE_GIB = 10  # a kernel's source, worktree and build folder take about 4
 MEMORY_GIB = 4  # L1 has 2, the compiler runs on each CPU
@@ -71,7 +72,8 @@ class Host(Model):
 class MachineState(Model):
     """A machine of qemu-configs: `limits` is why each of the needs it cannot show is one.
 
-    `skipped` says why the host cannot run it, `problem` why its calibration failed.
+    `skipped` says why the host or its QEMU cannot run it, `problem` why QEMU does not start with
+    it or why its calibration failed.
     """
 
     name: str
@@ -186,10 +188,20 @@ def _machine(name: str, qemu: QemuBinary | None, progress: Callable[[str], None]
     progress(f"machine {name}")
     try:
         spec = machine.load_machine(name)
-        if reason := machine.unusable(spec):
+        if reason := machine.unusable(spec, qemu):
             return MachineState(name=name, skipped=reason)
         if qemu is None:
             return MachineState(name=name, skipped="there is no QEMU to run it")
+        if words := start_check.why_no_start(spec, qemu, Deadline(START_SECONDS)):
+            return MachineState(name=name, problem=f"QEMU does not start: {words}")
+    except S2EvalError as error:
+        return MachineState(name=name, problem=str(error))
+    return _calibrated(spec, qemu)
+
+
+def _calibrated(spec: machine.Machine, qemu: QemuBinary) -> MachineState:
+    """What the calibration guest shows of a machine that starts."""
+    try:
         found = fidelity.calibrate(
             qemu.path,
             qemu.args,
@@ -201,10 +213,10 @@ def _machine(name: str, qemu: QemuBinary | None, progress: Callable[[str], None]
             deadline=Deadline(CALIBRATION_SECONDS),
         )
     except S2EvalError as error:
-        return MachineState(name=name, problem=str(error))
+        return MachineState(name=spec.name, problem=f"calibration failed: {error}")
     limits = fidelity.limits(found)
     shows = [need for need in fidelity.NEEDS if need not in limits]
-    return MachineState(name=name, label=found.label, shows=shows, limits=limits)
+    return MachineState(name=spec.name, label=found.label, shows=shows, limits=limits)
 
 
 def render(report: Report) -> list[str]:
@@ -251,7 +263,7 @@ def _machines_lines(machines: list[MachineState]) -> list[str]:
     lines = ["Machines: what can be seen on them"]
     for found in machines:
         if found.problem:
-            lines.append(f"  {found.name}: calibration failed: {found.problem}")
+            lines.append(f"  {found.name}: {found.problem}")
         elif found.skipped:
             lines.append(f"  {found.name}: SKIP, {found.skipped}")
         else:

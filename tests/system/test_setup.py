@@ -4,9 +4,19 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
+import pytest
+
+from harness import home
+from harness.deadline import Deadline
 from harness.doctor import doctor, render
+from harness.errors import ExitCode
+from harness.guest import start_check
+from harness.guest.machine import list_machines, load_machine, unusable
 from harness.guest.qemubin import find_qemu
 
 
@@ -32,3 +42,70 @@ def test_the_doctor_finds_all_that_is_needed() -> None:
     assert "timing" in machines["nested-tcg"].limits
     if platform.machine() != "aarch64":
         assert "arm64 host" in machines["nested-kvm"].skipped
+
+
+# Arguments of a device, and what QEMU (10.0 and later) says of it.
+LACKING = {
+    "device": ("-device no-such", "-device no-such: 'no-such' is not a valid device model name"),
+    "rom": ("-device edu,romfile=no-such.bin", 'failed to find romfile "no-such.bin"'),
+    "property": ("-device edu,no-such=1", "Property 'edu.no-such' not found"),
+    "option": ("-machine no-such=on -device edu", "machine.no-such' not found"),
+}
+
+
+def test_the_doctor_names_what_qemu_lacks_for_a_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in home.MACHINES.glob("*.j2"):
+        shutil.copy(path, tmp_path)
+    for name in ("flat-tcg", "nested-tcg", "flat-tcg-bochs", "flat-tcg-testdev"):
+        shutil.copy(home.MACHINES / f"{name}.toml", tmp_path)
+    shutil.copytree(home.MACHINES / "devices", tmp_path / "devices")
+    edu = (tmp_path / "devices/edu.toml").read_text()
+    for name, (arguments, _) in LACKING.items():
+        device = edu.partition("arguments = ")[0] + f'arguments = "{arguments}"\n'
+        (tmp_path / f"devices/{name}.toml").write_text(device)
+        for base in ("flat", "nested"):
+            text = f'extends = "{base}-tcg"\ndevice = "{name}"\n'
+            (tmp_path / f"{base}-{name}.toml").write_text(text)
+    testdev = tmp_path / "devices/pci-testdev.toml"
+    testdev.write_text(testdev.read_text().replace('qemu = "10.1"', 'qemu = "99.1"'))
+    monkeypatch.setattr(home, "MACHINES", tmp_path)
+    report = doctor()
+    machines = {machine.name: machine for machine in report.machines}
+    for name, (_, words) in LACKING.items():
+        for base in ("flat", "nested"):
+            problem = machines[f"{base}-{name}"].problem
+            assert problem.startswith("QEMU does not start: ") and words in problem
+            assert f"  {base}-{name}: {problem}" in render(report)
+    for name in ("flat-tcg", "nested-tcg", "flat-tcg-bochs"):
+        assert (machines[name].problem, machines[name].skipped) == ("", "")
+    assert "pci-testdev needs QEMU 99.1" in machines["flat-tcg-testdev"].skipped
+    assert not report.ok and report.exit_code is ExitCode.UNDECIDED
+
+
+def test_a_start_takes_no_kernel_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    qemu = find_qemu()
+    made = [load_machine(name) for name in list_machines()]
+    for machine in made:
+        if not unusable(machine, qemu):
+            assert start_check.why_no_start(machine, qemu, Deadline(60)) == ""
+    assert not list(tmp_path.iterdir())
+    late = start_check.why_no_start(load_machine("flat-tcg"), qemu, Deadline(0.001))
+    assert late == "it did not end within 0.001 s"
+    assert not list(tmp_path.iterdir())
+    assert not _commands_with(str(tmp_path))
+
+
+def _commands_with(word: str) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # gone
+            continue
+        found += [command] if word in command else []
+    return found

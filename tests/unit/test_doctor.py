@@ -280,13 +280,13 @@ def test_a_report_of_what_is_missing() -> None:
         tools=[tool_state("gcc", "too old", "7.5.0"), tool_state("bc", "missing", "")],
         install="apt-get install gcc-deb bc-deb",
         qemu=QemuState(problem="QEMU is missing"),
-        machines=[MachineState(name="flat", problem="the guest said nothing")],
+        machines=[MachineState(name="flat", problem="calibration failed: it said nothing")],
         warnings=["/cache has 1.0 GiB left"],
     )
     lines = render(bad)
     assert "  gcc  too old    7.5.0 (< 8.1)   for gcc" in lines
     assert "  bc   missing                    for bc" in lines
-    assert "  flat: calibration failed: the guest said nothing" in lines
+    assert "  flat: calibration failed: it said nothing" in lines
     assert "warning: /cache has 1.0 GiB left" in lines
     assert "QEMU: QEMU is missing" in lines
     assert "Missing; install with: apt-get install gcc-deb bc-deb" in lines
