@@ -23,6 +23,7 @@ from harness.plan import CellRequest, Plan, cells_of, load_plan
 from harness.results.records import Cell, HostInfo, Run, RunInfo, Status, exit_code_of
 from harness.results.store import RunStore, load_run, run_folder
 from harness.sched import paths
+from harness.sched.afterwards import say
 from harness.sched.loop import Loop, Options
 from harness.sched.status import seconds_of
 
@@ -131,8 +132,8 @@ def run_plan(
     options = options or Options(quiet=quiet, idle=idle)
     path = Path(name) if name and Path(name).is_file() else None
     requests, refs = pinned(cells_of(plan, path), {})
-    for problem in paths.never_seen(plan, requests, path):
-        raise UsageError(problem)
+    for warning in paths.not_seen_yet(plan, requests, path):
+        say(warning)
     qemu = find_qemu()
     now = datetime.datetime.now(datetime.UTC)
     with RunStore.create(name, now) as store:

@@ -31,7 +31,8 @@ def check(ctx: click.Context, /, file: Path, as_json: bool) -> None:
     s2eval plan check plans/nightly.toml
     s2eval plan check my-plan.toml --json | jq .seconds
 
-    Exit code: 0 a good plan, 2 one with problems, each of which is told with its line.
+    Exit code: 0 a good plan, 2 one with problems, each of which is told with its line. A path that
+    the suites have not given so far on these machines is a warning.
     """
     from harness.sched.forecast import forecast, render
 
@@ -42,5 +43,7 @@ def check(ctx: click.Context, /, file: Path, as_json: bool) -> None:
         for line in found.problems:
             click.echo(f"s2eval: {line}", err=True)
     else:
+        for line in found.warnings:
+            click.echo(f"s2eval: {line}", err=True)
         click.echo("\n".join(render(found)))
     ctx.exit(ExitCode.USAGE if found.problems else ExitCode.OK)

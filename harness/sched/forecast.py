@@ -48,6 +48,7 @@ class Forecast(BaseModel):
 
     plan: str
     problems: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
     kernels: list[Kernel] = Field(default_factory=list)
     cells: list[PlannedCell] = Field(default_factory=list)
     boots: int = 0
@@ -65,12 +66,11 @@ def forecast(path: Path) -> Forecast:
     if not problems:
         try:
             requests, refs = pinned(requests, {})
-            problems = paths.never_seen(plan, requests, path)
         except UsageError as error:  # a ref that is not there
             problems = [f"{path}: {error}"]
     if problems:
         return Forecast(plan=str(path), problems=problems)
-    found = Forecast(plan=str(path))
+    found = Forecast(plan=str(path), warnings=paths.not_seen_yet(plan, requests, path))
     specs = {request.kernel.name: request.kernel for request in requests}
     found.kernels = [_kernel(spec, refs.get(name, "")) for name, spec in specs.items()]
     found.cells = _cells(plan, requests)

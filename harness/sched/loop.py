@@ -167,7 +167,7 @@ class Loop:
         self.store.write(record)
         with contextlib.suppress(OSError):  # a guess less the next time
             timings.remember(self.new)
-            paths.remember(self.new)
+            paths.remember((self.requests[self.places[cell.name]], cell) for cell in self.new)
 
 
 def summary_of(cell: Cell) -> str:
