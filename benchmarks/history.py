@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from harness.results.history import History
-from harness.results.history_db import Database
-from harness.results.history_record import Recorder
+from harness.results.history.db import Database
+from harness.results.history.history import History
+from harness.results.history.record import Recorder
 from harness.results.records import (
     Cell,
     HostInfo,

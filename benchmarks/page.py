@@ -19,14 +19,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.reproduce import SCRIPT
+from harness.evaluate.cell.reproduce import SCRIPT
 from harness.results.records import Cell, Run
 from harness.results.store import RECORD, cell_path
 
 RECORDED = Path(__file__).parent.parent / "tests" / "data" / "runs" / "quickstart.json"
 CELLS, KERNELS = 500, 25
 SECONDS, MEGABYTES = 5.0, 5.0  # at most
-COMMAND = "from harness.cli import main; main()"
+COMMAND = "from harness.cli.main import main; main()"
 SCRIPT_BYTES, LOG_LINES = 3400, 40
 
 

@@ -49,7 +49,7 @@ def run(case: Case) -> tuple[float, dict[str, Any]]:
         env = {**os.environ, "S2EVAL_RESULTS": str(Path(tmp, "results"))}
         start = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-c", "from harness.cli import main; main()", *command],
+            [sys.executable, "-c", "from harness.cli.main import main; main()", *command],
             env=env,
             capture_output=True,
             text=True,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from harness.guest.host import Completed
-    from harness.guest.session import L1Session
+    from harness.hosts.l1.host import Completed
+    from harness.hosts.l1.session import L1Session
     from harness.kernel.build import Build
     from harness.results.records import Cell, Observation
 
@@ -92,10 +92,10 @@ class Host:
     """An L1 that runs the kernel under test as its KVM host, and one L2 after the other."""
 
     def __init__(self, kernel: str, machine: str, built: Build, logs: Path) -> None:
-        from harness.errors import UsageError  # noqa: PLC0415 - see above
-        from harness.guest.machine import load_machine  # noqa: PLC0415
-        from harness.guest.qemubin import find_qemu  # noqa: PLC0415
-        from harness.guest.session import Shelf  # noqa: PLC0415
+        from harness.base.errors import UsageError  # noqa: PLC0415 - see above
+        from harness.hosts.l1.session import Shelf  # noqa: PLC0415
+        from harness.hosts.machines.machine import load_machine  # noqa: PLC0415
+        from harness.hosts.qemu.binary import find_qemu  # noqa: PLC0415
 
         self.kernel, self.machine, self._built = kernel, load_machine(machine), built
         if self.machine.topology != "nested":
@@ -107,8 +107,8 @@ class Host:
 
     def boot(self) -> None:
         """Boot L1; again when it was lost. GuestDied says why it did not come up."""
-        from harness.guest.session import L1Session  # noqa: PLC0415 - see above
-        from harness.guest.userland import initramfs  # noqa: PLC0415
+        from harness.hosts.l1.session import L1Session  # noqa: PLC0415 - see above
+        from harness.hosts.l1.userland import initramfs  # noqa: PLC0415
 
         session = L1Session(self.machine, self._qemu, self._built.image)
         try:
@@ -129,17 +129,17 @@ class Host:
 
     def run(self, command: str, seconds: float = 30) -> Completed:
         """Run a shell command in L1; its `status`, `out` and `err`. GuestDied when L1 does."""
-        from harness.deadline import Deadline  # noqa: PLC0415 - see above
+        from harness.base.deadline import Deadline  # noqa: PLC0415 - see above
 
         return self._session().host.run(command, Deadline(seconds))
 
     def run_suite(self, suite: str | Path) -> SeenCell:
         """Run a suite (a name, or the folder of one) in a new L2 that has the device."""
-        from harness.cell import Tools, run_cell  # noqa: PLC0415 - see above
+        from harness.evaluate.cell.cell import Tools, run_cell  # noqa: PLC0415 - see above
+        from harness.evaluate.plan.plan import request  # noqa: PLC0415
+        from harness.evaluate.progress import Progress  # noqa: PLC0415
         from harness.kernel.spec import resolve  # noqa: PLC0415
-        from harness.plan import request  # noqa: PLC0415
-        from harness.probe.suite import load_suite  # noqa: PLC0415
-        from harness.report.progress import Progress  # noqa: PLC0415
+        from harness.suites.suite import load_suite  # noqa: PLC0415
 
         wanted = request(resolve(self.kernel), self.machine, load_suite(str(suite)))
         logs = self._folder(wanted.suite.name)

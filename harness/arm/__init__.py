@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the architecture says: memory types, combining, descriptors, walks, syndromes. Pure."""
+"""What the architecture says: memory types, combining, registers, syndromes."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from harness.arm.bits import MASK64, bits
-from harness.errors import MachineError
+from harness.base.errors import MachineError
 
 # register -> field -> (high bit, low bit)
 FIELDS: dict[str, dict[str, tuple[int, int]]] = {

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels: source, series, config, build and the store of finished builds."""
+"""Kernels: sources, series, configurations, builds and their store."""

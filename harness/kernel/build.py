@@ -17,13 +17,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from harness.errors import MachineError, UsageError
-from harness.home import cache_dir
+from harness.base.errors import MachineError, UsageError
+from harness.base.paths import cache_dir
+from harness.base.process import disk_full_told
 from harness.kernel import config, headers, series, source, store
 from harness.kernel.git import git
 from harness.kernel.make import Maker
 from harness.kernel.modules import build_modules
-from harness.kernel.process import disk_full_told
 from harness.kernel.source import Base, Progress
 from harness.kernel.spec import KernelSpec, list_kernels, resolve
 from harness.kernel.store import Build

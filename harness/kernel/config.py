@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import BuildError, UsageError
+from harness.base.errors import BuildError, UsageError
 from harness.kernel import kconfig
 from harness.kernel.spec import find_fragment
 

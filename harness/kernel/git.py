@@ -8,7 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from harness.errors import MachineError
+from harness.base.errors import MachineError
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "s2eval",

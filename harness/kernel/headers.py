@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness.errors import MachineError
+from harness.base.errors import MachineError
 from harness.kernel.git import git, own_env
 from harness.kernel.source import Tree
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import BuildError, MachineError, S2EvalError
-from harness.kernel.process import run_logged
+from harness.base.errors import BuildError, MachineError, S2EvalError
+from harness.base.process import run_logged
+from harness.base.text import clean
 from harness.kernel.source import Progress
 from harness.kernel.toolchain import Toolchain, environment
-from harness.text import clean
 
 PROGRESS_SECONDS = 0.2
 

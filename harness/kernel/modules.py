@@ -16,11 +16,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from harness.errors import BuildError
-from harness.home import cache_dir
+from harness.base.errors import BuildError
+from harness.base.paths import cache_dir
+from harness.base.process import disk_full_told
 from harness.kernel import headers
 from harness.kernel.make import Maker
-from harness.kernel.process import disk_full_told
 from harness.kernel.source import Tree
 from harness.kernel.store import Build
 from harness.kernel.toolchain import toolchain

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.base.errors import UsageError
 from harness.kernel.git import GitError, git, run
 from harness.kernel.source import Base
 from harness.kernel.spec import find_series

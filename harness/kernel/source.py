@@ -29,9 +29,9 @@ from typing import IO
 
 from filelock import FileLock
 
-from harness import apt
-from harness.errors import MachineError, UsageError
-from harness.home import cache_dir
+from harness.base import apt
+from harness.base.errors import MachineError, UsageError
+from harness.base.paths import cache_dir
 from harness.kernel.git import GitError, git, own_env, plain_env
 from harness.kernel.spec import Source
 

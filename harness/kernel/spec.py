@@ -19,9 +19,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.errors import UsageError
-from harness.home import KERNELS, cache_dir
-from harness.names import parse, read_toml, unknown
+from harness.base.errors import UsageError
+from harness.base.paths import KERNELS, cache_dir
+from harness.base.toml import parse, read_toml, unknown
 
 FRAGMENTS = KERNELS / "fragments"
 PATCHES = KERNELS / "patches"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.home import cache_dir
+from harness.base.paths import cache_dir
 from harness.kernel import config, series
 from harness.kernel.source import Base
 from harness.kernel.spec import KernelSpec

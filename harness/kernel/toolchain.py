@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import MachineError
+from harness.base.errors import MachineError
 
 # What the kernel would otherwise take from the clock, the user, the host and the state of the
 # git tree (Documentation/kbuild/reproducible-builds.rst).

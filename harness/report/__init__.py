@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Records shown to people and to other tools."""
+"""Records as tables, documents and pages."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a cell's logs say of its failure, as lines that are fit to be shown.
 
-Logs are a guest's words: any bytes at all. Each line goes through harness.text.clean.
+Logs are a guest's words: any bytes at all. Each line goes through harness.base.text.clean.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections import deque
 from pathlib import Path
 from typing import BinaryIO
 
+from harness.base.text import clean
 from harness.results.logs import open_log
 from harness.results.records import Cell
 from harness.results.store import cell_path
-from harness.text import clean
 
 TAIL_BYTES = 64 * 1024
 EXCERPT_LINES = 40

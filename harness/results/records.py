@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.errors import ExitCode
+from harness.base.errors import ExitCode
 
 SCHEMA = "s2eval-run-1"
 # The value of a test that the guest did not survive.

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from harness import home
-from harness.errors import MachineError, UsageError
-from harness.names import unknown
+from harness.base import paths
+from harness.base.errors import MachineError, UsageError
+from harness.base.toml import unknown
 from harness.results.records import SCHEMA, Cell, Run
 
 RECORD = "run.json"
@@ -51,7 +51,7 @@ class RunStore:
         Names sort by time: 20260117-101530-quickstart, and -2 for a second one in that second.
         UsageError when the results folder cannot be written.
         """
-        base = base or home.results_dir()
+        base = base or paths.results_dir()
         name = f"{now:%Y%m%d-%H%M%S}-{_word(Path(plan).stem) or 'run'}"
         with _readable(base):
             base.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ def cell_path(folder: Path, cell: str) -> Path:
 
 def run_names(base: Path | None = None) -> list[str]:
     """The runs below `base` (default: the results folder) that have a record, oldest first."""
-    base = base or home.results_dir()
+    base = base or paths.results_dir()
     with _readable(base):
         found = base.glob(f"*/{RECORD}") if base.is_dir() else iter(())
         return sorted({p.parent.name for p in found if not p.parent.is_symlink()}, key=_age)
@@ -138,7 +138,7 @@ def run_folder(name: str = LATEST, base: Path | None = None) -> Path:
 
     UsageError when there is none.
     """
-    base = base or home.results_dir()
+    base = base or paths.results_dir()
     folder = Path(name) if os.sep in name else base / name
     folder = folder.parent if folder.name == RECORD else folder
     with _readable(folder):

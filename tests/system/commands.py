@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.home import cache_dir
+from harness.base.paths import cache_dir
 from harness.results.records import Cell, Run
 from harness.results.store import load_run, run_folder
 

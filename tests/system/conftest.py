@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.home import PLANS, cache_dir
+from harness.base.paths import PLANS, cache_dir
 from harness.kernel.build import build, resolve
 from tests.system.commands import Ran, S2Eval
 

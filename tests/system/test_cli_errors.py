@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.home import PLANS
+from harness.base.paths import PLANS
 from tests.system.commands import KERNEL, S2Eval, cache_without
 
 QUICKSTART = str(PLANS / "quickstart.toml")

@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import cli
+from harness.cli.main import cli
 from tests.system.commands import PROGRAM, S2Eval
 from tests.system.conftest import Finished
 

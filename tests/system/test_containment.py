@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from harness.home import SUITES
+from harness.base.paths import SUITES
 from harness.results.records import Cell, Observation, Status
 from tests.system.commands import KERNEL, S2Eval
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guest.qemubin import find_qemu
+from harness.hosts.qemu.binary import find_qemu
 from harness.results.records import Cell, Observation, Status
 from tests.system.commands import KERNEL, S2Eval
 

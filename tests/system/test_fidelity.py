@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from harness.arm.bits import bits
-from harness.deadline import Deadline
-from harness.errors import BuildError, MachineError
-from harness.guest import calibration
-from harness.guest.calibration_report import Mapping, interpret, parse_report
-from harness.guest.fidelity import Fidelity, calibrate, command_line, identify, limits
-from harness.guest.qemubin import QemuBinary, find_qemu
+from harness.base.deadline import Deadline
+from harness.base.errors import BuildError, MachineError
+from harness.guests.calibrate import guest
+from harness.guests.calibrate.fidelity import Fidelity, calibrate, command_line, identify, limits
+from harness.guests.calibrate.report import Mapping, interpret, parse_report
+from harness.hosts.qemu.binary import QemuBinary, find_qemu
 from harness.kernel.toolchain import cross_prefix
 
 # Guests that are none: what they do is all that the harness gets to know of them.
@@ -194,8 +194,8 @@ def test_a_finding_is_measured_once(
 def test_two_at_once_find_the_same(tmp_path: Path) -> None:
     binary, args = qemu().path, qemu().args
     program = (
-        "import sys; from pathlib import Path; from harness.deadline import Deadline\n"
-        "from harness.guest.fidelity import calibrate\n"
+        "import sys; from pathlib import Path; from harness.base.deadline import Deadline\n"
+        "from harness.guests.calibrate.fidelity import calibrate\n"
         f"print(calibrate(Path({str(binary)!r}), {args!r}, cpu='max', smp=2, el2=True,\n"
         "    icount=False, accel='tcg', deadline=Deadline(60)).model_dump_json())"
     )
@@ -231,7 +231,7 @@ def run(image: Path, seconds: float = 60.0, *, el2: bool = True) -> str:
         accel="tcg",
     )
     try:
-        return calibration.run_guest(command_line(machine, image), Deadline(seconds))
+        return guest.run_guest(command_line(machine, image), Deadline(seconds))
     finally:
         with pytest.raises(ChildProcessError):  # QEMU is gone, and has been waited for
             os.waitpid(-1, os.WNOHANG)
@@ -242,7 +242,7 @@ def run(image: Path, seconds: float = 60.0, *, el2: bool = True) -> str:
     [
         ("silent", 1.0, "did not power off within 1 s: it said nothing"),
         ("stuck", 1.0, "did not power off within 1 s: its last line was 'x'"),
-        ("flood", 60.0, f"more than {calibration.OUTPUT_LIMIT} bytes"),
+        ("flood", 60.0, f"more than {guest.OUTPUT_LIMIT} bytes"),
     ],
 )
 def test_a_guest_that_does_not_end_is_named(
@@ -261,7 +261,7 @@ def test_a_guest_that_says_nothing_gives_no_facts(tmp_path: Path) -> None:
 def sources(tmp_path: Path) -> Path:
     """A copy of the guest's sources to break."""
     copy = tmp_path / "sources"
-    shutil.copytree(calibration.SOURCES, copy)
+    shutil.copytree(guest.SOURCES, copy)
     return copy
 
 
@@ -271,7 +271,7 @@ def test_an_unexpected_exception_is_reported(el2: bool, sources: Path, tmp_path:
     text = main.read_text()
     assert text.count("\tmake_window();\n") == 1
     main.write_text(text.replace("\tmake_window();\n", '\tasm volatile("brk #7");\n'))
-    image = calibration.build_image(tmp_path, Deadline(60), sources)
+    image = guest.build_image(tmp_path, Deadline(60), sources)
     said = run(image, el2=el2)
     with pytest.raises(MachineError, match=r"unexpected exception: .*esr=0x00000000f2000007"):
         parse_report(said)
@@ -293,7 +293,7 @@ def test_a_mapping_that_is_wrong_gives_no_facts(
     text = main.read_text()
     assert text.count(right) == 1
     main.write_text(text.replace(right, wrong))
-    said = run(calibration.build_image(tmp_path, Deadline(60), sources))
+    said = run(guest.build_image(tmp_path, Deadline(60), sources))
     with pytest.raises(MachineError, match=f"neither data nor an alignment fault: {says}"):
         interpret(parse_report(said))
 
@@ -303,7 +303,7 @@ def test_sources_that_do_not_build_are_named(sources: Path, tmp_path: Path) -> N
     folder = tmp_path / "out"
     folder.mkdir()
     with pytest.raises(BuildError, match=r"main\.c:3:\d+: error: .*nothing"):
-        calibration.build_image(folder, Deadline(60), sources)
+        guest.build_image(folder, Deadline(60), sources)
     assert list(folder.iterdir()) == []
 
 
@@ -312,7 +312,7 @@ def test_a_compiler_that_is_missing_is_named(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BuildError, match="gcc not found: install"):
-        calibration.build_image(tmp_path, Deadline(60))
+        guest.build_image(tmp_path, Deadline(60))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -320,10 +320,10 @@ def test_the_image_is_the_same_every_time(sources: Path, tmp_path: Path) -> None
     images = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        images.append(calibration.build_image(tmp_path / name, Deadline(60), sources))
+        images.append(guest.build_image(tmp_path / name, Deadline(60), sources))
     assert images[0].read_bytes() == images[1].read_bytes()
     (sources / "main.c").write_text((sources / "main.c").read_text() + "\n")
-    assert calibration.build_image(tmp_path / "a", Deadline(60), sources) != images[0]
+    assert guest.build_image(tmp_path / "a", Deadline(60), sources) != images[0]
 
 
 def test_a_cpu_that_qemu_does_not_know_is_named() -> None:

@@ -21,14 +21,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import audit_cmd
-from harness.deadline import Deadline
-from harness.errors import MachineError, UsageError
-from harness.guest import audit_record
-from harness.guest.audit import Auditor, Target
-from harness.guest.gdbstub import GdbStub
-from harness.guest.memory import RAM_BASE, SharedMemory, StubMemory, find_memfd
-from harness.guest.qemubin import QemuBinary, find_qemu
+from harness.app import audit
+from harness.base.deadline import Deadline
+from harness.base.errors import MachineError, UsageError
+from harness.guests.audit import record as audit_record
+from harness.guests.audit.auditor import Auditor, Target
+from harness.hosts.qemu.binary import QemuBinary, find_qemu
+from harness.hosts.qemu.gdbstub import GdbStub
+from harness.hosts.qemu.memory import RAM_BASE, SharedMemory, StubMemory, find_memfd
 
 RAM_MIB = 256
 STAGE2_ON = "-DHCR=0x80000001"  # RW and VM
@@ -346,19 +346,19 @@ def test_a_vm_without_a_nested_guest_is_said(qemu: QemuBinary, tmp_path: Path) -
             auditor.read([Target("nc", NC_VA)], Deadline(0.5))
         assert machine.status() == "running"
         with pytest.raises(MachineError, match="no vCPU was seen running a nested guest"):
-            audit_cmd.audit(str(machine.gdb), NC_VA, seconds=0.5)
+            audit.audit(str(machine.gdb), NC_VA, seconds=0.5)
         assert machine.status() == "running"
 
 
 def test_the_command_shows_the_walk(guest: Machine) -> None:
-    answer = audit_cmd.audit(str(guest.gdb), DEVICE_VA, vcpu=0, memory=guest.ram)
+    answer = audit.audit(str(guest.gdb), DEVICE_VA, vcpu=0, memory=guest.ram)
     text = "\n".join(answer.lines)
     assert answer.problem is None
     assert "vCPU 0 at EL1 of a guest (HCR_EL2.VM=1)" in text
     assert f"stage 1: VA {DEVICE_VA:#x} -> IPA 0x44000000: Normal-NC" in text
     assert "stage 2: IPA 0x44000000 -> PA 0x44000000: Device-nGnRE (MemAttr 0x1, FWB off)" in text
     assert answer.lines[-1] == f"VA {DEVICE_VA:#x} -> PA 0x44000000: Device-nGnRE, outer shareable"
-    assert answer.document["schema"] == audit_cmd.SCHEMA
+    assert answer.document["schema"] == audit.SCHEMA
     assert answer.document["combined"] == "Device-nGnRE"
     # Stage 1's table through stage 2 (two levels), stage 1, then stage 2's two levels.
     assert [(s["stage"], s["level"], s["for_level"]) for s in answer.document["steps"]] == [
@@ -372,17 +372,17 @@ def test_the_command_shows_the_walk(guest: Machine) -> None:
 
 
 def test_the_command_says_what_is_wrong_with_an_address(guest: Machine) -> None:
-    unmapped = audit_cmd.audit(str(guest.gdb), UNMAPPED_VA)
+    unmapped = audit.audit(str(guest.gdb), UNMAPPED_VA)
     assert unmapped.problem is not None
     assert unmapped.problem.startswith("stage-1 translation fault at level 1 for VA 0x10000000")
     assert unmapped.problem in unmapped.lines[-1]
-    trapped = audit_cmd.audit(str(guest.gdb), TRAPPED_VA)
+    trapped = audit.audit(str(guest.gdb), TRAPPED_VA)
     assert trapped.problem is None
     assert trapped.lines[-1].startswith("no stage-2 leaf: every access traps")
     with pytest.raises(UsageError, match="--vcpu 2: the VM has vCPUs 0 to 1"):
-        audit_cmd.audit(str(guest.gdb), NC_VA, vcpu=2)
+        audit.audit(str(guest.gdb), NC_VA, vcpu=2)
     with pytest.raises(UsageError, match="not a 64-bit address"):
-        audit_cmd.audit(str(guest.gdb), 1 << 64)
+        audit.audit(str(guest.gdb), 1 << 64)
 
 
 @pytest.mark.parametrize("flags", [("-DHCR=0x80000000",), ()], ids=["VM=0", "no EL2"])
@@ -390,9 +390,9 @@ def test_without_stage_2_the_command_shows_stage_1_and_says_so(
     qemu: QemuBinary, tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
     with running(qemu, tmp_path, *flags, el2=bool(flags)) as machine:
-        answer = audit_cmd.audit(str(machine.gdb), DEVICE_VA, seconds=2)
+        answer = audit.audit(str(machine.gdb), DEVICE_VA, seconds=2)
         assert machine.status() == "running"
-    assert audit_cmd.FLAT in answer.lines
+    assert audit.FLAT in answer.lines
     assert answer.problem is None
     assert answer.document["stage2"] is None
     # Without a guest's own tables (no EL2 here, so no guest was started) the MMU is off.
@@ -413,8 +413,8 @@ def test_the_vm_runs_after_any_exception(guest: Machine) -> None:
 
 INTERRUPTED = """
 import sys
-from harness.deadline import Deadline
-from harness.guest.audit import Auditor, Target
+from harness.base.deadline import Deadline
+from harness.guests.audit.auditor import Auditor, Target
 with Auditor(sys.argv[1], Deadline(60)) as auditor:
     print("ready", flush=True)
     while True:

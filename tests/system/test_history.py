@@ -12,14 +12,14 @@ import psycopg
 import pytest
 from sqlalchemy import insert
 
-from harness.results.history import History
-from harness.results.history_db import Database
-from harness.results.history_schema import KERNELS
+from harness.results.history.db import Database
+from harness.results.history.history import History
+from harness.results.history.schema import KERNELS
 from tests.system import postgres
 from tests.system.commands import S2Eval, wait_for
 
 # The same questions as SQLite is asked, with the `url` below.
-from tests.unit.test_history import (  # noqa: F401
+from tests.unit.results.history.test_history import (  # noqa: F401
     test_a_change_after_a_change_of_inputs_is_not_flaky,
     test_a_change_without_a_change_of_inputs_is_flaky,
     test_a_history_of_nothing_says_how_to_fill_it,
@@ -42,7 +42,7 @@ from tests.unit.test_history import (  # noqa: F401
     test_what_is_good_again_is_not_bad,
     test_what_two_runs_saw_differently,
 )
-from tests.unit.test_history_file import BOTH
+from tests.unit.results.history.test_history_file import BOTH
 
 FACT = "wcprobe.ioremap_wc.unaligned_load"
 FLAT = ("run", "-q", "-k", "debian-6.1", "-m", "flat-tcg")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import BuildError
-from harness.home import SUITES
+from harness.base.errors import BuildError
+from harness.base.paths import SUITES
 from harness.kernel import series, source
 from harness.kernel.build import Build, build, build_modules, is_built
 from harness.kernel.spec import find_fragment, resolve

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import ExitCode
-from harness.mutants import CAUGHT, Caught
-from harness.plan import Plan
-from harness.report.matrix import ROWS, matrix
+from harness.app.run import run_plan
+from harness.base.errors import ExitCode
+from harness.evaluate.plan.mutants import CAUGHT, Caught
+from harness.evaluate.plan.plan import Plan
+from harness.report.view.matrix import ROWS, matrix
 from harness.results.records import Cell, Status
-from harness.run import run_plan
 
 RIGHT = "debian-6.1+stage2-normal-nc"
 # Right without FEAT_S2FWB; with it, MemAttr 7 instead of 5: no probe can tell.

@@ -15,7 +15,7 @@ from junitparser import JUnitXml
 from kcidb_io.schema import V5_3
 
 from benchmarks.page import large_run, write
-from harness.home import cache_dir
+from harness.base.paths import cache_dir
 from tests.system.browser import CHROMIUM, Browser, browser
 from tests.system.commands import KERNEL, S2Eval, make_machine, make_suite
 from tests.system.conftest import Finished

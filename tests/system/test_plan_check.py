@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.home import KERNELS, PLANS, cache_dir
+from harness.base.paths import KERNELS, PLANS, cache_dir
 from tests.system.commands import KERNEL, S2Eval, make_suite
 
 PLAN = """\

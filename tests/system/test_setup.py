@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import home
-from harness.deadline import Deadline
-from harness.doctor import doctor, render
-from harness.errors import ExitCode
-from harness.guest import start_check
-from harness.guest.machine import list_machines, load_machine, unusable
-from harness.guest.qemubin import find_qemu
+from harness.app.doctor import doctor, render
+from harness.base import paths
+from harness.base.deadline import Deadline
+from harness.base.errors import ExitCode
+from harness.hosts.machines.machine import list_machines, load_machine, unusable
+from harness.hosts.qemu import start_check
+from harness.hosts.qemu.binary import find_qemu
 
 
 def test_the_qemu_found_runs_and_is_new_enough() -> None:
@@ -56,11 +56,11 @@ LACKING = {
 def test_the_doctor_names_what_qemu_lacks_for_a_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in home.MACHINES.glob("*.j2"):
+    for path in paths.MACHINES.glob("*.j2"):
         shutil.copy(path, tmp_path)
     for name in ("flat-tcg", "nested-tcg", "flat-tcg-bochs", "flat-tcg-testdev"):
-        shutil.copy(home.MACHINES / f"{name}.toml", tmp_path)
-    shutil.copytree(home.MACHINES / "devices", tmp_path / "devices")
+        shutil.copy(paths.MACHINES / f"{name}.toml", tmp_path)
+    shutil.copytree(paths.MACHINES / "devices", tmp_path / "devices")
     edu = (tmp_path / "devices/edu.toml").read_text()
     for name, (arguments, _) in LACKING.items():
         device = edu.partition("arguments = ")[0] + f'arguments = "{arguments}"\n'
@@ -70,7 +70,7 @@ def test_the_doctor_names_what_qemu_lacks_for_a_machine(
             (tmp_path / f"{base}-{name}.toml").write_text(text)
     testdev = tmp_path / "devices/pci-testdev.toml"
     testdev.write_text(testdev.read_text().replace('qemu = "10.1"', 'qemu = "99.1"'))
-    monkeypatch.setattr(home, "MACHINES", tmp_path)
+    monkeypatch.setattr(paths, "MACHINES", tmp_path)
     report = doctor()
     machines = {machine.name: machine for machine in report.machines}
     for name, (_, words) in LACKING.items():

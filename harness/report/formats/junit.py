@@ -13,9 +13,9 @@ from collections.abc import Mapping
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from harness.report.cases import Case, cases
 from harness.report.formats import Source
 from harness.report.logs import excerpt, log_tail
+from harness.report.view.cases import Case, cases
 from harness.results.records import Cell, Status
 
 # What XML 1.0 cannot hold in any form (https://www.w3.org/TR/xml/#charsets).

@@ -15,14 +15,14 @@ import math
 import re
 from typing import Any
 
-from harness.errors import UsageError
-from harness.report.cases import Case, cases, representative
-from harness.report.findings import BAD
+from harness.base.errors import UsageError
+from harness.base.text import clean
 from harness.report.formats import Source
-from harness.report.grid import about
 from harness.report.logs import excerpt
+from harness.report.view.cases import Case, cases, representative
+from harness.report.view.findings import BAD
+from harness.report.view.grid import about
 from harness.results.records import Cell, Observation, Status
-from harness.text import clean
 
 Object = dict[str, Any]
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harness.report.cases import WHOLE, Case, cases
+from harness.base.text import clean
 from harness.report.formats import Source
 from harness.report.logs import excerpt
+from harness.report.view.cases import WHOLE, Case, cases
 from harness.results.records import Cell, Status
-from harness.text import clean
 
 TIMEOUTS = ("silence", "deadline")  # failure classes
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.report import matrix
-from harness.report.findings import findings
+from harness.base.text import clean
 from harness.report.formats import Source
-from harness.report.grid import Grid, Spot, grid, verdict
-from harness.report.rows import blocks
-from harness.report.sentence import sentences
+from harness.report.view import matrix
+from harness.report.view.findings import findings
+from harness.report.view.grid import Grid, Spot, grid, verdict
+from harness.report.view.rows import blocks
+from harness.report.view.sentence import sentences
 from harness.results.compare import pairs
 from harness.results.records import Cell, Run
-from harness.text import clean
 
 Rows = Iterable[Sequence[str]]
 

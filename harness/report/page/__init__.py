@@ -15,12 +15,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.report.matrix import ROWS
+from harness.base.text import clean
 from harness.report.page.model import page_of
 from harness.report.page.trends import Trends
-from harness.report.words import words
+from harness.report.view.matrix import ROWS
+from harness.report.view.words import words
 from harness.results.records import Run, Status
-from harness.text import clean
 
 NAME = "report.html"
 OPEN_FAILURES = 20  # failures that stand open

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
-from harness.report.audits import TRAPS
-from harness.report.findings import BAD
+from harness.base.text import clean
+from harness.report.view.audits import TRAPS
+from harness.report.view.findings import BAD
 from harness.results.records import Cell, Run, Status
-from harness.text import clean
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.report.findings import BAD, Finding, failed_as_expected, findings
+from harness.base.text import clean
+from harness.evaluate.cell.reproduce import SCRIPT
 from harness.report.logs import excerpt, shown_path
-from harness.reproduce import SCRIPT
+from harness.report.view.findings import BAD, Finding, failed_as_expected, findings
 from harness.results.records import Cell, Run, Status
 from harness.results.store import cell_path
-from harness.text import clean
 
 # Of a page: excerpts and scripts of more failures than that are left to `s2eval show`.
 BUDGET = 1_800_000  # characters

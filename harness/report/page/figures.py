@@ -7,13 +7,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from harness.report.cases import representative
-from harness.report.findings import below
-from harness.report.rows import ELSEWHERE, MAX_PARTS
-from harness.report.words import figure as words
+from harness.base.text import clean
+from harness.report.view.cases import representative
+from harness.report.view.findings import below
+from harness.report.view.rows import ELSEWHERE, MAX_PARTS
+from harness.report.view.words import figure as words
 from harness.results.records import Cell, Observation, Run, Status
 from harness.results.stats import Shift, Summary, shift, summaries
-from harness.text import clean
 
 NONE = Summary(math.nan, math.nan, math.nan, 0)
 AT_ONCE = 200  # sets of samples that are resampled in one array

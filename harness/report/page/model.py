@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.report import caught, matrix
-from harness.report.grid import Grid, about, grid, verdict
 from harness.report.page.audits import Limits, Mapped, audits, limits
 from harness.report.page.failures import Failure, Flake, Skip, failures, flakes, skips
 from harness.report.page.figures import Figure, figures
 from harness.report.page.plots import Plotter
 from harness.report.page.since import Since, since
 from harness.report.page.trends import Trends
-from harness.report.rows import blocks
-from harness.report.sentence import sentences
-from harness.report.table import Block
+from harness.report.view import caught, matrix
+from harness.report.view.grid import Grid, about, grid, verdict
+from harness.report.view.rows import blocks
+from harness.report.view.sentence import sentences
+from harness.report.view.table import Block
 from harness.results.compare import pairs
 from harness.results.records import Cell, KernelRecord, MachineRecord, Run, Status
 

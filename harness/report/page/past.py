@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.errors import S2EvalError, UsageError
+from harness.base.errors import S2EvalError, UsageError
 from harness.report.page.trends import Trends, trends
-from harness.results.recording import caught_up_by_a_look, default_url
+from harness.results.history.recording import caught_up_by_a_look, default_url
 from harness.results.records import Run
 from harness.results.store import run_names
 
@@ -27,8 +27,8 @@ def known_trends(run: Run, url: str, *, every: bool, say: Callable[[str], object
 
 
 def _trends(run: Run, url: str, *, every: bool, say: Callable[[str], object]) -> Trends:
-    from harness.results.history import History  # noqa: PLC0415 - sqlalchemy takes 200 ms
-    from harness.results.history_db import Database  # noqa: PLC0415
+    from harness.results.history.db import Database  # noqa: PLC0415
+    from harness.results.history.history import History  # noqa: PLC0415 - sqlalchemy takes 200 ms
 
     url = url or default_url()
     file = Database(url).file

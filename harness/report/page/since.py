@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.errors import S2EvalError
-from harness.report.sentence import sentences
+from harness.base.errors import S2EvalError
+from harness.report.view.sentence import sentences
 from harness.results.compare import Pair
 from harness.results.records import Cell, Run
 from harness.results.store import load_run, run_names

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.report.cases import EXPECT, WHOLE, cases, representative
-from harness.report.findings import BAD
+from harness.base.text import clean
 from harness.report.page.figures import measured
-from harness.report.words import figure, words
+from harness.report.view.cases import EXPECT, WHOLE, cases, representative
+from harness.report.view.findings import BAD
+from harness.report.view.words import figure, words
 from harness.results.records import Run
-from harness.text import clean
 
 POINTS = 30  # runs that a line shows
 SOME, MANY = 100, 1000  # observations looked up for a run's page, and when all are asked for
@@ -24,7 +24,7 @@ HEIGHTS = {"FAIL": 16, "ERROR": 12, "MISS": 12, "PASS": 6, "DONE": 6, "SKIP": 2}
 
 
 class Seen(Protocol):
-    """A point of harness.results.history."""
+    """A point of harness.results.history.history."""
 
     @property
     def started(self) -> str: ...

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`s2eval audit`: the walk of one address of any running QEMU arm64 VM, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.arm.tables.result import Step
+from harness.arm.tables.show import walk_lines
+from harness.base.deadline import Deadline
+from harness.base.errors import UsageError
+from harness.guests.audit.auditor import Auditor, Reading, Target
+from harness.guests.audit.record import Expectation, audit_record
+from harness.hosts.qemu.memory import SharedMemory
+from harness.results.records import Status
+
+SCHEMA = "s2eval-audit-1"
+SEARCH_SECONDS = 4.0
+FLAT = (
+    "HCR_EL2.VM is 0: no stage 2 is in force, so this is stage 1 alone"
+    " (a VM without a nested guest, or the nested guest was not running)"
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the command prints: `lines`, or `document` as JSON. `problem` is the one line that
+    says why the walk ended early; None at a leaf, and where stage 2 traps the address.
+    """
+
+    lines: list[str]
+    document: dict[str, Any]
+    problem: str | None
+
+
+def audit(
+    gdb: str,
+    va: int,
+    *,
+    vcpu: int | None = None,
+    memory: Path | None = None,
+    seconds: float = SEARCH_SECONDS,
+) -> Answer:
+    """Walk `va` in the VM whose gdb stub is `gdb` (a socket's path or host:port).
+
+    `vcpu` picks one vCPU, else the first that is met in a guest; `memory` is the file behind the
+    VM's RAM. The VM is stopped for milliseconds and always left running. Raises UsageError for
+    an address or a vCPU that cannot be, MachineError for what the stub or the VM does not give.
+    """
+    if not 0 <= va < 1 << 64:
+        raise UsageError(f"--va {va:#x}: not a 64-bit address")
+    deadline = Deadline(seconds)
+    with ExitStack() as stack:
+        shared = stack.enter_context(SharedMemory(memory)) if memory else None
+        auditor = stack.enter_context(Auditor(gdb, deadline, shared))
+        if vcpu is not None and not 0 <= vcpu < auditor.vcpus:
+            raise UsageError(f"--vcpu {vcpu}: the VM has vCPUs 0 to {auditor.vcpus - 1}")
+        target = Target("va", va)
+        reading = auditor.read([target], deadline, vcpu=vcpu, flat=True)[0]
+    record = audit_record(reading, Expectation())
+    reason = record["detail"].get("reason", "")
+    problem = reason if record["status"] in (Status.ERROR, Status.MISS) else None
+    document = {
+        "schema": SCHEMA,
+        **record,
+        "problem": problem,
+        "steps": [_step_document(step) for step in reading.walk.steps],
+    }
+    lines = list(describe(reading))
+    if reason and not problem:  # a fault is the walk's own last line
+        lines.append(reason)
+    return Answer(lines, document, problem)
+
+
+def describe(reading: Reading) -> Iterator[str]:
+    """Where the vCPU was met, the registers, and the walk, one line a descriptor."""
+    regs, sight = reading.regs, reading.sight
+    yield f"vCPU {sight.vcpu} at {sight.describe()}, stopped for {1e3 * reading.stopped:.1f} ms"
+    yield (
+        f"stage 1: TTBR0_EL1 {regs.ttbr0_el1:#x}, TTBR1_EL1 {regs.ttbr1_el1:#x},"
+        f" TCR_EL1 {regs.tcr_el1:#x}, MAIR_EL1 {regs.mair_el1:#x}, SCTLR_EL1 {regs.sctlr_el1:#x}"
+    )
+    if regs.stage2_on:
+        yield (
+            f"stage 2: VTTBR_EL2 {regs.vttbr_el2:#x}, VTCR_EL2 {regs.vtcr_el2:#x},"
+            f" HCR_EL2 {regs.hcr_el2:#x} (FWB {_on(regs.flag('hcr_el2', 'FWB'))},"
+            f" VHE {_on(regs.vhe)})"
+        )
+    else:
+        yield FLAT
+    yield from walk_lines(reading.walk)
+
+
+def _on(flag: bool) -> str:
+    return "on" if flag else "off"
+
+
+def _step_document(step: Step) -> dict[str, Any]:
+    return {
+        "stage": step.stage,
+        "level": step.level,
+        "table": f"{step.table:#x}",
+        "index": step.index,
+        "address": None if step.address is None else f"{step.address:#x}",
+        "descriptor": None if step.descriptor is None else f"{step.descriptor:#x}",
+        "meaning": step.entry.describe() if step.entry else None,
+        "for_level": step.for_level,
+    }
+
+
+def number(text: str) -> int:
+    """An address as it stands on a command line; UsageError when it is none."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise UsageError(f"--va {text}: not an address (0x…)") from None

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`s2eval boot`: a kernel in a shell, with the device, on this terminal."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.base.errors import MachineError, UsageError
+from harness.base.scratch import scratch_folder
+from harness.evaluate.cell.cell import guest_archive
+from harness.evaluate.plan.plan import CellRequest, request
+from harness.evaluate.progress import Progress
+from harness.guests.launch import GuestFiles, command_line, folder_options, l2_script, make_files
+from harness.hosts.l1.userland import busybox, initramfs
+from harness.hosts.machines.machine import Machine, load_machine, unusable
+from harness.hosts.qemu.binary import find_qemu
+from harness.hosts.qemu.process import die_with_parent
+from harness.kernel.build import Build, build, build_modules
+from harness.kernel.spec import resolve
+from harness.suites.suite import load_suite
+
+_MOTD = """
+{kernel} on {machine}. Ctrl-A X leaves, Ctrl-A C is QEMU's monitor; `poweroff -f` ends it too.
+{more}
+"""
+_MOTD_NESTED = """\
+`sh /share/l2` gives the device to vfio-pci and runs the suite {suite} in L2, on this terminal.
+Ctrl-A Ctrl-A X ends L2, also one that KVM has given up: its QEMU stays, paused.
+"""
+_MOTD_L2 = """
+L2 of {kernel} on {machine}, with the device. The suite's files are in /: `cat /tests` says what it
+would run. Ctrl-A X leaves.
+"""
+_MOTD_SHARE = "{share} is /host.\n"
+# busybox brings its own names; a guest without the folder says so and goes on.
+_L2_SHELL = """
+shell /bin/busybox --install -s /bin
+shell /bin/busybox mkdir -p /host
+{mount}
+shell /bin/busybox cat /motd
+shell /bin/busybox setsid /bin/busybox cttyhack /bin/sh
+"""
+_L2_MOUNT = "shell /bin/busybox mount -t 9p -o trans=virtio,version=9p2000.L host /host"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How to boot: `level` of the shell, another `cpu`, a folder to `share`, gdb at the start."""
+
+    level: str = "l1"
+    cpu: str | None = None
+    share: Path | None = None
+    gdb: bool = False
+
+
+def boot(
+    kernel: str, machine_name: str, suite_name: str, wish: Wish, *, quiet: bool = False
+) -> None:
+    """Build what is missing, boot, and leave the terminal to the guest.
+
+    UsageError for unknown names, MachineError when this host cannot run the machine or QEMU fails.
+    """
+    machine = load_machine(machine_name, cpu=wish.cpu)
+    wanted = request(resolve(kernel), machine, load_suite(suite_name))
+    if wish.level == "l2" and machine.topology != "nested":
+        raise UsageError(f"machine {machine.name} has no L2: take a nested one (s2eval list)")
+    qemu = find_qemu()
+    reason = unusable(machine, qemu)
+    if reason:
+        raise MachineError(f"machine {machine.name}: {reason}")
+    with Progress(quiet=quiet) as progress:
+        progress.phase(wanted.name, "build")
+        built = build(wanted.kernel, progress=progress.note)
+        archive = _l2_archive(wanted, built, wish) if wish.level == "l2" else None
+        archive = archive or guest_archive(wanted, built)
+    with scratch_folder("s2eval-boot-") as tmp:
+        files = GuestFiles(tmp, built.image, archive)
+        _share(machine, files, wanted, built, wish)
+        word = "s2eval.autorun" if wish.level == "l2" else "s2eval.shell"
+        command = command_line(
+            machine, qemu, files, _chardev, append=f"quiet {word}", userland=True
+        )
+        command += ["-mon", "chardev=console"]
+        if wish.share:
+            command += folder_options(wish.share.resolve(), "host")
+        if wish.gdb:
+            command += _gdb(files.folder / "gdb", built)
+        _run(command)
+
+
+def _chardev(name: str) -> str:
+    return "stdio,id=console,mux=on,signal=off" if name == "console" else f"null,id={name}"
+
+
+def _l2_chardev(name: str) -> str:
+    """L2's serial port is this terminal, its results are printed there as well."""
+    if name == "console":
+        return "stdio,id=console,mux=on,signal=off"
+    return f"null,id={name}" if name == "kmsg" else f"file,id={name},path=/dev/console"
+
+
+def _share(
+    machine: Machine, files: GuestFiles, wanted: CellRequest, built: Build, wish: Wish
+) -> None:
+    """The folder that L1 sees as /share: L2's files, and what greets the user."""
+    nested = machine.topology == "nested"
+    more = folder_options(Path("/host"), "host") if wish.share else []
+    words = "quiet" if wish.level == "l2" else ""
+    make_files(
+        machine, files, l2_script(machine, _l2_chardev, words, more=more) if nested else None
+    )
+    files.share.mkdir(exist_ok=True)
+    hint = _MOTD_NESTED.format(suite=wanted.suite.name) if nested else ""
+    hint += _MOTD_SHARE.format(share=wish.share) if wish.share else ""
+    motd = _MOTD.format(kernel=built.record.version, machine=machine.name, more=hint)
+    (files.share / "motd").write_text(motd)
+    (files.share / "autorun").write_text("sh /share/l2\n")
+    if wish.share:
+        (files.share / "host").touch()
+
+
+def _l2_archive(wanted: CellRequest, built: Build, wish: Wish) -> Path:
+    """An initramfs with a shell, the suite's modules, and its script to read as /tests."""
+    suite = wanted.suite
+    modules = build_modules(built, suite.folder) if suite.modules else None
+    files = {name: modules / name for name in suite.modules} if modules else {}
+    motd = _MOTD_L2.format(kernel=built.record.version, machine=wanted.machine.name)
+    motd += _MOTD_SHARE.format(share=wish.share) if wish.share else ""
+    with tempfile.TemporaryDirectory() as tmp:
+        for name, text in {"motd": motd, "tests": wanted.machine.fill(suite.script)}.items():
+            files[name] = Path(tmp, name)
+            files[name].write_text(text)
+        script = _L2_SHELL.format(mount=_L2_MOUNT if wish.share else "")
+        return initramfs({**files, "bin/busybox": busybox()}, script)
+
+
+def _gdb(socket: Path, built: Build) -> list[str]:
+    """QEMU's options to wait for gdb; how to start it is said when it can be."""
+    vmlinux = built.image.with_name("vmlinux")
+    line = shlex.join(["gdb-multiarch", str(vmlinux), "-ex", f"target remote {socket}"])
+    threading.Thread(target=_tell_when_there, args=(socket, line), daemon=True).start()
+    return ["-gdb", f"unix:{socket},server=on,wait=off", "-S"]
+
+
+def _tell_when_there(socket: Path, line: str) -> None:
+    """Say how to start gdb as soon as QEMU listens, not before."""
+    while not socket.exists():
+        time.sleep(0.02)
+    print(f"s2eval: waits for gdb, and `continue` there: {line}", file=sys.stderr, flush=True)
+
+
+def _run(command: list[str]) -> None:
+    """QEMU on this terminal, which is afterwards as it was, even when QEMU was killed.
+
+    No session of its own: the guest needs the terminal.
+    """
+    terminal = sys.stdin.fileno() if sys.stdin.isatty() else None
+    kept = termios.tcgetattr(terminal) if terminal is not None else None
+    try:
+        done = subprocess.run(command, check=False, preexec_fn=die_with_parent)
+    except OSError as error:
+        raise MachineError(f"{command[0]}: {error.strerror}") from None
+    finally:
+        if terminal is not None and kept is not None:
+            os.set_blocking(terminal, True)
+            termios.tcsetattr(terminal, termios.TCSADRAIN, kept)
+    if done.returncode:
+        raise MachineError(f"QEMU ended with {done.returncode}")

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`s2eval history`: what is asked of the history, as lines or as a document."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+from harness.base.errors import UsageError
+from harness.results.history.history import History
+from harness.results.history.values import Change, FirstBad, Flake, LaneChange, LaneSeries, Point
+
+HASH_DIGITS = 12  # of the hashes that name an input
+SHORT_HASH = 20  # what is no hash is shown whole
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the command prints: `lines`, or `document` as JSON."""
+
+    lines: list[str]
+    document: Any
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The lanes that are asked about, by name; None is any."""
+
+    kernel: str | None = None
+    machine: str | None = None
+    suite: str | None = None
+
+
+def ask(history: History, path: str | None, names: Filter, limit: int) -> Answer:
+    """One observation over time. UsageError when there is no such path, kernel, machine, suite."""
+    if not path:
+        raise UsageError("name an observation, or one of --flaky, --changes and --rebuild")
+    history.check(path=path, **asdict(names))
+    lanes = history.lanes(path, **asdict(names), limit=limit)
+    lines = [path]
+    for lane in lanes:
+        lines += ["", *_lane_lines(lane)]
+    if not lanes:
+        lines.append("never seen in such a cell")
+    document = {"path": path, "lanes": [_lane_document(lane) for lane in lanes]}
+    return Answer(lines, document)
+
+
+def ask_flaky(history: History, path: str | None, names: Filter) -> Answer:
+    """What changed while its inputs did not."""
+    history.check(path=path, **asdict(names))
+    found = history.flaky(path, **asdict(names))
+    lines = [line for flake in found for line in _flake_lines(flake)]
+    document = [{**plain(flake), "boots": flake.boots, "odd": flake.odd} for flake in found]
+    return Answer(lines or ["nothing changed while its inputs stayed the same"], document)
+
+
+def ask_changes(history: History, before: str, after: str) -> Answer:
+    """What two runs saw differently."""
+    found = history.changes(before, after)
+    lines = [f"{before} -> {after}"]
+    for lane in found:
+        lines += ["", *_change_lines(lane)]
+    return Answer(lines, plain(found))
+
+
+def rebuild(history: History) -> Answer:
+    """Store what is on disk."""
+    count = history.rebuild()
+    return Answer([f"{count} runs stored in {history}"], {"runs": count, "history": str(history)})
+
+
+def plain(item: Any) -> Any:
+    """A value of the history as JSON has it: tables by their fields' names."""
+    if hasattr(item, "_asdict"):
+        item = item._asdict()
+    elif is_dataclass(item):
+        item = vars(item)
+    if isinstance(item, dict):
+        return {key: plain(value) for key, value in item.items()}
+    return [plain(one) for one in item] if isinstance(item, list | tuple) else item
+
+
+def _lane_document(lane: LaneSeries) -> Any:
+    document = plain(lane)
+    inputs = document.pop("inputs")
+    for at, point in enumerate(document["points"]):
+        point["inputs"] = inputs.get(at, ())
+    return document
+
+
+def _lane_lines(lane: LaneSeries) -> Iterator[str]:
+    yield f"{lane.lane}: {_verdict(lane)}"
+    for flake in lane.flakes:
+        yield f"  flaky: {_how_often(flake)}"
+    at = 0
+    for word, stretch in itertools.groupby(lane.points, key=_shown):
+        points = list(stretch)
+        if at and (changed := lane.inputs.get(at)):
+            yield f"    changed: {_inputs(changed)}"
+        runs = points[0].run if len(points) == 1 else f"{points[0].run} .. {points[-1].run}"
+        count = f"{len(points)} x" if len(points) > 1 else ""
+        yield f"  {_minute(points[0].started)}  {word:24} {count:>5} {runs}".rstrip()
+        at += len(points)
+
+
+def _shown(point: Point) -> str:
+    """The value or the figure, and its status where that says more than DONE."""
+    if isinstance(point.value, float):
+        figure = f"{point.value:,.6g} {point.unit}".rstrip()
+        return figure if point.status == "DONE" else f"{point.status} {figure}"
+    return point.word
+
+
+def _verdict(lane: LaneSeries) -> str:
+    if lane.bad is None:
+        return f"{lane.points[-1].status} in the last of {len(lane.points)}"
+    return _since(lane.bad)
+
+
+def _since(bad: FirstBad) -> str:
+    first = f"{bad.first.word}, first bad run {bad.first.run} ({_minute(bad.first.started)})"
+    if bad.good is None:
+        return f"{first}, no good one before it"
+    changed = _inputs(bad.inputs) if bad.inputs else "nothing: the same inputs"
+    return f"{first}, last good one {bad.good.run}; changed between: {changed}"
+
+
+def _flake_lines(flake: Flake) -> Iterator[str]:
+    yield f"{flake.path} in {flake.lane}"
+    yield f"  {_how_often(flake)}; last {_minute(flake.last)}"
+
+
+def _how_often(flake: Flake) -> str:
+    most, *others = flake.seen
+    odd = ", ".join(f"{one.count} x {one.word}" for one in others)
+    return f"{flake.odd} of {flake.boots} with the same inputs: {odd}, otherwise {most.word}"
+
+
+def _change_lines(lane: LaneChange) -> Iterator[str]:
+    if lane.only:
+        yield f"{lane.lane}: only in {lane.only}"
+        return
+    yield f"{lane.lane}: {len(lane.observations)} changed, {lane.unchanged} unchanged"
+    yield f"  inputs: {_inputs(lane.inputs) if lane.inputs else 'the same'}"
+    for change in lane.observations:
+        yield f"  {change.what}: {change.before} -> {change.after}"
+
+
+def _inputs(changes: Sequence[Change]) -> str:
+    return "; ".join(f"{c.what} {_short(c.before)} -> {_short(c.after)}" for c in changes)
+
+
+def _short(value: str) -> str:
+    """Hashes are told apart by their first digits."""
+    is_hash = len(value) >= SHORT_HASH and set(value) <= set("0123456789abcdef")
+    return value[:HASH_DIGITS] if is_hash else value or "none"
+
+
+def _minute(moment: str) -> str:
+    """`2026-01-17T10:15:30+00:00` as `2026-01-17 10:15`."""
+    return moment[:16].replace("T", " ")

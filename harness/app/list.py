@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`s2eval list`: what there is to name on a command line."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections import Counter
+
+from pydantic import BaseModel
+
+from harness.base import paths
+from harness.base.toml import read_toml
+from harness.hosts.machines.machine import list_machines, load_machine, unusable
+from harness.kernel.spec import list_kernels, list_series
+from harness.suites.suite import list_suites, load_suite
+
+NARROW = 20  # characters: a description is not folded into less
+
+
+class Entry(BaseModel):
+    name: str
+    description: str
+
+
+class Listing(BaseModel):
+    """Everything with a name; a machine this host cannot run says so."""
+
+    kernels: list[Entry]
+    series: list[Entry]
+    machines: list[Entry]
+    suites: list[Entry]
+    plans: list[Entry]
+
+
+def listing() -> Listing:
+    """Read the data files. UsageError when one of them is wrong."""
+    machines = []
+    for name in list_machines():
+        machine = load_machine(name)
+        reason = unusable(machine)
+        note = f" (not here: {reason})" if reason else ""
+        machines.append(Entry(name=name, description=machine.description + note))
+    plans = [
+        Entry(name=f"plans/{path.name}", description=read_toml(path).get("description", ""))
+        for path in sorted(paths.PLANS.glob("*.toml"))
+    ]
+    return Listing(
+        kernels=[Entry(name=k.name, description=k.description) for k in list_kernels()],
+        series=[Entry(name=name, description=_subject(name)) for name in list_series()],
+        machines=machines,
+        suites=[Entry(name=n, description=load_suite(n).description) for n in list_suites()],
+        plans=plans,
+    )
+
+
+def _subject(series: str) -> str:
+    """The subject of a series' last patch, which is what it comes down to."""
+    patches = sorted((paths.KERNELS / "patches" / series).glob("*.patch"))
+    for line in patches[-1].read_text().splitlines() if patches else []:
+        if line.startswith("Subject: "):
+            return line.removeprefix("Subject: ").partition("] ")[2] or line
+    return ""
+
+
+def render(found: Listing, *, every: bool = False, width: int | None = None) -> str:
+    """The listing as text, a group a paragraph, in lines of at most `width` characters.
+
+    Without `width` the terminal's; one line an entry where there is none, for grep. The series
+    of a folder (`mutants/…`) are one line unless `every`.
+    """
+    width = shutil.get_terminal_size((0, 0)).columns if width is None else width
+    paragraphs = []
+    for group, entries in found:
+        shown = _by_folder(entries) if group == "series" and not every else entries
+        name_width = max((len(e.name) for e in shown), default=0)
+        lines = [line for e in shown for line in _lines(e, name_width, width)]
+        paragraphs.append("\n".join([f"{group}:", *lines]))
+    return "\n\n".join(paragraphs)
+
+
+def _by_folder(entries: list[Entry]) -> list[Entry]:
+    """Entries `FOLDER/NAME` as one a folder, where that saves any."""
+    folders = Counter(_folder(entry) for entry in entries)
+    shown: dict[str, Entry] = {}
+    for entry in entries:
+        folder, count = _folder(entry), folders[_folder(entry)]
+        if not folder or count == 1:
+            shown[entry.name] = entry
+        else:
+            many = Entry(name=f"{folder}/*", description=f"{count} series; --all names each")
+            shown.setdefault(many.name, many)
+    return list(shown.values())
+
+
+def _folder(entry: Entry) -> str:
+    return entry.name.rpartition("/")[0]
+
+
+def _lines(entry: Entry, name_width: int, width: int) -> list[str]:
+    """The name, and beside it the description, folded where there is room for that."""
+    first = f"  {entry.name:<{name_width}}  "
+    room = width - len(first)
+    if room < NARROW:
+        return [f"{first}{entry.description}".rstrip()]
+    folded = textwrap.wrap(entry.description, room, break_on_hyphens=False) or [""]
+    pieces = [first, *[" " * len(first)] * (len(folded) - 1)]
+    return [f"{piece}{text}".rstrip() for piece, text in zip(pieces, folded, strict=True)]

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find the commit, or the patch of a series, that broke something."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from harness.cli.options import AS_JSON
+from harness.cli.patch_options import kernel_and_place
+
+
+@click.command(name="bisect")
+@click.argument("series", required=False, default="")
+@click.option("--good", default="", metavar="REF", help="A commit at which the check is met.")
+@click.option("--bad", default="", metavar="REF", help="A later one at which it is not.")
+@click.option("--check", required=True, metavar="PATH", help="What must be observed.")
+@kernel_and_place
+@click.option("--repeat", type=click.IntRange(1, 100), default=2, help="Boots that must agree.")
+@AS_JSON
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    series: str,
+    *,
+    good: str,
+    bad: str,
+    check: str,
+    repeat: int,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Find the first commit between two refs, or the first patch of SERIES, that breaks a check.
+
+    \b
+    s2eval bisect --good v6.1 --bad HEAD --check audit.ioremap_wc.stage2=Normal-NC
+    s2eval bisect --good v6.1 --bad my-topic --check 'wcprobe.*' -m nested-tcg-cortex-a72
+    s2eval bisect series.mbx --kernel debian-6.1 --check 'wcprobe.*'
+
+    A check is a path of an observation, or a pattern: all of it must pass. PATH=WORD and PATH!=WORD
+    compare the value or status, PATH<NUMBER (<=, >, >=) a figure. Commits that do not build or boot
+    are skipped. What boots disagree about is booted again. Killed and started again, it goes on.
+    Exit code: 0 found, 2 bad input, 125 only skipped commits are left, 130 interrupted.
+    """
+    from harness.base.errors import ExitCode
+    from harness.evaluate.bisect.run import run_bisect, text
+    from harness.evaluate.patch.request import Options
+
+    done = run_bisect(
+        series,
+        Options(**given),
+        good=good,
+        bad=bad,
+        check=check,
+        repeat=repeat,
+        command=sys.argv,
+        quiet=quiet,
+    )
+    if as_json:
+        click.echo(json.dumps({**asdict(done.result), "run": done.folder.name}, indent=2))
+    else:
+        click.echo(text(done), nl=False)
+    ctx.exit(ExitCode.OK if done.result.found else ExitCode.UNDECIDED)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run a plan or a matrix."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.group import nobody_reads
+from harness.cli.options import AS_JSON, KERNELS, MACHINES, QUIET, SUITES, show_run
+
+
+@click.command(name="run")
+@click.argument("plan", required=False, type=click.Path(path_type=Path))
+@KERNELS
+@MACHINES
+@SUITES
+@click.option("--jobs", "-j", type=click.IntRange(1, 64), default=1, help="Cells side by side.")
+@click.option("--repeat", type=click.IntRange(1, 1000), help="Boot each cell so often.")
+@click.option("--retries", type=click.IntRange(0, 10), help="More boots for a MISS.")
+@click.option(
+    "--skip-unchanged/--again",
+    default=None,
+    help="Take over records of cells whose inputs have not changed, or run all.",
+)
+@click.option(
+    "--fresh/--restored",
+    default=None,
+    help="Boot each L1, or restore one that has been saved.",
+)
+@click.option(
+    "--resume",
+    metavar="[RUN]",
+    is_flag=False,
+    flag_value="latest",
+    help="Go on with a run that was interrupted, default the newest.",
+)
+@click.option("--report", "page", is_flag=True, help="Write report.html in the run's folder, too.")
+@AS_JSON
+@QUIET
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    plan: Path | None,
+    as_json: bool,
+    quiet: bool,
+    jobs: int,
+    page: bool,
+    **given: Any,
+) -> None:
+    """Run PLAN, or the matrix of the kernels, machines and suites given.
+
+    \b
+    s2eval run plans/quickstart.toml
+    s2eval run plans/nightly.toml --jobs 2 --report
+    s2eval run --resume
+    s2eval run -k debian-6.1 -k debian-6.1+stage2-vma-flag -m nested-tcg -s wcprobe --repeat 5
+    s2eval run -k tree:~/linux@HEAD -m nested-tcg-cortex-a72 -s wcprobe --json > run.json
+    s2eval run -k debian-6.1 -m ./my-machine.toml -s ./my-suite
+
+    A machine or a suite with a slash in its name is a file or a folder of yours.
+    Exit code: 0 all as expected, 1 a FAIL or an unmet expectation, 2 bad input, 125 a kernel that
+    does not build or a fault of the harness or the machine (git bisect run skips), 130 interrupted.
+    """
+    from harness.app.after_run import ready_for
+    from harness.app.run import Changes, start, still_to_do
+    from harness.evaluate.engine.loop import Options
+
+    ready = ready_for(page=page) + ([] if as_json else ["harness.report.terminal.run"])
+    options = Options(
+        jobs=jobs, quiet=quiet, page=page, idle=lambda: [import_module(name) for name in ready]
+    )
+    names = [list(given.pop(key)) for key in ("kernels", "machines", "suites")]
+    resume = given.pop("resume")
+    outcome = start(plan, names, Changes(**given), resume, options)
+    try:
+        show_run(outcome.run, outcome.folder, as_json=as_json)
+    except BrokenPipeError:
+        nobody_reads()
+    if left := still_to_do(outcome):
+        click.echo(f"s2eval: {left}", err=True)
+    ctx.exit(outcome.exit_code)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How `s2eval` ends: errors as one line, signals in good order, closed pipes quietly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.base.errors import ExitCode, S2EvalError
+
+COMMANDS = {path.stem: path.parent.name for path in Path(__file__).parent.glob("*/[a-z]*.py")}
+
+
+class Command(click.Group):
+    """Finds its commands in the folders beside this file; turns errors into one line and a code."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = import_module(f"harness.cli.{COMMANDS[cmd_name]}.{cmd_name}").command
+        return found
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.NoSuchOption as error:
+            _say(error)
+            sys.exit(ExitCode.USAGE)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.list_commands(ctx):
+            from harness.base.toml import unknown  # noqa: PLC0415 - pydantic takes 50 ms
+
+            raise unknown("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            _say(error)
+            ctx.exit(ExitCode.USAGE)
+        except S2EvalError as error:
+            click.echo(f"s2eval: {error}", err=True)
+            if error.log:
+                click.echo(f"s2eval: full log: {error.log}", err=True)
+            ctx.exit(error.exit_code)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("s2eval: interrupted", err=True)
+            ctx.exit(ExitCode.INTERRUPTED)
+        except BrokenPipeError:
+            nobody_reads()
+            ctx.exit(128 + signal.SIGPIPE)  # as a shell tells it of any filter
+        except OSError as error:  # no space, a read-only cache: the file and the reason say it
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"s2eval: {where}{error.strerror or error}", err=True)
+            ctx.exit(ExitCode.UNDECIDED)
+
+
+def _say(error: click.UsageError) -> None:
+    """What is wrong with a command line, in one line."""
+    command = error.ctx.command_path if error.ctx else "s2eval"
+    click.echo(f"s2eval: {error.format_message()} ({command} --help)", err=True)
+
+
+def nobody_reads() -> None:
+    """Let what is still to be written go nowhere, Python's own flush at the end included."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

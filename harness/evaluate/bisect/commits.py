@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The commits that a bisection looks at: of a user's tree, or the patches of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.base.errors import UsageError
+from harness.evaluate.patch.intake import intake
+from harness.evaluate.patch.request import (
+    Options,
+    at_commit,
+    dressed,
+    job_of,
+    tree_of,
+    with_patches,
+)
+from harness.kernel import series as applied
+from harness.kernel import source
+from harness.kernel.git import git, plain_env
+from harness.kernel.spec import KernelSpec
+
+Make = Callable[[str], KernelSpec]
+
+
+@dataclass(frozen=True)
+class History:
+    """`repository` has the commits from `good` to `bad`; `kernel(commit)` is one of them."""
+
+    repository: Path
+    good: str
+    bad: str
+    kernel: Make
+
+    @property
+    def objects(self) -> Path:
+        return self._place("objects")
+
+    @property
+    def shallow(self) -> str:
+        """What git knows of the commits that a shallow clone has no parents of; "" for others."""
+        path = self._place("shallow")
+        return path.read_text() if path.is_file() else ""
+
+    def subject(self, commit: str) -> str:
+        command = ("show", "-s", "--format=%s", commit)
+        return git(self.repository, *command, env=plain_env()).strip()
+
+    def _place(self, name: str) -> Path:
+        command = ("rev-parse", "--path-format=absolute", "--git-path", name)
+        return Path(git(self.repository, *command, env=plain_env()).strip())
+
+
+def of_tree(options: Options, good: str, bad: str) -> History:
+    """UsageError for refs that are not there, or are the same."""
+    if options.kernel:
+        raise UsageError("--good and --bad are commits of a tree: give it with --tree")
+    if not good or not bad:
+        raise UsageError("give --good REF and --bad REF, or a series")
+    tree = tree_of(options.tree)
+    first = intake.commit_in(tree, good, "--good")
+    last = intake.commit_in(tree, bad, "--bad")
+    if first == last:
+        raise UsageError(f"--good {good} and --bad {bad} are the same commit")
+    return History(tree, first, last, lambda commit: dressed(at_commit(tree, commit), options))
+
+
+def of_series(given: str, options: Options, progress: source.Progress) -> History:
+    """The base is good, the whole series bad. Its commits are made in the cache."""
+    job = job_of(given, options, each=False)
+    base, whole = job.steps[0].kernels[0], job.steps[-1].kernels[0]
+    tree = source.tree_of(base.source)
+    with tree.lock:
+        start = source.prepare(base.source, progress)
+        first = applied.apply(start, applied.patches(base.series))
+        last = applied.apply(start, applied.patches(whole.series))
+    chain = git(tree.work, "rev-list", "--reverse", f"{first}..{last}").split()
+    counts = {commit: number for number, commit in enumerate(chain, start=1)}
+
+    def kernel(commit: str) -> KernelSpec:
+        count = counts.get(commit, 0)
+        return with_patches(base, intake.first(job.series, count)) if count else base
+
+    return History(tree.work, first, last, kernel)

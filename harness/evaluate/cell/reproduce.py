@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A cell as a shell script that runs by itself: no harness, no Python."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from harness.base.errors import UsageError
+from harness.base.toml import unknown
+from harness.guests.launch import GuestFiles, command_line, l2_script
+from harness.hosts.machines.machine import Machine
+from harness.hosts.qemu.binary import QemuBinary
+from harness.results.records import Run
+from harness.results.store import cell_path
+
+SCRIPT = "reproduce.sh"
+
+_HEAD = """\
+#!/bin/sh
+# Runs {cell} again: {kernel}.
+# The guest's console is printed; its results follow when it has ended. Ctrl-C ends one that hangs.
+set -eu
+image={image}
+initrd={initrd}
+for file in "$image" "$initrd"; do
+	[ -r "$file" ] || {{ echo "$file is gone: s2eval build {kernel_name}" >&2; exit 2; }}
+done
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 130' INT TERM HUP
+truncate -s 4M "$dir/bar"
+"""
+_SHARE = """\
+mkdir "$dir/share"
+cp "$image" "$dir/share/Image"
+cp "$initrd" "$dir/share/initrd"
+cat > "$dir/share/l2" <<'EOF'
+{l2}EOF
+cat > "$dir/share/autorun" <<'EOF'
+{autorun}EOF
+"""
+# A VM that KVM cannot run stays, paused, and its VMM with it.
+_AUTORUN = """\
+sh /share/l2 2>&1 | while IFS= read -r line; do
+	echo "$line"
+	case $line in
+	"error: kvm run failed"*) { sleep 1; kill -9 $(pidof qemu-system-aarch64); } & ;;
+	esac
+done
+"""
+# In the background, so that a signal to the script does not have to wait for the guest.
+_WAIT = """\
+qemu=$!
+trap 'kill $qemu 2> /dev/null || :; wait $qemu || :; exit 130' INT TERM HUP
+wait $qemu
+"""
+
+
+def _flat_chardev(name: str) -> str:
+    if name == "console":
+        return "stdio,id=console,signal=on"
+    return f"file,id={name},path=@DIR@/{name}"
+
+
+def _nested_chardev(name: str) -> str:
+    return "stdio,id=console,signal=on" if name == "console" else f"null,id={name}"
+
+
+def _l2_chardev(name: str) -> str:
+    """Everything L2 says goes to L1's console."""
+    return f"null,id={name}" if name == "kmsg" else f"file,id={name},path=/dev/console"
+
+
+def script(
+    cell: str, kernel: str, version: str, machine: Machine, qemu: QemuBinary, files: GuestFiles
+) -> str:
+    """The script of one cell. Image and initramfs are the cached ones, named by absolute path."""
+    head = _HEAD.format(
+        cell=cell,
+        kernel=f"{kernel} ({version})",
+        kernel_name=shlex.quote(kernel),
+        image=shlex.quote(str(files.image)),
+        initrd=shlex.quote(str(files.archive)),
+    )
+    nested = machine.topology == "nested"
+    own = GuestFiles(Path("@DIR@"), files.image, files.archive)
+    words = command_line(
+        machine,
+        qemu,
+        own,
+        _nested_chardev if nested else _flat_chardev,
+        append="quiet s2eval.autorun" if nested else "",
+    )
+    command = " ".join(_word(word) for word in words)
+    l2 = l2_script(machine, _l2_chardev, "quiet") if nested else ""
+    share = _SHARE.format(l2=l2, autorun=_AUTORUN) if nested else ""
+    results = "" if nested else 'cat "$dir/results"\n'
+    return f"{head}{share}{command} < /dev/null &\n{_WAIT}{results}"
+
+
+def _word(word: str) -> str:
+    """A quoted word in which @DIR@ becomes the script's own folder."""
+    if "@DIR@" not in word:
+        return shlex.quote(word)
+    return '"' + word.replace("\\", "\\\\").replace("$", "\\$").replace("@DIR@", "$dir") + '"'
+
+
+def stored_script(run: Run, folder: Path, cell: str) -> str:
+    """The script that was written when `cell` of `run` ran; UsageError when there is none."""
+    names = [c.name for c in run.cells]
+    if cell not in names:
+        raise unknown("cell", cell, names)
+    path = cell_path(folder, cell) / SCRIPT
+    if not path.is_file():
+        raise UsageError(f"cell {cell} was never started: there is nothing to reproduce")
+    return path.read_text()

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What each cell took last time on this machine: for the order, the budget and the clock.
+
+`timings/cells.json` in the cache; forgetting it costs a worse guess, nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from harness.base.paths import cache_dir
+from harness.results.records import Cell
+
+KEPT = 5000  # cells; those that were not run for longest are forgotten
+BUILDING = ("build", "user land", "suite")  # phases that a warm store makes free
+
+
+@dataclass(frozen=True)
+class Took:
+    """Seconds of wall time without what had to be built; QEMU's peak memory; busy CPUs."""
+
+    seconds: float
+    memory_mib: float
+    cpus: float
+
+
+def file() -> Path:
+    return cache_dir("timings") / "cells.json"
+
+
+def load() -> dict[str, Took]:
+    """What is known, by the cell's name."""
+    try:
+        stored: dict[str, Any] = json.loads(file().read_text())
+        return {name: Took(**values) for name, values in stored.items()}
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):  # none, or a broken one
+        return {}
+
+
+def remember(cells: Iterable[Cell]) -> None:
+    """Keep what the cells took that were really run."""
+    found = {cell.name: took for cell in cells if (took := measured(cell))}
+    if not found:
+        return
+    path = file()
+    with FileLock(path.with_suffix(".lock")):
+        known = load()
+        for name in found:
+            known.pop(name, None)
+        known.update(found)
+        kept = dict(list(known.items())[-KEPT:])
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({name: vars(took) for name, took in kept.items()}))
+        part.replace(path)
+
+
+def measured(cell: Cell) -> Took | None:
+    """What a record says of its own cost; None when no guest ran."""
+    if cell.carried or cell.usage is None:
+        return None
+    boots = cell.repeats + len(cell.retried)
+    seconds = sum(p.seconds for p in cell.phases if p.name not in BUILDING)
+    cpus = cell.usage.cpu_seconds / seconds if seconds else 1.0
+    return Took(round(seconds / boots, 3), cell.usage.memory_mib, round(cpus, 2))
+
+
+def guess(name: str, known: Mapping[str, Took]) -> Took | None:
+    """What the cell `name` will take: as last time, or as its like did with other kernels."""
+    if name in known:
+        return known[name]
+    _, machine, suite = name.rsplit("/", 2)
+    like = [took for other, took in known.items() if other.endswith(f"/{machine}/{suite}")]
+    return _largest(like)
+
+
+def _largest(like: Sequence[Took]) -> Took | None:
+    if not like:
+        return None
+    return Took(*(max(getattr(t, key) for t in like) for key in ("seconds", "memory_mib", "cpus")))

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`s2eval compare`: two runs, or two kernels of one run, with the eyes of `s2eval patch`."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.base.errors import UsageError
+from harness.base.toml import unknown
+from harness.evaluate.patch.verdict.conclude import conclude, headline
+from harness.evaluate.patch.verdict.document import Document, Side
+from harness.evaluate.patch.verdict.verdict import EXIT, STATUS
+from harness.results.compare import Pair
+from harness.results.records import Cell
+from harness.results.store import load_run, run_folder
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The cells that one of the two names stands for, and the folder of their run."""
+
+    name: str
+    folder: Path
+    cells: tuple[Cell, ...]
+
+    @property
+    def kernels(self) -> list[str]:
+        return list(dict.fromkeys(cell.kernel.name for cell in self.cells))
+
+
+def choose(given: str) -> Chosen:
+    """RUN or RUN:KERNEL, the run being a name, a path or `latest`. UsageError for another."""
+    name, colon, kernel = given.partition(":")
+    folder = run_folder(name or "latest")
+    run = load_run(folder)
+    cells = tuple(cell for cell in run.cells if not colon or cell.kernel.name == kernel)
+    if colon and not cells:
+        raise unknown(f"kernel in {folder.name}", kernel, {c.kernel.name for c in run.cells})
+    if not cells:
+        raise UsageError(f"{folder.name}: a run without a cell: there is nothing to compare")
+    return Chosen(given, folder, cells)
+
+
+def compare(before: str, after: str) -> Document:
+    """The document of two runs. UsageError when they have no machine and suite in common."""
+    base, patched = choose(before), choose(after)
+    pairs, left = _pairs(base, patched)
+    told = conclude(pairs, (base.folder, patched.folder), every_figure=True)
+    verdict = told.verdict
+    return Document(
+        verdict=verdict,
+        status=STATUS[verdict],
+        exit_code=EXIT[STATUS[verdict]],
+        headline=headline(told),
+        open=told.open,
+        notes=[*left, *told.notes],
+        base=_side(base, [pair.base for pair in pairs]),
+        patched=_side(patched, [pair.patched for pair in pairs]),
+        changes=told.changes,
+        unchanged=told.unchanged,
+        figures=told.figures,
+        reproduce=[shlex.join(["s2eval", "compare", before, after])],
+    )
+
+
+def _pairs(base: Chosen, patched: Chosen) -> tuple[list[Pair], list[str]]:
+    """Cells of the same machine and suite, and of the same kernel where there are several."""
+    if len(base.kernels) != len(patched.kernels) or (
+        len(base.kernels) > 1 and set(base.kernels) != set(patched.kernels)
+    ):
+        sides = "; ".join(f"{c.name} has {', '.join(c.kernels)}" for c in (base, patched))
+        raise UsageError(f"which kernels? {sides}: name one of each as RUN:KERNEL")
+    several = len(base.kernels) > 1
+    here = {_place(cell, several=several): cell for cell in base.cells}
+    there = {_place(cell, several=several): cell for cell in patched.cells}
+    pairs = [Pair(here[place], there[place]) for place in here if place in there]
+    only = [cell.name for place, cell in (*here.items(), *there.items())
+            if not (place in here and place in there)]  # fmt: skip
+    if not pairs and len(here) == len(there) == 1:
+        # Two machines: what was seen may be compared, figures are refused where they are looked at.
+        (was,), (now,) = here.values(), there.values()
+        if was.suite.name == now.suite.name:
+            return [Pair(was, now)], []
+    if not pairs:
+        raise UsageError(f"{base.name} and {patched.name} have no machine and suite in common")
+    return pairs, [f"without a counterpart: {', '.join(only)}"] if only else []
+
+
+def _place(cell: Cell, *, several: bool) -> tuple[str, ...]:
+    place = (cell.machine.name, cell.suite.name)
+    return (cell.kernel.name, *place) if several else place
+
+
+def _side(chosen: Chosen, cells: list[Cell]) -> Side:
+    kernel = cells[0].kernel if len(chosen.kernels) == 1 else None
+    name = f"{chosen.folder.name}: {', '.join(chosen.kernels)}"
+    return Side(name=name, kernel=kernel, cells=cells)

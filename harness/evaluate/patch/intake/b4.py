@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A series by its message id, from the public archive, through b4."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from harness.base.errors import MachineError, UsageError
+from harness.base.text import clean
+
+SECONDS = 120  # for a thread of a hundred mails over a slow line
+
+
+def fetch(message_id: str, folder: Path, *, mailbox: Path | None = None) -> Path:
+    """The mailbox that b4 makes of a thread, in `folder`; of a local `mailbox` without network.
+
+    MachineError when b4 or the network is missing, UsageError when there is no such message.
+    """
+    # Beside this Python first: where the extra `dev` put it.
+    program = shutil.which("b4", path=str(Path(sys.executable).parent)) or shutil.which("b4")
+    if not program:
+        raise MachineError(
+            f"{message_id}: b4 is missing: pip install b4, or save the thread to a file"
+        )
+    local = ["-m", str(mailbox.resolve())] if mailbox else []
+    command = [program, "--no-stdin", "am", "-o", str(folder), *local, message_id.strip("<>")]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise MachineError(
+            f"{message_id}: b4 had no answer in {SECONDS} s: is there a network?"
+        ) from None
+    made = sorted(folder.glob("*.mbx"))
+    if made:
+        return made[0]
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    why = clean(said[-1], 200) if said else f"exit status {done.returncode}"
+    if any(word in done.stderr for word in ("ConnectionError", "NameResolution", "ProxyError")):
+        raise MachineError(f"{message_id}: b4 does not reach the archive: is there a network?")
+    raise UsageError(f"{message_id}: b4 has no series for it: {why}")

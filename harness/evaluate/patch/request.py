@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is asked for: the kernels, base first, and the cells that each of them is run in."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.base.errors import UsageError
+from harness.evaluate.patch.intake import intake
+from harness.evaluate.patch.intake.intake import Series
+from harness.evaluate.plan.expect import Expect, Filter
+from harness.evaluate.plan.plan import CellRequest, load_plan, request
+from harness.hosts.machines.machine import Machine, load_machine
+from harness.kernel.source import has_changes, kernel_version
+from harness.kernel.spec import KernelSpec, Source, find_fragment, resolve
+from harness.suites.suite import Suite, load_suite
+
+MACHINE, SUITE = "nested-tcg", "wcprobe"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user gave. `kernel` and `tree` exclude each other, `plan` and the names as well."""
+
+    kernel: str = ""
+    tree: str = ""
+    base: str = ""
+    plan: Path | None = None
+    machines: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    cpu: str | None = None
+    config: tuple[str, ...] = ()
+    llvm: bool = False
+
+
+@dataclass(frozen=True)
+class Where:
+    """The machines and suites, and what a plan expects and leaves out there."""
+
+    machines: tuple[Machine, ...]
+    suites: tuple[Suite, ...]
+    expect: tuple[Expect, ...] = ()
+    include: tuple[Filter, ...] = ()
+    exclude: tuple[Filter, ...] = ()
+
+    def cells(self, kernel: KernelSpec) -> tuple[CellRequest, ...]:
+        """The cells of `kernel`. A plan's filters are about its own kernels: of one that includes,
+        only machine and suite count, and one that excludes counts when it is for all kernels."""
+        include = [one.model_copy(update={"kernel": "*"}) for one in self.include]
+        exclude = [one for one in self.exclude if one.kernel == "*"]
+        found = (request(kernel, m, s) for m, s in itertools.product(self.machines, self.suites))
+        return tuple(
+            cell
+            for cell in found
+            if (not include or any(one.concerns(cell) for one in include))
+            and not any(one.concerns(cell) for one in exclude)
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel: the base (`count` 0), or the base with the first `count` patches."""
+
+    count: int
+    title: str
+    requests: tuple[CellRequest, ...]
+
+    @property
+    def kernels(self) -> list[KernelSpec]:
+        """Suites may want config fragments of their own."""
+        return list(dict.fromkeys(cell.kernel for cell in self.requests))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A series and what is to be done with it. `tree`: the user's, None with a named kernel."""
+
+    series: Series
+    steps: tuple[Step, ...]
+    where: Where
+    tree: Path | None
+    notes: tuple[str, ...] = field(default=())
+
+
+def job_of(given: str, options: Options, *, each: bool) -> Job:
+    """The job for a series. UsageError for all that is wrong with it; nothing is built."""
+    if options.kernel and options.tree:
+        raise UsageError("give --kernel or --tree, not both")
+    if options.kernel and options.base:
+        raise UsageError("--base is a commit of a tree: give it with --tree, not with --kernel")
+    where = where_of(options)
+    tree = None if options.kernel else tree_of(options.tree)
+    refs = tree or intake.kernel_tree(None)
+    named = resolve(options.kernel) if options.kernel else None
+    series = intake.take(given, tree=refs, base=options.base)
+    notes = list(series.notes)
+    if tree:
+        base = _base_of(tree, series, options.base)
+        if has_changes(Source(tree=str(tree))):
+            notes.append(f"{tree} has uncommitted changes: they are not part of what is tested")
+    elif named:
+        base = named
+        if series.base_commit:
+            notes.append(
+                f"its base-commit is {series.base_commit[:12]}; it is tried on {base.name}"
+            )
+    else:
+        raise AssertionError("a kernel or a tree")
+    base = dressed(base, options)
+    counts = range(1, len(series.patches) + 1) if each else [len(series.patches)]
+    steps = [_step(base, 0, "base", where)]
+    for count in counts:
+        title = series.subjects[count - 1] if each else "patched"
+        steps.append(_step(with_patches(base, intake.first(series, count)), count, title, where))
+    return Job(series, tuple(steps), where, tree, tuple(notes))
+
+
+def with_patches(base: KernelSpec, folder: Path) -> KernelSpec:
+    """`base` with the series in `folder` on top; the name can be given to `s2eval run`."""
+    update = {"name": f"{base.name}+{folder.name}", "series": (*base.series, folder.name)}
+    return base.model_copy(update=update)
+
+
+def dressed(kernel: KernelSpec, options: Options) -> KernelSpec:
+    """`kernel` with the fragments and the compiler that the user wants."""
+    more = tuple(str(find_fragment(name)) for name in options.config)
+    llvm = kernel.llvm or options.llvm
+    return kernel.model_copy(update={"fragments": (*kernel.fragments, *more), "llvm": llvm})
+
+
+def tree_of(given: str) -> Path:
+    """The top of the user's kernel tree. UsageError when there is none."""
+    place = Path(given).expanduser() if given else None
+    if place and not place.is_dir():
+        raise UsageError(f"--tree {given}: no such folder")
+    top = intake.kernel_tree(place)
+    if top is None:
+        here = f"--tree {given}: not in a git tree" if given else "this is no kernel tree"
+        raise UsageError(f"{here}: go into one, or name it: --tree DIR or --kernel NAME")
+    try:
+        kernel_version(top, intake.commit_in(top, "HEAD", f"{top}:"))
+    except UsageError as error:
+        raise UsageError(f"{error}: name a tree or a kernel: --tree DIR, --kernel NAME") from None
+    return top
+
+
+def where_of(options: Options) -> Where:
+    """Machines and suites. UsageError for unknown ones."""
+    if options.plan:
+        if options.machines or options.suites:
+            raise UsageError("give --plan or --machine/--suite, not both")
+        plan = load_plan(options.plan)
+        found = _loaded(plan.machines, plan.suites, options.cpu)
+        return replace(
+            found,
+            expect=tuple(plan.expect),
+            include=tuple(plan.include),
+            exclude=tuple(plan.exclude),
+        )
+    return _loaded(options.machines or (MACHINE,), options.suites or (SUITE,), options.cpu)
+
+
+def _loaded(machines: Sequence[str], suites: Sequence[str], cpu: str | None) -> Where:
+    return Where(
+        tuple(load_machine(name, cpu=cpu) for name in dict.fromkeys(machines)),
+        tuple(load_suite(name) for name in dict.fromkeys(suites)),
+    )
+
+
+def at_commit(tree: Path, commit: str) -> KernelSpec:
+    """A commit of a user's tree as a kernel."""
+    return resolve(f"tree:{tree}@{commit[:12]}")
+
+
+def _step(kernel: KernelSpec, count: int, title: str, where: Where) -> Step:
+    cells = where.cells(kernel)
+    if not cells:
+        raise UsageError("the plan leaves no cell: its include and exclude rule out every one")
+    return Step(count, title, cells)
+
+
+def _base_of(tree: Path, series: Series, base: str) -> KernelSpec:
+    """`--base`, the start of a range, the series' base-commit, or HEAD."""
+    if series.start:
+        return at_commit(tree, series.start)
+    if base:
+        return at_commit(tree, intake.commit_in(tree, base, "--base"))
+    if series.base_commit:
+        found = intake.commit_in(tree, series.base_commit, f"{series.name} is based on")
+        return at_commit(tree, found)
+    return at_commit(tree, intake.commit_in(tree, "HEAD", f"{tree}:"))

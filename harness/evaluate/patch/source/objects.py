@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The worktree of a build, and how kbuild compiled an object there: it keeps the command in
+`.NAME.o.cmd` beside it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import Timeout
+
+from harness.base.paths import cache_dir
+from harness.kernel.git import run
+from harness.kernel.source import Tree
+from harness.kernel.store import Build
+
+_COMMAND = re.compile(r"^(?:saved)?cmd_\S+ := (.*)$", re.MULTILINE)
+
+
+@contextmanager
+def checked_out(build: Build) -> Iterator[Tree | None]:
+    """The tree of a build with the worktree at its commit; None while another run builds there."""
+    tree = Tree(cache_dir("sources") / build.inputs["tree"])
+    try:
+        tree.lock.acquire(timeout=0)
+    except Timeout:
+        yield None
+        return
+    try:
+        if run(tree.work, "rev-parse", "HEAD").stdout.strip() != build.inputs["applied"]:
+            tree.switch(build.inputs["applied"])
+        yield tree
+    finally:
+        tree.lock.release()
+
+
+def objects_of(out: Path, source: str) -> Iterator[Path]:
+    """The objects in the O= folder `out` made of `source` (a path in the tree): hyp/pgtable.c has
+    hyp/pgtable.o and, through another folder, hyp/nvhe/pgtable.nvhe.o; the plain one comes first.
+    """
+    place = out / source
+    names = sorted(place.parent.glob(f".{place.stem}.o.cmd"))
+    for name in names:
+        yield name.with_name(name.name.removeprefix(".").removesuffix(".cmd"))
+
+
+def command_of(target: Path) -> list[str]:
+    """The compiler's command line for an object, run in the O= folder; [] when none is kept."""
+    kept = target.with_name(f".{target.name}.cmd")
+    try:
+        found = _COMMAND.search(kept.read_text(errors="replace"))
+    except FileNotFoundError:
+        return []
+    # kbuild may put further steps (objtool, symbol versions) after a semicolon.
+    return shlex.split(found[1].partition(";")[0]) if found else []

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Stack traces to file and line, without a kernel full of debug information.
+
+The kernels of the store have none (it would triple their size and build time). A function's object
+is compiled once more with -g, by the command that kbuild kept: -g changes no instruction, so that
+the offsets of the trace fit.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from harness.evaluate.patch.source.lint import added_lines
+from harness.evaluate.patch.source.objects import checked_out, command_of, objects_of
+from harness.kernel.store import Build
+from harness.kernel.toolchain import cross_prefix, environment
+
+SECONDS = 60
+FUNCTIONS = 12  # of a trace that are looked up
+_CALL = re.compile(r"\b([A-Za-z_][\w.$]*)\+0x([0-9a-f]+)/0x([0-9a-f]+)")
+_EXACT = re.compile(r"\bpc : | at \S+:\d+ ")  # where it is, not where it returns to
+_SYMBOL = re.compile(r"^([0-9a-f]+)\s+\S+\s+F?\s*(\.\S+)\s+([0-9a-f]+)\s+(?:\.hidden )?(\S+)$")
+
+
+def decoded(trace: Sequence[str], build: Build) -> list[str]:
+    """The lines of a trace, `(file:line)` behind each function that can be found.
+
+    As it was while another run builds in the tree.
+    """
+    with checked_out(build) as tree:
+        if tree is None:
+            return list(trace)
+        changed = added_lines(tree.work, build.inputs["commit"], build.inputs["applied"])
+        return _decoded(trace, tree.work, tree.out(llvm=build.inputs["llvm"]), changed)
+
+
+def _decoded(trace: Sequence[str], work: Path, out: Path, changed: Iterable[str]) -> list[str]:
+    """`changed`: the files of the series. The O= folder may hold another kernel by now, without
+    the functions that the series adds."""
+    wanted = list(dict.fromkeys(m[1] for line in trace for m in _CALL.finditer(line)))[:FUNCTIONS]
+    objects = _objects(out, wanted)
+    exact = {m[0] for line in trace if _EXACT.search(line) for m in _CALL.finditer(line)}
+    with tempfile.TemporaryDirectory(prefix="s2eval-decode-") as scratch:
+        new = [target for source in changed for target in objects_of(out, source)]
+        finder = _Finder(out, work, Path(scratch), objects, new)
+        return [
+            _CALL.sub(lambda call: call[0] + finder.place(call, exact=call[0] in exact), line)
+            for line in trace
+        ]
+
+
+class _Finder:
+    """Compiles each object once."""
+
+    def __init__(
+        self, out: Path, work: Path, scratch: Path, objects: dict[str, Path], new: list[Path]
+    ) -> None:
+        self.out = out
+        self.work = work
+        self.scratch = scratch
+        self.objects = objects
+        self.new = new
+        self._made: dict[Path, Path | None] = {}
+
+    def place(self, call: re.Match[str], *, exact: bool) -> str:
+        """` (mm/slub.c:123)`, "" when it cannot be told.
+
+        Not `exact` is a return address: that of the instruction behind the call.
+        """
+        name, offset = call[1], int(call[2], 16)
+        for source in [self.objects[name]] if name in self.objects else self.new:
+            target = self._debug(source)
+            for line in _said([f"{cross_prefix()}objdump", "-t", str(target)]) if target else ():
+                match = _SYMBOL.match(line)
+                if match is None or match[4] != name:
+                    continue
+                address = int(match[1], 16) + (offset if exact else max(offset - 4, 0))
+                command = [f"{cross_prefix()}addr2line", "-e", str(target), "-j", match[2],
+                           hex(address)]  # fmt: skip
+                found = (_said(command) or ["??"])[0].partition(" ")[0]
+                return "" if found.startswith("??") else f" ({self._short(found)})"
+        return ""
+
+    def _short(self, place: str) -> str:
+        """A path in the tree; the prefix maps of the build have cut most of it off."""
+        return place.removeprefix(f"{self.work}/").removeprefix(f"{self.out}/").removeprefix("/")
+
+    def _debug(self, target: Path) -> Path | None:
+        if target not in self._made:
+            made = self.scratch / f"{len(self._made)}.o"
+            command = _with_debug(command_of(target), made)
+            if command:
+                _said(command, self.out)
+            self._made[target] = made if made.is_file() else None
+        return self._made[target]
+
+
+def _with_debug(command: Sequence[str], made: Path) -> list[str]:
+    """The command for another output; its dependency file goes beside that."""
+    if "-o" not in command:
+        return []
+    words = list(command)
+    words[words.index("-o") + 1] = str(made)
+    words = [f"-Wp,-MMD,{made}.d" if word.startswith("-Wp,-MMD,") else word for word in words]
+    if words[0] == "ccache":
+        del words[0]
+    return [words[0], "-g", *words[1:]]
+
+
+def _objects(out: Path, functions: Iterable[str]) -> dict[str, Path]:
+    """The object that defines each function: the archives of the O= folder are asked."""
+    wanted = set(functions)
+    archive = out / "vmlinux.a"  # a thin one, of all objects; built-in.a before Linux 6.1
+    names = [str(archive if archive.is_file() else out / "built-in.a")]
+    names += [str(path) for path in out.rglob("*.o") if (path.with_suffix(".ko")).is_file()]
+    found: dict[str, Path] = {}
+    for line in _said([f"{cross_prefix()}nm", "-A", "--defined-only", *names], out):
+        place, _, rest = line.rpartition(":")
+        words = rest.split()
+        if len(words) == 3 and words[2] in wanted and words[1] in "tTwW":
+            path = Path(place.partition(":")[2] or place)
+            found.setdefault(words[2], path if path.is_absolute() else out / path)
+    return found
+
+
+def _said(command: Sequence[str], folder: Path | None = None) -> list[str]:
+    """What a tool prints; nothing when it fails or is missing."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment(), stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, errors="replace", timeout=SECONDS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.splitlines()

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A criterion on observations: `wcprobe.*`, `audit.ioremap_wc.stage2=Normal-NC`, `a.b>100`."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.base.errors import UsageError
+from harness.results.records import Cell, Observation, Status
+
+_FORM = re.compile(r"(?P<path>[^\s=<>!]+)(?:(?P<sign>=|!=|<=|>=|<|>)(?P<word>.+))?")
+_BOUNDS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+# What becomes of a guest as a whole says nothing about a test.
+_APART = ("guest", "not_reached")
+_UNKNOWN = (Status.ERROR, Status.MISS)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether a cell meets a check; `met` None: it cannot tell. `why` is what was seen."""
+
+    met: bool | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """`path` is a pattern (fnmatch); without a sign all that it names must pass."""
+
+    path: str
+    sign: str = ""
+    word: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}{self.sign}{self.word}"
+
+    def of(self, cell: Cell) -> Answer:
+        """What `cell` says. A guest that never came to the test says nothing."""
+        seen = [o for o in cell.observations if self._names(o)]
+        if not seen:
+            failure = f"{cell.failure.kind}: {cell.failure.summary}" if cell.failure else ""
+            return Answer(None, failure or f"nothing was observed at {self.path}")
+        if self.sign in _BOUNDS:
+            return self._bound(seen)
+        return self._word(seen) if self.sign else _pass(seen)
+
+    def _names(self, item: Observation) -> bool:
+        last = item.path.rpartition(".")[2]
+        return last not in _APART and fnmatch.fnmatchcase(item.path, self.path)
+
+    def _bound(self, seen: list[Observation]) -> Answer:
+        figures = [
+            (o, float(o.value))
+            for o in seen
+            if isinstance(o.value, (int, float)) and not isinstance(o.value, bool)
+        ]
+        if not figures:
+            return Answer(None, f"{seen[0].path} is no figure")
+        beyond = [(o, v) for o, v in figures if not _BOUNDS[self.sign](v, float(self.word))]
+        item, value = (beyond or figures)[0]
+        return Answer(not beyond, f"{item.path}: {value:g} {item.unit or ''}".rstrip())
+
+    def _word(self, seen: list[Observation]) -> Answer:
+        unknown = next((o for o in seen if o.status in _UNKNOWN), None)
+        if unknown and self.word not in set(Status):
+            return Answer(None, f"{unknown.path}: {_said(unknown)}")
+        equal = [o for o in seen if self.word in (str(o.value), o.status.value)]
+        odd = [o for o in seen if o not in equal]
+        if self.sign == "!=":
+            odd, equal = equal, odd
+        return Answer(not odd, f"{(odd or equal)[0].path}: {_said((odd or equal)[0])}")
+
+
+def parse_check(text: str) -> Check:
+    """UsageError when `text` is none."""
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"--check {text}: not PATH, PATH=WORD, PATH!=WORD or PATH<NUMBER")
+    check = Check(match["path"], match["sign"] or "", match["word"] or "")
+    if check.sign in _BOUNDS:
+        try:
+            fine = math.isfinite(float(check.word))
+        except ValueError:
+            fine = False
+        if not fine:
+            raise UsageError(f"--check {text}: {check.word} is no number")
+    return check
+
+
+def _pass(seen: list[Observation]) -> Answer:
+    bad = [o for o in seen if o.status is Status.FAIL]
+    unknown = [o for o in seen if o.status in _UNKNOWN]
+    good = [o for o in seen if o.status in (Status.PASS, Status.DONE)]
+    if bad:
+        return Answer(False, f"{bad[0].path}: {_said(bad[0])}")
+    if unknown or not good:
+        first = (unknown or seen)[0]
+        return Answer(None, f"{first.path}: {_said(first)}")
+    return Answer(True, f"{len(good)} passed")
+
+
+def _said(item: Observation) -> str:
+    word = f"{item.status.value} {item.value if item.value is not None else ''}".strip()
+    reason = str(item.detail.get("reason", ""))
+    return f"{word} ({reason})" if reason else word

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From two lists of cells to all that differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.evaluate.patch.verdict import figures
+from harness.evaluate.patch.verdict.logdiff import LOGS, Complaint, complaints, news
+from harness.evaluate.patch.verdict.verdict import (
+    Change,
+    Kind,
+    Verdict,
+    logged,
+    observed,
+    unknown,
+    verdict,
+)
+from harness.results.compare import Pair, difference
+from harness.results.records import Cell, Status
+from harness.results.store import cell_path
+
+
+@dataclass
+class Conclusion:
+    """All that differs, what could not be decided, and how many observations are the same."""
+
+    changes: list[Change] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    pairs: list[Pair] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict:
+        return verdict(self.changes, self.open)
+
+
+def conclude(
+    pairs: Sequence[Pair], folders: tuple[Path, Path], *, every_figure: bool
+) -> Conclusion:
+    """Compare the cells of `pairs`, whose logs are below `folders` (base's run, patched's run)."""
+    told = Conclusion(pairs=list(pairs))
+    for pair in pairs:
+        told.changes += observed(pair)
+        told.open += unknown(pair)
+        told.unchanged += difference(pair).unchanged
+        told.changes += _logged(pair, folders)
+        machine, suite = pair.patched.machine.name, pair.patched.suite.name
+        reason = figures.not_comparable(pair)
+        if reason:
+            told.notes.append(f"figures of {machine}, {suite} are not compared: {reason}")
+        found = figures.compared(pair, always=every_figure)
+        told.figures += found
+        told.changes += figures.changes(found)
+    told.notes += _about_figures(told)
+    if not any(pair.patched.status is not Status.SKIP for pair in pairs) and not told.open:
+        told.open.append("no cell to compare")
+    return told
+
+
+def headline(told: Conclusion) -> str:
+    """What the verdict rests on, in a line."""
+    counts = {kind: [c for c in told.changes if c.kind is kind] for kind in Kind}
+    better, worse = (_promises(counts[k]) for k in (Kind.IMPROVED, Kind.REGRESSED))
+    other = len([c for c in counts[Kind.CHANGED] if not c.repeats and c.about != "build"])
+    match told.verdict:
+        case Verdict.IMPROVED:
+            return f"{better} better, nothing worse"
+        case Verdict.REGRESSED:
+            return f"{worse} worse, nothing better"
+        case Verdict.MIXED:
+            return f"{better} better, {worse} worse"
+        case Verdict.UNDECIDED:
+            return told.open[0]
+    return "no promise kept or broken" + (f", {other} other differences" if other else "")
+
+
+def _promises(changes: Sequence[Change]) -> str:
+    count = len([c for c in changes if not c.repeats]) or len(changes)
+    return f"{count} thing" if count == 1 else f"{count} things"
+
+
+def _logged(pair: Pair, folders: tuple[Path, Path]) -> list[Change]:
+    """What only one of the kernels complained of, where both have a log."""
+    before, after = _complaints(pair.base, folders[0]), _complaints(pair.patched, folders[1])
+    fresh, gone = [], []
+    for where in LOGS:
+        old, new = before.get(where), after.get(where)
+        # The log of a guest that never got so far tells nothing but of failures.
+        fresh += [c for c in news(old or [], new or []) if c.kind or old is not None]
+        gone += [c for c in news(new or [], old or []) if c.kind or new is not None]
+    return logged(pair, fresh, gone)
+
+
+def _complaints(cell: Cell, folder: Path) -> dict[str, list[Complaint]]:
+    """What the kernels of a cell complained of, in all its boots, by whose log it is in."""
+    found: dict[str, list[Complaint]] = {}
+    place = cell_path(folder, cell.name)
+    for where, names in LOGS.items():
+        for log in cell.logs:
+            path = place / log
+            if Path(log).name in names and path.is_file():
+                lines = path.read_text(errors="replace").splitlines()
+                found.setdefault(where, []).extend(complaints(where, lines))
+    return found
+
+
+def _about_figures(told: Conclusion) -> list[str]:
+    """Why figures have no say."""
+    seen = [o for p in told.pairs for o in p.patched.observations if o.unit and o.samples]
+    if seen and not any(o.detail.get("representative", True) for o in seen):
+        return ["figures are not compared: none of this machine is representative (TCG)"]
+    few = min((p.patched.repeats for p in told.pairs), default=figures.BOOTS) < figures.BOOTS
+    if few and any(one["differs"] for one in told.figures):
+        return [f"figures decide nothing below {figures.BOOTS} boots (--repeat)"]
+    return []

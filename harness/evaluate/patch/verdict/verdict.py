@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a change of kernel came to: improved, regressed, mixed, unchanged or undecided. Pure.
+
+A promise is what a test or an audit expects. One kept that was not is an improvement, one broken
+that was kept a regression; all else that differs is told, and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.base.errors import ExitCode
+from harness.evaluate.patch.verdict.logdiff import TIMING, Complaint
+from harness.results.compare import ABSENT, Pair, absent, every_change, follows
+from harness.results.records import Cell, Observation, Status
+
+
+class Verdict(StrEnum):
+    IMPROVED = "improved"
+    REGRESSED = "regressed"
+    MIXED = "mixed"
+    UNCHANGED = "unchanged"
+    UNDECIDED = "undecided"
+
+
+class Kind(StrEnum):
+    """What a single change is."""
+
+    IMPROVED = "improved"
+    REGRESSED = "regressed"
+    CHANGED = "changed"
+
+
+class Change(BaseModel):
+    """One thing that differs. `about`: probe, audit, witness, expectation, figure, log or build.
+
+    `repeats` another change: the verdict of an audit whose type changed. `detail` has what is
+    particular: the statistics of a figure, the trace of a warning.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str
+    base: str
+    patched: str
+    kind: Kind
+    about: str
+    machine: str = ""
+    suite: str = ""
+    repeats: bool = False
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+STATUS = {
+    Verdict.IMPROVED: Status.PASS,
+    Verdict.UNCHANGED: Status.PASS,
+    Verdict.REGRESSED: Status.FAIL,
+    Verdict.MIXED: Status.FAIL,
+    Verdict.UNDECIDED: Status.MISS,
+}
+EXIT = {Status.PASS: ExitCode.OK, Status.FAIL: ExitCode.FAIL, Status.MISS: ExitCode.UNDECIDED}
+UNKNOWN = (Status.ERROR, Status.MISS)
+
+
+def verdict(changes: Iterable[Change], open_questions: Sequence[str]) -> Verdict:
+    """The verdict on all `changes`; what could not be looked at keeps it from being good."""
+    kinds = {change.kind for change in changes}
+    if Kind.REGRESSED in kinds:
+        return Verdict.MIXED if Kind.IMPROVED in kinds else Verdict.REGRESSED
+    if open_questions:
+        return Verdict.UNDECIDED
+    return Verdict.IMPROVED if Kind.IMPROVED in kinds else Verdict.UNCHANGED
+
+
+def observed(pair: Pair) -> list[Change]:
+    """What the observations and the plan's expectations of two cells say."""
+    found, _ = every_change(pair)
+    changed = {change.path for change in found}
+    suite = pair.patched.suite.name
+    machine = pair.patched.machine.name
+    before, after = _by_path(pair.base.observations), _by_path(pair.patched.observations)
+    told = []
+    for change in found:
+        was, now = before.get(change.path), after.get(change.path)
+        detail = {"reason": now.detail["reason"]} if now and "reason" in now.detail else {}
+        sides = (("base", was), ("patched", now))
+        flaky = {side: o.detail["flaky"] for side, o in sides if o and "flaky" in o.detail}
+        told.append(
+            Change(
+                path=change.path,
+                base=change.before,
+                patched=change.after,
+                kind=_kind(pair, change.path, was, now),
+                about=_about(change.path),
+                repeats=follows(change.path, changed, suite),
+                detail={**detail, **({"flaky": flaky} if flaky else {})},
+                machine=machine,
+                suite=suite,
+            )
+        )
+    return told + _expectations(pair)
+
+
+def unknown(pair: Pair) -> list[str]:
+    """Why the two cells cannot be told apart, a line each; none when they can."""
+    found = []
+    for side, cell in (("base", pair.base), ("patched", pair.patched)):
+        broken = [o for o in cell.observations if o.status in UNKNOWN]
+        place = f"{side} on {cell.machine.name}, {cell.suite.name}"
+        if not cell.observations or cell.status is Status.SKIP:
+            why = cell.failure.summary if cell.failure else "nothing was observed"
+            found.append(f"{place}: {why}")
+        elif broken:
+            reason = broken[0].detail.get("reason", broken[0].value)
+            found.append(f"{place}: {broken[0].path} is {broken[0].status.value}: {reason}")
+        elif cell.status in UNKNOWN:
+            found.append(f"{place}: {cell.failure.summary if cell.failure else cell.status.value}")
+    return found
+
+
+def logged(pair: Pair, fresh: Iterable[Complaint], gone: Iterable[Complaint]) -> list[Change]:
+    """New and vanished complaints of the kernels' logs."""
+    found = []
+    reasons = [
+        str(item.detail.get("reason", ""))
+        for cell in (pair.base, pair.patched)
+        for item in cell.observations
+    ]
+    for one, new in [*((c, True) for c in fresh), *((c, False) for c in gone)]:
+        if not one.kind and not new:
+            continue
+        kind = Kind.CHANGED
+        if one.kind and new:
+            kind = Kind.REGRESSED
+        elif one.kind and one.kind not in TIMING:
+            kind = Kind.IMPROVED
+        words = ("not there", one.line) if new else (one.line, "not there")
+        found.append(
+            Change(
+                path=f"log.{one.where}.{one.kind or 'line'}",
+                base=words[0],
+                patched=words[1],
+                kind=kind,
+                about="log",
+                machine=pair.patched.machine.name,
+                suite=pair.patched.suite.name,
+                repeats=any(one.line in reason for reason in reasons),
+                detail={"trace": list(one.trace)} if len(one.trace) > 1 else {},
+            )
+        )
+    return found
+
+
+def _kind(pair: Pair, path: str, was: Observation | None, now: Observation | None) -> Kind:
+    """Whether a promise was kept or broken. What one side never got to proves nothing."""
+    if _unknown(was) or _unknown(now):
+        return Kind.CHANGED
+    bad_before, bad_after = _bad(was), _bad(now)
+    if bad_after and not bad_before and _known(pair.base, path, was):
+        return Kind.REGRESSED
+    if bad_before and not bad_after and _known(pair.patched, path, now):
+        skipped = now is not None and now.status is Status.SKIP
+        return Kind.CHANGED if skipped else Kind.IMPROVED
+    return Kind.CHANGED
+
+
+def _unknown(seen: Observation | None) -> bool:
+    return seen is not None and seen.status in UNKNOWN
+
+
+def _bad(seen: Observation | None) -> bool:
+    """A promise broken, in one of the repeats at least."""
+    return seen is not None and seen.status is Status.FAIL
+
+
+def _known(cell: Cell, path: str, seen: Observation | None) -> bool:
+    """Whether the cell got as far as `path`: what is absent from a whole cell did not happen."""
+    return seen is not None or absent(cell, path) == ABSENT
+
+
+def _expectations(pair: Pair) -> list[Change]:
+    before, after = _by_path(pair.base.expectations), _by_path(pair.patched.expectations)
+    found = []
+    for path in sorted(before.keys() & after.keys()):
+        was, now = before[path].status, after[path].status
+        if was is now or was in UNKNOWN or now in UNKNOWN:
+            continue
+        found.append(
+            Change(
+                path=path,
+                base=was.value,
+                patched=now.value,
+                kind=Kind.IMPROVED if now is Status.PASS else Kind.REGRESSED,
+                about="expectation",
+                machine=pair.patched.machine.name,
+                suite=pair.patched.suite.name,
+            )
+        )
+    return found
+
+
+def _by_path(observations: Iterable[Observation]) -> dict[str, Observation]:
+    return {item.path: item for item in observations}
+
+
+def _about(path: str) -> str:
+    top = path.partition(".")[0]
+    return top if top in ("audit", "witness") else "probe"

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The audit: what stage 1 and stage 2 of a mapping say, read from outside the guest.
+
+The VM is stopped at a moment when one of its vCPUs runs the nested guest (EL0 or EL1,
+HCR_EL2.VM=1, TGE=0), because only then do its system registers hold that guest's tables. Both
+stages are walked in the stopped machine's memory (harness/arm/tables/walk.py) and the VM goes on.
+docs/audit.md tells what this can and cannot see; audit_record.py makes records of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from harness.arm.bits import bit
+from harness.arm.regs import Regs
+from harness.arm.tables.params import FaultKind
+from harness.arm.tables.result import Walk
+from harness.arm.tables.walk import walk, walk_stage2
+from harness.base.deadline import Deadline
+from harness.base.errors import MachineError
+from harness.hosts.qemu.gdbstub import GdbStub, State
+from harness.hosts.qemu.memory import Memory, StubMemory
+
+STOPPED_SECONDS = 0.1  # how long a stop may last; what is left then is read in the next one
+PAUSE_SECONDS = 0.002  # between two looks for a vCPU that runs the guest
+STUB_SECONDS = 2.0  # the stub's own time for an answer, beyond the search's deadline
+LOOK = ("cpsr", "HCR_EL2")
+REGISTERS = (
+    "cpsr", "TTBR0_EL1", "TTBR1_EL1", "TCR_EL1", "TCR2_EL1", "MAIR_EL1", "SCTLR_EL1", "VBAR_EL1",
+    "VTTBR_EL2", "VTCR_EL2", "HCR_EL2", "SCTLR_EL2", "ESR_EL1", "FAR_EL1", "ESR_EL2", "FAR_EL2",
+    "HPFAR_EL2", "ID_AA64MMFR0_EL1", "ID_AA64MMFR1_EL1",
+)  # fmt: skip
+# Where QEMU leaves the suffix out, because AArch32 has the register too (target/arm/helper.c).
+QEMU_NAMES = {"SCTLR_EL1": "SCTLR", "VBAR_EL1": "VBAR"}
+EL2_REGISTERS = ("VTTBR_EL2", "VTCR_EL2", "HCR_EL2")
+# The regime of a VHE host and of its processes, by the registers of EL1 that they are laid out as.
+HOST_REGISTERS = {
+    "TTBR0_EL1": "TTBR0_EL2", "TTBR1_EL1": "TTBR1_EL2", "TCR_EL1": "TCR_EL2",
+    "MAIR_EL1": "MAIR_EL2", "SCTLR_EL1": "SCTLR_EL2",
+}  # fmt: skip
+E2H = 34  # the bit of HCR_EL2
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to look at: a VA of the guest, or with `stage2_only` an IPA.
+
+    With `register` it is the page that register points to, `address` bytes further. With `host`
+    it is a VA of the VMM that runs the guest.
+    """
+
+    name: str
+    address: int = 0
+    stage2_only: bool = False
+    register: str = ""
+    host: bool = False
+
+    def resolve(self, values: Mapping[str, int]) -> int:
+        """The address; MachineError when the CPU has no such register."""
+        if not self.register:
+            return self.address
+        if self.register not in values:
+            raise MachineError(f"the gdb stub has no register {self.register}")
+        value = values[self.register]
+        # TTBRn_EL1 has the ASID above bit 47 and CnP in bit 0.
+        page = value & 0xFFFF_FFFF_F000 if self.register.startswith("TTBR") else value & ~0xFFF
+        return page + self.address
+
+
+# Ordinary memory of a Linux guest, wherever it is: kernel text that it surely executed (the
+# exception vectors), and a page it surely read (the kernel's first table).
+TEXT = Target("l2-text", register="VBAR_EL1")
+TABLE = Target("l2-table", register="TTBR1_EL1", stage2_only=True)
+# The distributor of QEMU's virt machine: hw/arm/virt.c, base_memmap[VIRT_GIC_DIST].
+GIC = Target("l2-gic", 0x0800_0000, stage2_only=True)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Where a vCPU was found: PSTATE as gdb shows it, and HCR_EL2 (0 on a CPU without EL2)."""
+
+    vcpu: int
+    cpsr: int
+    hcr: int
+
+    @property
+    def el(self) -> int:
+        return self.cpsr >> 2 & 3
+
+    @property
+    def own_regime(self) -> bool:
+        """Whether the EL1&0 regime translates: at EL0 or EL1, and not in a VHE host's EL0."""
+        return self.el <= 1 and not bit(self.hcr, 27)
+
+    @property
+    def in_guest(self) -> bool:
+        return self.own_regime and bit(self.hcr, 0)
+
+    def describe(self) -> str:
+        if self.in_guest:
+            return f"EL{self.el} of a guest (HCR_EL2.VM=1)"
+        if self.own_regime:
+            return f"EL{self.el} without stage 2 (HCR_EL2.VM=0)"
+        return f"EL{self.el} of the hypervisor"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A target's walk, the address walked and the registers it was made with.
+
+    `stopped` is how long its stop lasted (s), with all the targets that were read in it;
+    `seconds` the time from asking to the end of that stop, which was the `stops`-th attempt.
+    """
+
+    target: Target
+    address: int
+    walk: Walk
+    sight: Sight
+    regs: Regs
+    stopped: float
+    seconds: float
+    stops: int
+
+
+class Auditor:
+    """`with Auditor(address, deadline) as auditor:`; between audits the VM runs.
+
+    `address` is the gdb stub's socket, `memory` the file behind the machine's RAM when it has
+    one (faster); else memory is read through the stub. Raises MachineError like the stub, and
+    after any exception the VM runs and the connection is closed.
+    """
+
+    def __init__(
+        self, address: str | Path, deadline: Deadline, memory: Memory | None = None
+    ) -> None:
+        self._stub = GdbStub(address, deadline)
+        self._deadline = deadline
+        self._memory = memory
+
+    def __enter__(self) -> Auditor:
+        self._stub.__enter__()
+        with self._detach_on_error():
+            self._stub.resume(self._deadline)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stub.close()
+
+    @property
+    def vcpus(self) -> int:
+        return self._stub.vcpus
+
+    @property
+    def has_el2(self) -> bool:
+        return "HCR_EL2" in self._stub.registers
+
+    def read(
+        self,
+        targets: Sequence[Target],
+        deadline: Deadline,
+        *,
+        vcpu: int | None = None,
+        flat: bool = False,
+    ) -> list[Reading]:
+        """Walk for each target, all in one stop unless that gets longer than STOPPED_SECONDS.
+
+        `vcpu` restricts the search to one vCPU. `flat` also takes a vCPU whose EL1&0 regime
+        translates without stage 2: at once where there is no EL2, else after half the time.
+        Raises MachineError when no vCPU was met in the right place before the deadline.
+        """
+        begin = time.monotonic()
+        left = list(targets)
+        readings: list[Reading] = []
+        stops = 0
+        answer = Deadline(deadline.left() + STUB_SECONDS)
+        with self._detach_on_error():
+            while left:
+                stops += 1
+                self._stub.stop(answer)
+                stopped = time.monotonic()
+                sights = self._look(answer, vcpu)
+                late = _half_over(deadline)
+                sight = _choose(sights, flat and (late or not self.has_el2))
+                walks = self._walks(sight, left, stopped, answer, take_all=late)
+                found = list(walks)
+                self._stub.resume(answer)
+                now = time.monotonic()
+                for target, address, done, sight, regs in found:
+                    left.remove(target)
+                    readings.append(
+                        Reading(
+                            target, address, done, sight, regs, now - stopped, now - begin, stops
+                        )
+                    )
+                if left:
+                    _pause(deadline, sights)
+        return readings
+
+    def _look(self, deadline: Deadline, vcpu: int | None) -> list[Sight]:
+        sights = []
+        for number in range(self.vcpus) if vcpu is None else [vcpu]:
+            values = self._stub.read_registers(number, LOOK, deadline)
+            sights.append(Sight(number, values["cpsr"], values.get("HCR_EL2", 0)))
+        return sights
+
+    def _values(self, vcpu: int, deadline: Deadline) -> dict[str, int]:
+        """REGISTERS by the Arm ARM's names. A CPU without EL2 has no stage 2: those are 0."""
+        names = [*REGISTERS, *(n for n in HOST_REGISTERS.values() if n in self._stub.registers)]
+        stub_names = {QEMU_NAMES.get(name, name): name for name in names}
+        values = self._stub.read_registers(vcpu, [*stub_names, *QEMU_NAMES], deadline)
+        named = {stub_names.get(name, name): value for name, value in values.items()}
+        if not self.has_el2:
+            named.update(dict.fromkeys(EL2_REGISTERS, 0))
+        return named
+
+    def _walks(
+        self,
+        sight: Sight | None,
+        targets: Sequence[Target],
+        stopped: float,
+        deadline: Deadline,
+        *,
+        take_all: bool,
+    ) -> Iterator[tuple[Target, int, Walk, Sight, Regs]]:
+        """One walk at least, and as many as the stop has time for; none without a vCPU.
+
+        Without `take_all`, a walk that another stop may show better is left out.
+        """
+        if sight is None:
+            return
+        values = self._values(sight.vcpu, deadline)
+        regs = Regs.from_names(values)
+        host = _host_regs(values) if any(target.host for target in targets) else regs
+        memory = self._memory or StubMemory(self._stub, deadline)
+        mode: AbstractContextManager[None] = nullcontext()
+        if not self._memory:
+            mode = self._stub.physical(deadline)
+        with mode:
+            for target in targets:
+                address = target.resolve(values)
+                take = walk_stage2 if target.stage2_only else walk
+                own = host if target.host else regs
+                done = take(memory.read_u64, own, address)
+                if take_all or not _isolated(sight, done):
+                    yield target, address, done, sight, own
+                if time.monotonic() - stopped > STOPPED_SECONDS:
+                    return
+
+    def _detach_on_error(self) -> _DetachOnError:
+        return _DetachOnError(self._stub)
+
+
+class _DetachOnError:
+    """Closes the stub, which leaves the VM running, when its block ends in an exception."""
+
+    def __init__(self, stub: GdbStub) -> None:
+        self._stub = stub
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None or self._stub.state is not State.RUNNING:
+            self._stub.close()
+
+
+def _host_regs(values: Mapping[str, int]) -> Regs:
+    """The EL2&0 regime in the place of EL1&0, which it is laid out like when HCR_EL2.E2H is set.
+
+    While a vCPU runs the guest of a VHE host, TTBR0_EL2 is the VMM's: its thread was the last one
+    to run there. MachineError on a host without VHE, where nothing tells of the VMM at that time.
+    """
+    if not bit(values["HCR_EL2"], E2H):
+        raise MachineError("without VHE the VMM's tables are not there while its guest runs")
+    moved = {name: values.get(el2, 0) for name, el2 in HOST_REGISTERS.items()}
+    return Regs.from_names({**values, **moved, "HCR_EL2": 1 << E2H})
+
+
+def _choose(sights: Sequence[Sight], flat: bool) -> Sight | None:
+    """The vCPU to walk for: one that runs a guest, at EL1 if any."""
+    fitting = [s for s in sights if s.in_guest or (flat and s.own_regime)]
+    return max(fitting, key=lambda s: (s.in_guest, s.el), default=None)
+
+
+def _isolated(sight: Sight, done: Walk) -> bool:
+    """Whether the fault may only mean that a kernel with page-table isolation was met at EL0.
+
+    TTBR1_EL1 then holds a trampoline that maps next to nothing, so another stop has to tell.
+    """
+    unmapped = done.fault is not None and done.fault.kind is FaultKind.TRANSLATION
+    return sight.el == 0 and unmapped and done.stage1 is None and bit(done.va, 55)
+
+
+def _half_over(deadline: Deadline) -> bool:
+    return deadline.left() < deadline.seconds / 2
+
+
+def _pause(deadline: Deadline, sights: Sequence[Sight]) -> None:
+    if deadline.over:
+        places = ", ".join(f"vCPU {s.vcpu} at {s.describe()}" for s in sights)
+        raise MachineError(
+            f"no vCPU was seen running a nested guest (EL0 or EL1, HCR_EL2.VM=1, TGE=0) in"
+            f" {deadline.seconds:.1f} s; last seen: {places} (a guest that sleeps is never seen)"
+        )
+    time.sleep(min(PAUSE_SECONDS, deadline.left()))

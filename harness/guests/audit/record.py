@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Records of the audit: a reading, what was expected of it, and the verdict (docs/audit.md)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harness.arm.tables.params import FaultKind
+from harness.arm.tables.permissions import Access
+from harness.arm.tables.result import Stage1, Stage2, Walk
+from harness.guests.audit.auditor import Reading
+from harness.results.records import Status
+
+NO_LEAF = (
+    "no stage-2 leaf: every access traps to the hypervisor, so no memory type applies"
+    " (an emulated device, a page not touched yet, or a BAR that the VMM could not map)"
+)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a mapping must be; None where nothing is expected.
+
+    `type` is that of both stages together (there is none for an IPA), `stage2` that of stage 2
+    alone: a wrong stage 2 may hide behind a strict stage 1. `Device` stands for every Device
+    type, `Device-nGnRE or Normal-NC` for either. `pa` is the physical address, `shareability`
+    what takes effect (`inner shareable`). `read`, `write`, `execute` are EL1's at stage 2.
+    `may_trap`: no leaf is as good.
+    """
+
+    type: str | None = None
+    stage2: str | None = None
+    pa: int | None = None
+    read: bool | None = None
+    write: bool | None = None
+    execute: bool | None = None
+    shareability: str | None = None
+    may_trap: bool = False
+
+
+# A BAR that was handed to the guest, to be completed with its type and its address. Which of the
+# two KVM makes of device memory is a plan's to expect.
+BAR = Expectation(stage2="Device-nGnRE or Normal-NC", read=True, write=True, execute=False)
+# The targets of audit.py that every Linux guest has.
+TEXT = Expectation(
+    "Normal-WB", "Normal-WB", read=True, execute=True, shareability="inner shareable"
+)
+TABLE = Expectation(stage2="Normal-WB", read=True, write=True, shareability="inner shareable")
+GIC = Expectation(stage2="Device", execute=False, may_trap=True)
+
+
+def audit_record(reading: Reading, expected: Expectation) -> dict[str, Any]:
+    """One record of a cell's `audits`. Addresses and descriptors are hexadecimal text.
+
+    `status` is PASS or FAIL where something was expected, DONE where nothing was; SKIP without a
+    stage-2 leaf; ERROR when the guest's own tables do not map the address (the test's fault);
+    MISS when the audit could not see it. `detail["reason"]` says why it is not PASS.
+    """
+    walk = reading.walk
+    only = reading.target.stage2_only
+    status, reason = _verdict(walk, expected)
+    return {
+        "mapping": reading.target.name,
+        "va": None if only else f"{reading.address:#x}",
+        "ipa": f"{reading.address:#x}" if only else _hex(walk.ipa),
+        "pa": _hex(walk.pa),
+        "stage1": walk.stage1.attributes.type.name if walk.stage1 else None,
+        "stage2": walk.stage2.attr.name if walk.stage2 else None,
+        "combined": walk.combined.name if walk.combined else None,
+        "expected": expected.stage2 if only else expected.type,
+        "status": str(status),
+        "detail": _detail(reading, expected, reason),
+    }
+
+
+def _verdict(walk: Walk, expected: Expectation) -> tuple[Status, str]:
+    if walk.fault is not None:
+        return _faulted(walk, expected)
+    problems = [
+        *_type_problems(walk, expected),
+        *_place_problems(walk, expected),
+        *_permission_problems(walk.stage2, expected),
+    ]
+    if problems:
+        return Status.FAIL, "; ".join(problems)
+    return (Status.PASS if _expects(expected) else Status.DONE), ""
+
+
+def _expects(expected: Expectation) -> bool:
+    values = {**asdict(expected), "may_trap": None}
+    return any(value is not None for value in values.values())
+
+
+def _faulted(walk: Walk, expected: Expectation) -> tuple[Status, str]:
+    """A walk that did not reach an address: whose fault that is."""
+    fault = walk.fault
+    assert fault is not None  # noqa: S101 - the caller looked
+    if _trapped(walk):
+        return (Status.PASS, "") if expected.may_trap else (Status.SKIP, NO_LEAF)
+    own = fault.stage == 1 and fault.kind is not FaultKind.EXTERNAL
+    return Status.ERROR if own else Status.MISS, fault.describe()
+
+
+def _trapped(walk: Walk) -> bool:
+    """The address itself, not a table on the way, has no stage-2 leaf."""
+    fault = walk.fault
+    return (
+        fault is not None
+        and fault.stage == 2
+        and fault.kind is FaultKind.TRANSLATION
+        and not fault.s1ptw
+    )
+
+
+def _type_problems(walk: Walk, expected: Expectation) -> list[str]:
+    """Where sources disagree about a combination, either type will do."""
+    both = walk.combined.names if walk.combined else ()
+    own = (walk.stage2.attr.name,) if walk.stage2 else ()
+    wanted = (
+        ("both stages together give", both, expected.type),
+        ("stage 2 gives", own, expected.stage2),
+    )
+    return [
+        f"{where} {_said(names)}, expected {name}"
+        for where, names, name in wanted
+        if name and not any(_is(found, one) for found in names for one in name.split(" or "))
+    ]
+
+
+def _said(names: tuple[str, ...]) -> str:
+    words = {"": "a reserved type", "reserved": "a reserved type", "as stage 1": "stage 1's type"}
+    return words.get(" or ".join(names), " or ".join(names))
+
+
+def _is(found: str, wanted: str) -> bool:
+    """`Device-nGnRE` is `Device-nGnRE`, and also `Device`."""
+    return found == wanted or found.startswith(f"{wanted}-")
+
+
+def _place_problems(walk: Walk, expected: Expectation) -> list[str]:
+    problems = []
+    if expected.pa is not None and walk.pa != expected.pa:
+        problems.append(f"PA is {_hex(walk.pa)}, expected {expected.pa:#x}")
+    found = _shareability(walk)
+    if expected.shareability not in (None, found):
+        problems.append(f"{found}, expected {expected.shareability}")
+    return problems
+
+
+def _shareability(walk: Walk) -> str | None:
+    """What takes effect; without stage 1, what the stage-2 leaf says."""
+    if walk.combined is not None:
+        return walk.combined.sh.label if walk.combined.sh is not None else None
+    return walk.stage2.leaf.sh.label if walk.stage2 else None
+
+
+def _permission_problems(stage2: Stage2 | None, expected: Expectation) -> list[str]:
+    if stage2 is None or stage2.el1 is None:
+        return []
+    found = asdict(stage2.el1)
+    if expected.execute is False and stage2.el0 is not None:
+        found["execute"] |= stage2.el0.execute
+    return [
+        f"stage 2 {'allows' if found[kind] else 'forbids'} {kind}"
+        for kind in ("read", "write", "execute")
+        if getattr(expected, kind) not in (None, found[kind])
+    ]
+
+
+def _detail(reading: Reading, expected: Expectation, reason: str) -> dict[str, Any]:
+    walk, regs = reading.walk, reading.regs
+    wanted = {key: value for key, value in asdict(expected).items() if value is not None}
+    if expected.pa is not None:
+        wanted["pa"] = f"{expected.pa:#x}"
+    return {
+        **({"reason": reason} if reason else {}),
+        "trapped": _trapped(walk),
+        "fault": walk.fault.describe() if walk.fault else None,
+        "stage1": _stage1(walk.stage1),
+        "stage2": _stage2(walk.stage2),
+        "combined": walk.combined.describe() if walk.combined else None,
+        "ambiguous": bool(walk.combined and walk.combined.ambiguous),
+        "expected": wanted,
+        "mair": f"{regs.mair_el1:#x}",
+        "fwb": regs.flag("hcr_el2", "FWB"),
+        "vhe": regs.vhe,
+        "notes": list(walk.notes),
+        "vcpu": reading.sight.vcpu,
+        "el": regs.el,
+        "stopped_ms": round(1e3 * reading.stopped, 3),
+        "total_ms": round(1e3 * reading.seconds, 3),
+        "stops": reading.stops,
+        "registers": {name: _hex(value) for name, value in asdict(regs).items()},
+    }
+
+
+def _stage1(stage1: Stage1 | None) -> dict[str, Any] | None:
+    """Stage 1's leaf; None where the walk did not come to it or stage 1 is off."""
+    if stage1 is None or stage1.leaf is None:
+        return None
+    return {
+        "level": stage1.level,
+        "descriptor": _hex(stage1.descriptor),
+        "attr_index": stage1.leaf.attr_index,
+        "mair_byte": _hex(stage1.mair_byte),
+        "size": stage1.leaf.size,
+        "contiguous": stage1.leaf.contiguous,
+        "shareability": stage1.leaf.sh.label,
+        "el1": _access(stage1.el1),
+        "el0": _access(stage1.el0),
+    }
+
+
+def _stage2(stage2: Stage2 | None) -> dict[str, Any] | None:
+    if stage2 is None:
+        return None
+    return {
+        "level": stage2.level,
+        "descriptor": _hex(stage2.descriptor),
+        "memattr": _hex(stage2.leaf.memattr),
+        "meaning": stage2.attr.describe(),
+        "size": stage2.leaf.size,
+        "contiguous": stage2.leaf.contiguous,
+        "shareability": stage2.leaf.sh.label,
+        "s2ap": stage2.leaf.s2ap,
+        "xn": stage2.leaf.xn,
+        "el1": _access(stage2.el1),
+        "el0": _access(stage2.el0),
+    }
+
+
+def _access(access: Access | None) -> str | None:
+    return access.label if access else None
+
+
+def _hex(value: int | None) -> str | None:
+    return None if value is None else f"{value:#x}"

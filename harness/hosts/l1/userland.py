@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""User land: the root of L1 from Debian's arm64 packages, and the small initramfs of a guest.
+
+Both are initramfs archives, cached by what goes into them. Nothing foreign is executed and no root
+is needed. L1's is in memory before its first process runs, unpacked while the kernel boots: QEMU
+starts from it in two thirds of the time that it takes from an emulated disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from filelock import FileLock
+
+from harness.base import apt
+from harness.base.errors import BuildError, MachineError
+from harness.base.paths import SUITES, cache_dir
+from harness.base.toolrun import run_tool
+from harness.hosts.l1 import stub_library
+from harness.kernel.toolchain import cross_prefix
+
+L1_CONTENTS = Path(__file__).with_name("l1.toml")
+BUSYBOX = "bin/busybox"
+
+
+def l1_root() -> Path:
+    """The archive with L1's root, made when missing; any number of guests share it.
+
+    Raises MachineError when the packages cannot be had, BuildError when init does not compile.
+    """
+    return _l1() / "root.cpio"
+
+
+def busybox() -> Path:
+    """L1's static busybox, for a shell in L2. Errors as of l1_root()."""
+    return _l1() / "busybox"
+
+
+def _l1() -> Path:
+    """The folder with what is made of L1's packages; its name tells what went into it."""
+    init = guest_program(SUITES / "init", "l1")
+    digest = hashlib.sha256(init.name.encode())
+    for source in (L1_CONTENTS, Path(stub_library.__file__), Path(__file__)):
+        digest.update(source.read_bytes())
+    folder = cache_dir("userland") / f"l1-{digest.hexdigest()[:16]}"
+    if folder.is_dir():
+        return folder
+    with (
+        FileLock(folder.parent / "lock"),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix="tmp-") as tmp,
+    ):
+        if not folder.is_dir():
+            _make_l1(Path(tmp), init)
+            (Path(tmp) / "made").rename(folder)
+    return folder
+
+
+def _make_l1(tmp: Path, init: Path) -> None:
+    """Make the files of L1's folder in `tmp`/made."""
+    packages, root, made = tmp / "packages", tmp / "root", tmp / "made"
+    contents = tomllib.loads(L1_CONTENTS.read_text())
+    cache = cache_dir("userland", "debs")
+    for deb in apt.download_closure(contents["packages"], cache, contents["suites"], "arm64"):
+        apt.unpack(deb, packages)
+    programs, apart = contents["programs"], contents["stand_ins"].split()
+    for name in _with_libraries(packages, programs, apart):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        if Path(name).name in apart:
+            program, called = packages / programs[-1], contents["called"]
+            stub_library.make_stand_in(packages / name, program, called, root / name)
+        else:
+            shutil.copy(packages / name, root / name)
+    for name in ("proc", "sys", "dev", "run", "tmp", "share", "host", "s2eval/bin"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    for applet in contents["applets"].split():
+        (root / "s2eval/bin" / applet).symlink_to(f"/{BUSYBOX}")
+    (root / "bin/sh").symlink_to("busybox")
+    shutil.copy(init, root / "init")
+    made.mkdir()
+    _cpio(root, made / "root.cpio")
+    shutil.copy(root / BUSYBOX, made / "busybox")
+
+
+def _with_libraries(packages: Path, programs: Iterable[str], apart: Collection[str]) -> list[str]:
+    """`programs` and all that ld.so loads for them, by their names below `packages`.
+
+    What the libraries `apart` load does not count. MachineError for one that no package has.
+    """
+    libraries = {path.name: path for path in packages.rglob("*.so*") if path.is_file()}
+    found: dict[str, None] = {}
+    left = list(programs)
+    while left:
+        name = left.pop()
+        if name in found:
+            continue
+        found[name] = None
+        if Path(name).name in apart:
+            continue
+        for wanted in stub_library.linked(packages / name):
+            path = packages / wanted.lstrip("/") if "/" in wanted else libraries.get(wanted)
+            if path is None or not path.is_file():
+                raise MachineError(f"L1's root: no package has {wanted} of {name}")
+            left.append(str(path.relative_to(packages)))
+    return list(found)
+
+
+def guest_init() -> Path:
+    """The static init of a guest (guest-tests/init). Raises BuildError."""
+    return guest_program(SUITES / "init", "init")
+
+
+def guest_program(folder: Path, name: str) -> Path:
+    """The static program `name` of a guest, made of NAME.c in `folder` when it has changed.
+
+    The headers beside the suites are found as `<s2eval/NAME.h>`; one that a program uses counts
+    as its source. BuildError with the compiler's first words.
+    """
+    cross = cross_prefix()
+    source, shared = folder / f"{name}.c", folder.parent / "include"
+    digest = hashlib.sha256(cross.encode())
+    for path in [source, *sorted(shared.rglob("*.h"))]:
+        if not path.is_file():
+            raise BuildError(f"{path}: no such file")
+        digest.update(path.read_bytes() + b"\0")
+    cache = cache_dir("programs")
+    binary = cache / f"{name}-{digest.hexdigest()[:16]}"
+    if binary.is_file():
+        return binary
+    with FileLock(cache / "lock"), tempfile.TemporaryDirectory(dir=cache) as tmp:
+        made = Path(tmp, "program")
+        flags = ["-static", "-Os", "-s", "-Wall", "-Werror", f"-I{shared}"]
+        try:
+            command = [f"{cross}gcc", *flags, "-o", str(made), str(source)]
+            run_tool(command, f"the guest's {name}")
+        except MachineError as error:
+            raise BuildError(str(error)) from None
+        made.rename(binary)
+    return binary
+
+
+def initramfs(files: dict[str, Path], script: str) -> Path:
+    """A guest's initramfs: init, `files` (name in the guest -> file) and the suite's `script`.
+
+    Cached by contents; not compressed (unpacking costs more).
+    """
+    everything = {"init": guest_init(), **files}
+    digest = hashlib.sha256(script.encode())
+    for name, path in sorted(everything.items()):
+        mode = path.stat().st_mode & 0o111
+        digest.update(f"{name} {mode:o}\0".encode() + path.read_bytes())
+    folder = cache_dir("initramfs")
+    archive = folder / f"{digest.hexdigest()[:16]}.cpio"
+    if archive.is_file():
+        return archive
+    with FileLock(folder / "lock"), tempfile.TemporaryDirectory(dir=folder) as tmp:
+        root = Path(tmp, "root")
+        for name, path in everything.items():
+            target = root / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        (root / "init").chmod(0o755)
+        (root / "suite").write_text(script)
+        for name in ("proc", "sys", "dev", "tmp"):
+            (root / name).mkdir()
+        made = Path(tmp, "archive")
+        _cpio(root, made)
+        made.rename(archive)
+    return archive
+
+
+def _cpio(root: Path, archive: Path) -> None:
+    """Everything below `root`, owned by root, in newc format."""
+    names = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+    command = ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "-F", str(archive)]
+    run_tool(command, "an initramfs", cwd=root, text="\n".join(names))

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Machines: qemu-configs/NAME.toml or any file, and the QEMU command line of their templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.base import paths
+from harness.base.errors import UsageError
+from harness.base.toml import parse, read_toml, unknown
+from harness.base.tools import as_tuple
+from harness.hosts.machines.kvm import why_no_kvm, why_no_nested_kvm
+from harness.hosts.machines.template import fill
+from harness.hosts.qemu.binary import QemuBinary
+from harness.results.records import MachineRecord
+
+
+class Device(BaseModel):
+    """The PCI device under test, qemu-configs/devices/NAME.toml.
+
+    `pci` is its vendor and device (`1af4:1110`), `bar` the BAR that suites map, `arguments` a
+    template of QEMU's options. `host_file`: the BAR is the file `bar_file` of this machine.
+    `screen`: what it shows can be seen from this machine. `traced`: QEMU's name of a memory region
+    each access to which it carries out and can tell of. `saved`: a guest that has it can be saved
+    and restored. `qemu`: the oldest QEMU that has it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    description: str
+    pci: str = Field(pattern="^[0-9a-f]{4}:[0-9a-f]{4}$")
+    bar: int = Field(ge=0, le=5)
+    arguments: str
+    host_file: bool = False
+    screen: bool = False
+    traced: str = ""
+    saved: bool = False
+    qemu: str = ""
+
+
+class L2(BaseModel):
+    """The guest inside the guest; `device_options` are more options of its vfio-pci device."""
+
+    model_config = ConfigDict(extra="forbid")
+    cpu: str = "host"
+    smp: int = Field(default=2, ge=1, le=16)
+    memory_mib: int = Field(default=128, ge=32)
+    template: str = "l2.j2"
+    device_options: str = ""
+
+
+class Limits(BaseModel):
+    """Seconds of wall time; `silence` is how long a guest may say nothing at all.
+
+    A suite has its own limit, times `slowdown` on a machine that is slow on purpose.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    boot: float = 60
+    silence: float = 15
+    slowdown: float = 1
+
+
+class Machine(BaseModel):
+    """How a kernel is booted. A file may extend another and say only what differs.
+
+    `append` is added to the kernel command line of L1.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    extends: str | None = None
+    description: str
+    topology: Literal["flat", "nested"]
+    accel: Literal["tcg", "kvm"]
+    cpu: str
+    smp: int = Field(ge=1, le=16)
+    memory_mib: int = Field(ge=64)
+    icount: bool = False
+    template: str
+    append: str = ""
+    device: Device
+    device_slot: str = "0x10"  # fixed, so that L1 knows the device's address beforehand
+    l2: L2 | None = None
+    limits: Limits = Limits()
+
+    @property
+    def device_bdf(self) -> str:
+        return f"0000:00:{int(self.device_slot, 16):02x}.0"
+
+    def unwatched(self) -> Machine:
+        """The same machine without its device's trace (20 MB a second of accesses) and screen."""
+        device = self.device.model_copy(update={"traced": "", "screen": False})
+        return self.model_copy(update={"device": device})
+
+    def fill(self, script: str) -> str:
+        """A suite's script for this machine.
+
+        `@device` and `@bar` are what is to be probed, `@real` is 1 where time is a real CPU's.
+        """
+        real = "1" if self.accel == "kvm" else "0"
+        words = {"@device": self.device.pci, "@bar": str(self.device.bar), "@real": real}
+        for word, value in words.items():
+            script = script.replace(word, value)
+        return script
+
+    def record(self, qemu: str, command: list[str]) -> MachineRecord:
+        return MachineRecord(
+            name=self.name,
+            topology=self.topology,
+            accel=self.accel,
+            cpu=self.cpu,
+            smp=self.smp,
+            memory_mib=self.memory_mib,
+            qemu=qemu,
+            command=command,
+        )
+
+
+def list_machines() -> list[str]:
+    return sorted(p.stem for p in paths.MACHINES.glob("*.toml"))
+
+
+def list_devices() -> list[str]:
+    return sorted(p.stem for p in (paths.MACHINES / "devices").glob("*.toml"))
+
+
+def load_device(name: str) -> Device:
+    """The device `name`; UsageError when there is none or its file is wrong."""
+    path = paths.MACHINES / "devices" / f"{name}.toml"
+    if not path.is_file():
+        raise unknown("device", name, list_devices())
+    return parse(Device, path, {**read_toml(path), "name": name})
+
+
+def _path(name: str) -> Path:
+    """The file of machine `name`; a name with a slash is the file itself."""
+    return Path(name).expanduser() if "/" in name else paths.MACHINES / f"{name}.toml"
+
+
+def _values(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
+    path = _path(name)
+    if name in seen:
+        raise UsageError(f"{path}: machines extend each other in a circle: {' -> '.join(seen)}")
+    if "/" not in name and not path.is_file():
+        raise unknown("machine", name, list_machines())
+    own = read_toml(path)
+    if "extends" not in own:
+        return own
+    merged = _values(str(own["extends"]), (*seen, name))
+    for key, value in own.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = {**merged[key], **value}
+        else:
+            merged[key] = value
+    return merged
+
+
+def load_machine(name: str, *, cpu: str | None = None) -> Machine:
+    """The machine `name`; `cpu` puts another CPU model in its place.
+
+    UsageError when there is none or its file is wrong.
+    """
+    path = _path(name)
+    values = _values(name)
+    if "device" in values:
+        values["device"] = load_device(str(values["device"]))
+    machine = parse(Machine, path, {**values, "name": path.stem})
+    return machine.model_copy(update={"cpu": cpu}) if cpu else machine
+
+
+def unusable(machine: Machine, qemu: QemuBinary | None = None) -> str | None:
+    """Why this host, or its `qemu`, cannot run `machine`, or None."""
+    device = machine.device
+    if qemu and device.qemu and qemu.version_info < as_tuple(device.qemu):
+        return f"device {device.name} needs QEMU {device.qemu}: set S2EVAL_QEMU to such a QEMU"
+    if machine.accel != "kvm":
+        return None
+    return why_no_nested_kvm() if machine.topology == "nested" else why_no_kvm()
+
+
+def render(
+    template: str,
+    machine: Machine,
+    *,
+    chardev: Callable[[str], str],
+    files: Mapping[str, Path | str],
+    append: str = "",
+    control: bool = True,
+) -> list[str]:
+    """The arguments `template` gives.
+
+    `chardev(name)` says where a channel goes, `files` are the paths the template names, `append`
+    is added to the kernel command line, `control` adds QMP and the gdb stub.
+    """
+    values = {"append": append, **{name: str(value) for name, value in files.items()}}
+    return fill(template, machine, values, chardev, control=control)

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which QEMU runs the machines: the system's when it is new enough, else Debian's backport.
+
+The backport is unpacked in the cache, beside the system's QEMU, whose shared libraries it uses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from harness.base import apt
+from harness.base.errors import MachineError, S2EvalError, UsageError
+from harness.base.paths import cache_dir
+from harness.base.tools import as_tuple, install_command, version_in
+
+PROGRAM = "qemu-system-aarch64"
+PACKAGE = "qemu-system-arm"
+# The programs, their modules, and the firmware and ROMs that -L names.
+BACKPORT_PACKAGES = ["qemu-system-arm", "qemu-system-common", "qemu-system-data"]
+VERSION_SECONDS = 20.0
+NO_LIBRARY = "error while loading shared libraries: "  # ld.so's words
+
+
+@dataclass(frozen=True)
+class QemuBinary:
+    """A QEMU that was run once; `args` come first in each of its command lines.
+
+    `version` is QEMU's own text, e.g. `10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)`.
+    """
+
+    path: Path
+    args: tuple[str, ...]
+    version: str
+    version_info: tuple[int, ...]
+
+    @property
+    def number(self) -> str:
+        """E.g. `10.0.2`."""
+        return ".".join(str(part) for part in self.version_info)
+
+
+def find_qemu(minimum: tuple[int, ...] = (10, 0)) -> QemuBinary:
+    """The QEMU to run: `$S2EVAL_QEMU`, else the system's, else Debian's backport (fetched once).
+
+    UsageError when S2EVAL_QEMU names none or one older than `minimum`; MachineError when there is
+    no other of at least `minimum`.
+    """
+    wanted = ".".join(str(part) for part in minimum)
+    if forced := os.environ.get("S2EVAL_QEMU"):
+        return _forced(forced, minimum, wanted)
+    found = shutil.which(PROGRAM)
+    if not found:
+        raise MachineError(
+            f"{PROGRAM} is missing: {install_command([PACKAGE])}, or set S2EVAL_QEMU to a QEMU "
+            f"of at least {wanted}"
+        )
+    system = identify(Path(found))
+    if system.version_info >= minimum:
+        return system
+    backport = identify(_backport(system, wanted))
+    if backport.version_info < minimum:
+        raise MachineError(
+            f"QEMU {backport.number} is too old: {wanted} is needed; set S2EVAL_QEMU to such a QEMU"
+        )
+    return backport
+
+
+def _forced(forced: str, minimum: tuple[int, ...], wanted: str) -> QemuBinary:
+    way_out = f"name a {PROGRAM} of at least {wanted} or unset it"
+    found = shutil.which(Path(forced).expanduser())
+    if not found:
+        raise UsageError(f"S2EVAL_QEMU={forced}: no such program; {way_out}")
+    try:
+        qemu = identify(Path(found).absolute())
+    except MachineError as error:
+        raise UsageError(f"S2EVAL_QEMU={forced}: {error}; {way_out}") from None
+    if qemu.version_info < minimum:
+        raise UsageError(f"S2EVAL_QEMU={forced}: QEMU {qemu.number} is too old; {way_out}")
+    return qemu
+
+
+def identify(path: Path) -> QemuBinary:
+    """The QEMU at `path`; `--version` is asked once for each (path, mtime, size).
+
+    MachineError when it is no QEMU for arm64 or does not start.
+    """
+    stat = path.stat()
+    stamp = [stat.st_mtime_ns, stat.st_size]
+    known = cache_dir("qemu") / "versions.json"
+    versions = _read_versions(known)
+    entry = versions.get(str(path))
+    if not isinstance(entry, dict) or entry.get("stamp") != stamp or not entry.get("version"):
+        entry = {"stamp": stamp, "version": _ask_version(path)}
+        _write_versions(known, str(path), entry)
+    version = str(entry["version"])
+    return QemuBinary(path, _data_args(path), version, as_tuple(version_in(version)))
+
+
+def _data_args(path: Path) -> tuple[str, ...]:
+    """`-L` for a QEMU that is not the system's but has its data files beside it."""
+    data = path.parent.parent / "share" / "qemu"
+    return ("-L", str(data)) if path.parent != Path("/usr/bin") and data.is_dir() else ()
+
+
+def _read_versions(known: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(known.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write_versions(known: Path, path: str, entry: dict[str, Any]) -> None:
+    with FileLock(known.with_suffix(".lock")):
+        versions = {**_read_versions(known), path: entry}
+        partial = known.with_suffix(".partial")
+        partial.write_text(json.dumps(versions, indent=1))
+        partial.replace(known)
+
+
+def _ask_version(path: Path) -> str:
+    """What stands after "version" in the first line of `--version`."""
+    command = [str(path), *_data_args(path), "--version"]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=VERSION_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise MachineError(f"{path} does not answer --version") from None
+    except OSError as error:
+        raise MachineError(f"{path} cannot be run: {error.strerror}") from None
+    if NO_LIBRARY in done.stderr:
+        library = done.stderr.split(NO_LIBRARY)[1].split(":")[0]
+        raise MachineError(
+            f"{path} needs {library}, which comes with the system's QEMU: "
+            f"{install_command([PACKAGE])}"
+        )
+    first, _, _ = done.stdout.partition("\n")
+    start, _, version = first.partition("version ")
+    if done.returncode or not start.startswith("QEMU emulator") or not version_in(version):
+        raise MachineError(f"{path} is no {PROGRAM} that works")
+    return version.strip()
+
+
+def _backport(system: QemuBinary, wanted: str) -> Path:
+    """The program of the unpacked backport, fetched when it is not in the cache."""
+    try:
+        suite = f"{_release()}-backports"
+        folder = cache_dir("qemu") / f"{suite}-{platform.machine()}"
+        program = folder / "usr/bin" / PROGRAM
+        if not program.exists():
+            with FileLock(folder.with_name(f"{folder.name}.lock")):
+                if not program.exists():
+                    _fetch(suite, folder)
+        return program
+    except (S2EvalError, OSError) as error:
+        raise MachineError(
+            f"QEMU {system.number} of this system is too old ({wanted} is needed) and a newer one "
+            f"cannot be had: {error}; set S2EVAL_QEMU to such a QEMU"
+        ) from None
+
+
+def _fetch(suite: str, folder: Path) -> None:
+    """Unpack QEMU of `suite` into `folder`, which appears when the program has run."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    try:
+        for deb in apt.download(BACKPORT_PACKAGES, partial / "debs", [suite]):
+            apt.unpack(deb, partial)
+        shutil.rmtree(partial / "debs")
+        _ask_version(partial / "usr/bin" / PROGRAM)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _release() -> str:
+    """The code name of this release, e.g. `bookworm`; MachineError on what is not Debian."""
+    try:
+        system = platform.freedesktop_os_release()
+    except OSError:
+        system = {}
+    if system.get("ID") != "debian" or "VERSION_CODENAME" not in system:
+        name = system.get("PRETTY_NAME", "this system")
+        raise MachineError(f"{name} has no Debian backports")
+    return system["VERSION_CODENAME"]

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Options with which QEMU traces the accesses to a device; device_trace.py reads the trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# QEMU system/trace-events and hw/pci/trace-events.
+EVENTS = ("memory_region_ops_read", "memory_region_ops_write", "pci_cfg_write")
+
+
+def trace_options(path: Path) -> list[str]:
+    """QEMU's options: the trace goes to `path`, whatever else QEMU logs too."""
+    return ["-D", str(path), *(word for event in EVENTS for word in ("-trace", event))]

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A run as a kernel developer reads it: a table, what the patch changed, findings, the result.
+
+Everything a guest printed is data: it goes to the terminal as plain text without control
+sequences (harness/base/text.py), never as markup.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.base.text import clean
+from harness.report.view import caught, matrix
+from harness.report.view.findings import Finding, findings
+from harness.report.view.grid import about, verdict
+from harness.report.view.rows import blocks
+from harness.report.view.sentence import fill, sentences
+from harness.report.view.table import Entry
+from harness.results.compare import pairs
+from harness.results.records import Cell, Run, Status
+from harness.results.store import cell_path
+
+LABEL_WIDTH = 20
+COLUMN_WIDTH = 26  # at least, for a cell's column
+
+STYLES = {
+    Status.PASS: "green",
+    Status.FAIL: "bold red",
+    Status.ERROR: "bold magenta",
+    Status.MISS: "bold magenta",
+    Status.SKIP: "yellow",
+    Status.DONE: "",
+}
+
+
+def print_run(
+    run: Run, folder: Path | None = None, *, file: TextIO | None = None, width: int | None = None
+) -> None:
+    """Print the whole run; `folder` is where its logs are, `width` in characters.
+
+    Without `width` the terminal's, or 80 where there is none.
+    """
+    file = file or sys.stdout
+    console = Console(file=file, width=width, markup=False, highlight=False, emoji=False)
+    with console.capture() as captured:
+        _print(console, run, folder)
+    # Tables are padded to their width: nobody wants that in a pipe or a paste.
+    file.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+
+
+def _print(console: Console, run: Run, folder: Path | None) -> None:
+    for group in _groups(run):
+        _print_group(console, group)
+    for table in matrix.matrix(run.cells):
+        _lines(console, matrix.lines(table, console.width))
+    _lines(console, caught.lines(run.cells))
+    for clauses in sentences(pairs(run)):
+        text = Text(fill(clauses, console.width))
+        text.stylize("bold", 0, len(clauses[0]))
+        console.print(text, soft_wrap=True)
+    _print_findings(console, run, folder)
+    _line(console, *_result(run))
+    where = _short(folder) if folder else clean(run.run.id)
+    console.print(Text(f"records: {where}"), soft_wrap=True)
+
+
+def _lines(console: Console, lines: Sequence[str]) -> None:
+    """A paragraph that is laid out already; nothing for no lines."""
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+    if lines:
+        console.print()
+
+
+def _line(console: Console, *pieces: str | Text) -> None:
+    """A line; what does not fit goes on in the next one."""
+    console.print(Text.assemble(*pieces, overflow="fold"))
+
+
+def _groups(run: Run) -> list[list[Cell]]:
+    """The cells of one machine and suite together."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in run.cells:
+        groups.setdefault((cell.machine.name, cell.suite.name), []).append(cell)
+    return list(groups.values())
+
+
+# -- the table --------------------------------------------------------------------------------
+
+
+def _print_group(console: Console, cells: Sequence[Cell]) -> None:
+    machine, suite = cells[0].machine, cells[0].suite.name
+    _line(console, Text(f"{suite} on {machine.name}", style="bold"), f" ({about(machine)})")
+    console.print()
+    at_once = max(1, (console.width - LABEL_WIDTH) // COLUMN_WIDTH)
+    for start in range(0, len(cells), at_once):
+        console.print(_table(cells[start : start + at_once], console.width))
+        console.print()
+
+
+def _table(cells: Sequence[Cell], width: int) -> Table:
+    table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("", width=LABEL_WIDTH, overflow="fold")
+    column = max(8, min(48, (width - LABEL_WIDTH - 2) // len(cells) - 2))
+    for cell in cells:
+        table.add_column(Text(clean(cell.kernel.name)), width=column, overflow="fold")
+    for block in blocks(cells):
+        if block.title:
+            table.add_row()
+            table.add_row(Text(block.title, style="bold"))
+        for row in block.rows:
+            label = "  " * (bool(block.title) + row.depth) + row.label
+            table.add_row(Text(label), *(_entry(entry) for entry in row.entries))
+    return table
+
+
+def _entry(entry: Entry) -> Text:
+    style = STYLES[entry.status] if entry.status else ""
+    return Text(entry.text, style="" if entry.status is Status.PASS else style)
+
+
+# -- findings ---------------------------------------------------------------------------------
+
+
+def _print_findings(console: Console, run: Run, folder: Path | None) -> None:
+    found = [(cell, findings(cell)) for cell in run.cells]
+    if not any(lines for _, lines in found):
+        return
+    console.print()
+    _line(console, Text("Findings", style="bold"))
+    for cell, lines in found:
+        if lines:
+            _line(console, clean(cell.name))
+            _print_lines(console, lines, _log(cell, folder))
+    console.print()
+
+
+def _print_lines(console: Console, lines: Sequence[Finding], log: str) -> None:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=2)
+    table.add_column(width=5)
+    table.add_column(overflow="fold")
+    for line in lines:
+        style = "dim" if line.expected else ""
+        status = Text(line.status.value, style=style or STYLES[line.status])
+        table.add_row("", status, Text(clean(line.text, 2000)), style=style)
+    console.print(table)
+    if log and not any(log in line.text for line in lines):  # in one piece, to be copied
+        console.print(Text(f"   log   {log}"), soft_wrap=True)
+
+
+def _log(cell: Cell, folder: Path | None) -> str:
+    """The file to read on in: the failure's, or the cell's folder."""
+    if folder is None:
+        return ""
+    place = cell_path(folder, cell.name)
+    path = place / cell.failure.log if cell.failure and cell.failure.log else place
+    return _short(path)
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _result(run: Run) -> tuple[str | Text, ...]:
+    return (Text(run.status.value, style=STYLES[run.status]), f": {verdict(run)}")

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A verdict for a terminal and for a mail."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from harness.base.text import clean
+from harness.cli.group import nobody_reads
+from harness.evaluate.patch.verdict.document import Document, StepRecord
+from harness.evaluate.patch.verdict.verdict import Change, Kind
+from harness.report.view.words import LABELS, figure, words
+
+TITLES = {Kind.REGRESSED: "worse", Kind.IMPROVED: "better", Kind.CHANGED: "different"}
+NAMED = 4  # places that a line names before it counts the rest
+LISTED = 12  # lines of one kind
+TRACED = 8  # lines of a trace
+STAGES = {"stage1": "stage 1 of ", "stage2": "stage 2 of ", "combined": "effective type of "}
+
+
+def show(
+    document: Document, folder: Path | None, *, as_json: bool, as_markdown: bool = False
+) -> None:
+    """Print a verdict; `folder` is its run's, None when it made none."""
+    try:
+        if as_json:
+            click.echo(document.model_dump_json(indent=2, by_alias=True))
+        elif as_markdown:
+            click.echo(markdown(document), nl=False)
+        else:
+            click.echo(text(document, str(folder or "")), nl=False)
+        sys.stdout.flush()  # a reader that has left is told here
+    except BrokenPipeError:
+        nobody_reads()
+
+
+def text(document: Document, folder: str) -> str:
+    """The verdict first, what it rests on, how to see it again; `folder` is the run's."""
+    return "\n".join([*_lines(document), *_end(document, folder)]) + "\n"
+
+
+def markdown(document: Document) -> str:
+    """To be pasted into a reply: the same facts, no local path."""
+    lines = [f"**{document.verdict.value.upper()}**: {clean(document.headline, 400)}", ""]
+    lines += ["```", *_about(document), *_body(document), "```", ""]
+    versions = sorted({cell.kernel.compiler for cell in document.patched.cells})
+    qemus = sorted({cell.machine.qemu for cell in document.patched.cells if cell.machine.qemu})
+    if qemus:
+        lines.append(f"QEMU {', '.join(qemus)}; {'; '.join(versions)}")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _lines(document: Document) -> list[str]:
+    head = f"{document.verdict.value.upper()}: {clean(document.headline, 600)}"
+    return [head, "", *_about(document), *_body(document)]
+
+
+def _about(document: Document) -> Iterator[str]:
+    series = document.series
+    if series:
+        count = len(series.subjects)
+        yield _row("series", f"{clean(series.name)}, {_count(count, 'patch', 'patches')}")
+        for number, subject in enumerate(series.subjects[:NAMED], start=1):
+            yield _row("", f"{number} {clean(subject, 90)}" if count > 1 else clean(subject, 90))
+        if count > NAMED:
+            yield _row("", f"and {count - NAMED} more")
+    for label, side in (("base", document.base), ("patched", document.patched)):
+        kernel = side.kernel
+        version = f" ({kernel.version}, {kernel.source})" if kernel else ""
+        yield _row(label, f"{clean(side.name, 200)}{version}")
+    places: dict[str, list[str]] = {}
+    for cell in document.patched.cells:
+        places.setdefault(cell.machine.name, []).append(cell.suite.name)
+    for machine, suites in places.items():
+        boots = max((c.repeats for c in document.patched.cells), default=1)
+        often = f", {boots} boots each" if boots > 1 else ""
+        yield _row("cells", f"{clean(machine)}: {', '.join(map(clean, suites))}{often}")
+
+
+def _body(document: Document) -> Iterator[str]:
+    several = len({(c.machine.name, c.suite.name) for c in document.patched.cells}) > 1
+    for step in document.steps:
+        yield from _step(step, len(document.steps))
+    for kind, title in TITLES.items():
+        changes = [c for c in document.changes if c.kind is kind and not c.repeats]
+        if changes:
+            yield ""
+            yield title
+            yield from _changes(changes, several=several)
+    if document.unchanged:
+        yield f"{'':10} {_count(document.unchanged, 'observation', 'observations')} the same"
+    if document.open and document.open != [document.headline]:
+        yield ""
+        yield "not decided"
+        yield from (f"  {clean(line, 600)}" for line in document.open)
+    rest = [*_sizes(document), *_style(document)]
+    rest += [_row("note", clean(note, 400)) for note in document.notes]
+    if rest:
+        yield ""
+        yield from rest
+
+
+def _step(step: StepRecord, total: int) -> Iterator[str]:
+    said = "does not build" if step.error else "the same Image" if step.same else step.verdict.value
+    yield f"  {step.count}/{total} {said:14} {clean(step.title, 80)}"
+
+
+def _changes(changes: Sequence[Change], *, several: bool) -> Iterator[str]:
+    """Places with the same change together."""
+    groups: dict[tuple[str, str, str, str], list[Change]] = {}
+    for change in changes:
+        where = f"{change.machine}, {change.suite}: " if several and change.machine else ""
+        what, _ = _named(change)
+        groups.setdefault((where, what, change.base, change.patched), []).append(change)
+    for count, ((where, what, before, after), members) in enumerate(groups.items()):
+        if count == LISTED:
+            yield f"  and {len(groups) - LISTED} more (--json)"
+            return
+        places = [_named(member)[1] for member in members]
+        more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+        names = ", ".join(map(clean, places[:NAMED])) + more
+        if members[0].about == "log":
+            word, line = ("new", after) if after != "not there" else ("gone", before)
+            yield f"  {where}{word} in {names}: {clean(line, 300)}"
+        else:
+            yield f"  {where}{what}{names}: {words(before)} -> {words(after)}"
+        yield from _detail(members[0])
+
+
+def _named(change: Change) -> tuple[str, str]:
+    """What is said before the place, and the place."""
+    top, _, rest = change.path.partition(".")
+    if change.about == "audit":
+        mapping, _, stage = rest.rpartition(".")
+        return (STAGES[stage], mapping) if stage in STAGES else ("audit of ", rest)
+    if change.about == "witness":
+        return "witnesses of ", rest
+    if change.about == "log":
+        return "", f"{rest.partition('.')[0]}'s log"
+    if change.about == "build":
+        return "compiler: ", rest
+    if change.about == "expectation":
+        return "expected: ", change.path
+    place = rest if top == change.suite and rest else change.path
+    return "", ".".join(LABELS.get(part, part) for part in place.split("."))
+
+
+def _detail(change: Change) -> Iterator[str]:
+    if "patch" in change.detail:
+        yield f"    in patch {change.detail['patch']} only"
+    if "effect" in change.detail:
+        yield (f"    x {change.detail['ratio'] or 0:.3g}, effect {change.detail['effect']:+.2f}"
+               f" (Cliff's delta), p {change.detail['p']:.2g}")  # fmt: skip
+    for side, counts in change.detail.get("flaky", {}).items():
+        said = ", ".join(f"{n} times {clean(str(word))}" for word, n in counts.items())
+        yield f"    {side} flickers: {said}"
+    if change.kind is Kind.REGRESSED and change.detail.get("reason"):
+        yield f"    {clean(str(change.detail['reason']), 300)}"
+    trace = change.detail.get("trace", ())
+    yield from (f"    {clean(line, 160)}" for line in trace[1 : TRACED + 1])
+    if len(trace) > TRACED + 1:
+        yield f"    {len(trace) - TRACED - 1} more lines"
+
+
+def _sizes(document: Document) -> Iterator[str]:
+    found = [
+        f"{name} {after - before:+,}"
+        for name, (before, after) in document.size.items()
+        if after != before
+    ]
+    if found:
+        yield _row("bytes", ", ".join(found))
+    elif document.size:
+        yield _row("bytes", f"Image as large as before ({figure(document.size['Image'][0], '')})")
+
+
+def _style(document: Document) -> Iterator[str]:
+    for tool in ("checkpatch", "sparse"):
+        mine = [one for one in document.style if one.tool == tool]
+        for one in mine[:NAMED]:
+            yield _row(tool, f"{clean(one.text, 140)} ({clean(one.place)})")
+        if len(mine) > NAMED:
+            yield _row(tool, f"{len(mine) - NAMED} more (--json)")
+
+
+def _end(document: Document, folder: str) -> Iterator[str]:
+    yield ""
+    for number, line in enumerate(document.reproduce):
+        yield _row("again" if not number else "", line)
+    if folder:
+        yield _row("records", folder)
+    took = f"{document.seconds:.1f} s, " if document.seconds else ""
+    yield f"{took}exit code {document.exit_code}"
+
+
+def _row(label: str, said: str) -> str:
+    return f"{label:10} {said}".rstrip()
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The audits of a mapping as rows of its block (docs/audit.md). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.base.text import clean
+from harness.report.view.table import Block, Entry, Row
+from harness.report.view.words import LABELS
+from harness.results.compare import NOT_REACHED
+from harness.results.records import Cell, Observation, Status
+
+STAGES = {"stage2": "stage 2 (audit)", "combined": "effective (audit)"}
+WITNESSES = "witnesses"
+# What is there whatever a suite maps: pages of every Linux guest, and its VMM's mapping of the BAR.
+OWN, OWN_TITLE = ("l2-", "l1-"), "must not change"
+TRAPS = "traps (no leaf)"
+BAD = (Status.FAIL, Status.ERROR, Status.MISS)
+
+Audit = Mapping[str, Any]
+
+
+def add_audits(blocks: dict[str, Block], cells: Sequence[Cell]) -> None:
+    """Put what was audited into the blocks of the mappings, by name; new ones where needed."""
+    columns = [{str(audit.get("mapping", "")): audit for audit in cell.audits} for cell in cells]
+    names = dict.fromkeys(name for column in columns for name in column)
+    for name in (n for n in names if not n.startswith(OWN)):
+        block = blocks.setdefault(name, Block(clean(name)))
+        labels = [row.label for row in block.rows]
+        place = labels.index(LABELS["stage1"]) + 1 if LABELS["stage1"] in labels else 0
+        block.rows[place:place] = [
+            Row(
+                label,
+                [_entry(cell, audits.get(name), stage) for cell, audits in _zip(cells, columns)],
+            )
+            for stage, label in STAGES.items()
+        ]
+        _add_witnesses(block, name, cells)
+    own = [n for n in names if n.startswith(OWN)]
+    if own:
+        blocks[OWN_TITLE] = Block(OWN_TITLE)
+        blocks[OWN_TITLE].rows += [
+            Row(
+                clean(name), [_own(cell, audits.get(name)) for cell, audits in _zip(cells, columns)]
+            )
+            for name in own
+        ]
+
+
+def _zip(
+    cells: Sequence[Cell], columns: Sequence[Mapping[str, Audit]]
+) -> list[tuple[Cell, Mapping[str, Audit]]]:
+    return list(zip(cells, columns, strict=True))
+
+
+def _entry(cell: Cell, audit: Audit | None, stage: str) -> Entry:
+    """One stage of an audited mapping; the verdict stands where it belongs."""
+    if audit is None:
+        return _nothing(cell)
+    said = _type(audit, stage)
+    status = Status(audit.get("status", Status.DONE))
+    if status is Status.FAIL and stage == _blamed(audit):
+        return Entry(f"{status.value}: {said}", status)
+    return Entry(said, status if said == status.value else None)
+
+
+def _type(audit: Audit, stage: str) -> str:
+    """`Normal-NC`; `traps (no leaf)`; `MISS` where it could not be read."""
+    found, detail = audit.get(stage), audit.get("detail") or {}
+    if found:
+        both = detail.get("ambiguous") and stage == "combined"
+        return clean(str(found)) + (" (ambiguous)" if both else "")
+    status = Status(audit.get("status", Status.DONE))
+    if status is Status.SKIP and not detail.get("trapped"):
+        return "not seen"
+    return TRAPS if detail.get("trapped") or status not in BAD else status.value
+
+
+def _blamed(audit: Audit) -> str:
+    """The stage to which a FAIL belongs: what takes effect, or stage 2 behind a right effect."""
+    readings = str(audit.get("combined") or "").split(" or ")
+    wrong = audit.get("expected") is not None and audit["expected"] not in readings
+    return "combined" if wrong else "stage2"
+
+
+def _own(cell: Cell, audit: Audit | None) -> Entry:
+    """A line for a page that every guest has: its type, and X where it must be executable."""
+    if audit is None:
+        return _nothing(cell)
+    status = Status(audit.get("status", Status.DONE))
+    said = _type(audit, "combined" if audit.get("combined") else "stage2")
+    detail = audit.get("detail") or {}
+    if (detail.get("expected") or {}).get("execute"):
+        leaf = detail.get("stage2") or {}
+        said += ", X ok" if "x" in str(leaf.get("el1")) else ", no X"
+    if status is Status.FAIL:
+        said = f"{status.value}: {said}"
+    return Entry(said, status if status in BAD else None)
+
+
+def _nothing(cell: Cell) -> Entry:
+    """A cell that never got to its guest has nothing to say of any mapping."""
+    reached = cell.failure and cell.observations
+    return Entry(NOT_REACHED, Status.SKIP) if reached else Entry("-")
+
+
+def _add_witnesses(block: Block, name: str, cells: Sequence[Cell]) -> None:
+    found = [_observation(cell, f"witness.{name}") for cell in cells]
+    if any(found):
+        block.rows.append(
+            Row(WITNESSES, [_verdict(c, o) for c, o in zip(cells, found, strict=True)])
+        )
+
+
+def _observation(cell: Cell, path: str) -> Observation | None:
+    return next((o for o in cell.observations if o.path == path), None)
+
+
+def _verdict(cell: Cell, witness: Observation | None) -> Entry:
+    if witness is None:
+        return _nothing(cell)
+    if witness.status is Status.FAIL:
+        return Entry("DISAGREE", witness.status)
+    if witness.status is Status.SKIP:
+        return Entry("nothing to compare", witness.status)
+    return Entry("agree (probe abstains)" if witness.detail.get("abstains") else "agree")

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A cell as test cases, for formats that know nothing else (harness/report/formats). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from harness.base.text import clean
+from harness.report.view.findings import BAD, as_expected, below
+from harness.report.view.words import figure, words
+from harness.results.records import Cell, Observation, Status
+
+WHOLE = "cell"  # the case of a cell whose observations do not say what became of it
+EXPECT = "expect"  # before the path of an expectation
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fact of a cell, or one expectation about it.
+
+    `path` is without the suite; `reason` says why the status is not PASS; `said` is the word or
+    figure that was seen; `expected`: the plan asked for this FAIL, ERROR or MISS; `kind`: the class
+    of failure that a guest or the cell ended with here, `log`: the cell's log is about this one.
+    """
+
+    path: str
+    status: Status
+    reason: str = ""
+    said: str = ""
+    expected: bool = False
+    kind: str = ""
+    log: bool = False
+    observation: Observation | None = None
+
+    @property
+    def news(self) -> bool:
+        """Bad, and nobody asked for it."""
+        return self.status in BAD and not self.expected
+
+    @property
+    def text(self) -> str:
+        """What was seen and why, on one line."""
+        return ": ".join(filter(None, (self.said, self.reason)))
+
+
+def cases(cell: Cell) -> list[Case]:
+    """Every observation, the cell's end where no observation tells it, every expectation."""
+    found = [*_observed(cell), *_ending(cell), *_expectations(cell)]
+    # Of several guests that died the log of the first is kept.
+    first = next((number for number, case in enumerate(found) if case.kind), None)
+    if first is not None:
+        found[first] = replace(found[first], log=True)
+    return found
+
+
+def representative(item: Observation) -> bool:
+    """Whether a figure says anything about hardware; an emulator's timings do not."""
+    return item.detail.get("representative") is not False
+
+
+def said(item: Observation) -> str:
+    """The word or figure that was seen; empty for none."""
+    value = item.value
+    if value is None:
+        return ""
+    if isinstance(value, bool | str):
+        return words(str(value))
+    if (value, item.unit) == (1, "tests"):
+        return "1 test"
+    note = "" if representative(item) else " (not representative)"
+    return figure(value, item.unit) + note
+
+
+def _observed(cell: Cell) -> Iterator[Case]:
+    for item in cell.observations:
+        yield Case(
+            below(cell, item.path),
+            item.status,
+            reason=clean(str(item.detail.get("reason", ""))),
+            said=said(item),
+            expected=item.status in BAD and as_expected(cell, item),
+            kind=clean(str(item.detail.get("failure", ""))),
+            observation=item,
+        )
+
+
+def _ending(cell: Cell) -> Iterator[Case]:
+    """A failure before the guest said anything, or a cell without a word."""
+    if cell.failure and not any("failure" in o.detail for o in cell.observations):
+        status = cell.status if cell.status in BAD else Status.MISS
+        kind = clean(cell.failure.kind)
+        yield Case(WHOLE, status, clean(cell.failure.summary), kind, kind=kind)
+    elif not cell.observations:
+        yield Case(WHOLE, cell.status, "nothing was observed")
+
+
+def _expectations(cell: Cell) -> Iterator[Case]:
+    for item in cell.expectations:
+        reason = clean(str(item.detail.get("reason", "")))
+        yield Case(f"{EXPECT}.{item.path}", item.status, reason, said(item), observation=item)

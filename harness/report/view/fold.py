@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Many entries as one: what most of them say is counted, the others are named. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from harness.base.text import clean
+from harness.report.view.table import Entry
+from harness.results.records import Status, worst
+
+OK = "ok"
+NAMED = 3  # entries that are named before the rest is counted
+BAD = (Status.FAIL, Status.ERROR, Status.MISS)
+
+
+def fold(said: Mapping[str, tuple[str, Status]], hosts: Mapping[str, Status]) -> Entry:
+    """E.g. `33 ok, host 17 ok`, `32 ok, readw FAIL, host 17 ok`.
+
+    `said` is what each entry says, and its status; `hosts` what the host saw of those it looked at.
+    """
+    common, count = Counter(text for text, _ in said.values()).most_common(1)[0]
+    others = [f"{clean(name)} {text}" for name, (text, _) in said.items() if text != common]
+    parts = [f"{count} {common}", *_named(others)]
+    if hosts:
+        whole = sum(status is Status.PASS for status in hosts.values())
+        parts.append(f"host {whole} {OK}")
+        differing = [clean(name) for name, status in hosts.items() if status is not Status.PASS]
+        parts += [f"{', '.join(_named(differing))} HOST DIFFERS"] if differing else []
+    return Entry(
+        ", ".join(parts), worst([*(status for _, status in said.values()), *hosts.values()])
+    )
+
+
+def _named(names: list[str]) -> list[str]:
+    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+    return names[:NAMED] + more

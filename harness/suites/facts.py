@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The facts a guest states on `# s2eval: KIND key=value` lines (docs/guest-protocol.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from harness.base.text import clean
+
+
+@dataclass(frozen=True)
+class Device:
+    """The PCI device that was found; `start` is the guest's physical address of the BAR."""
+
+    bdf: str
+    vendor: str
+    device: str
+    bar: int
+    start: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A mapping was made; `par` is PAR_EL1 after AT S1E1R of `va`."""
+
+    name: str
+    va: int
+    ipa: int
+    size: int
+    par: int
+    mair: int
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The step that follows may not come back."""
+
+    test: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """A word or a figure that `test` saw; with `unit` it is a measurement."""
+
+    test: str
+    name: str
+    value: str | int | float
+    unit: str | None = None
+    samples: tuple[float, ...] = ()
+    representative: bool = True
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A word of `test` that nobody judges: what one access of several did."""
+
+    test: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Expect:
+    """BAR bytes [offset, offset + size) must hold the pattern of `seed`.
+
+    With `fill`, each block of so many bytes holds nothing but the pattern's byte at its start.
+    """
+
+    test: str
+    offset: int
+    size: int
+    seed: int
+    fill: int = 0
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The guest waits until somebody has read the page tables of this mapping."""
+
+    mapping: str
+    va: int
+    ipa: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the device must see between two writes of `marker` (bit 16 clear) at BAR offset `at`.
+
+    `kind`: `read` or `write`; BAR bytes [offset, offset + size), each once, in at most `most`
+    accesses, with the pattern of `seed`; with `size` 0 any accesses, at least `least` of them.
+    `last` is the offset of the access that comes last. `reset`: in between the device is reset, by
+    a write to Device Control at this offset of its configuration space, or (0) its memory decode is
+    switched off.
+    """
+
+    test: str
+    marker: int
+    at: int
+    kind: str
+    offset: int
+    size: int
+    most: int
+    seed: int | None = None
+    last: int | None = None
+    reset: int | None = None
+    least: int = 0
+
+
+@dataclass(frozen=True)
+class HostAction:
+    """The guest waits until the host under test has run the suite's script `host/ACTION.sh`."""
+
+    action: str
+
+
+@dataclass(frozen=True)
+class CommandError:
+    """A line of /suite failed."""
+
+    command: str
+    errno: str
+
+
+@dataclass(frozen=True)
+class End:
+    """The suite is over."""
+
+
+Fact = (
+    Device
+    | Mapping
+    | Begin
+    | Value
+    | Seen
+    | Expect
+    | Audit
+    | Trace
+    | HostAction
+    | CommandError
+    | End
+)
+
+KINDS: dict[str, type[Fact]] = {
+    "device": Device,
+    "mapping": Mapping,
+    "begin": Begin,
+    "value": Value,
+    "seen": Seen,
+    "expect": Expect,
+    "audit": Audit,
+    "trace": Trace,
+    "host": HostAction,
+    "error": CommandError,
+    "end": End,
+}
+
+
+def _number(text: str) -> int:
+    """C's %#x and %d."""
+    return int(text, 0)
+
+
+def _figure(text: str) -> str | int | float:
+    """A figure when it reads as one, otherwise the word."""
+    for convert in (_number, float):
+        try:
+            value = convert(text)
+        except ValueError:
+            continue
+        return value if abs(value) < float("inf") else text
+    return clean(text)
+
+
+def _samples(text: str) -> tuple[float, ...]:
+    found = tuple(float(item) for item in text.split(",") if item)
+    if any(not abs(item) < float("inf") for item in found):
+        raise ValueError(text)
+    return found
+
+
+def _truth(text: str) -> bool:
+    return {"0": False, "false": False, "1": True, "true": True}[text.lower()]
+
+
+_READ: dict[str, Callable[[str], Any]] = {
+    "str": clean,
+    "str | None": clean,
+    "int": _number,
+    "int | None": _number,
+    "str | int | float": _figure,
+    "tuple[float, ...]": _samples,
+    "bool": _truth,
+}
+
+
+def make_fact(kind: str, words: Iterable[str]) -> Fact:
+    """The fact that `key=value` words make; ValueError says why they do not."""
+    if kind not in KINDS:
+        raise ValueError(f"s2eval line of unknown kind '{kind}'")
+    known = {f.name: str(f.type) for f in fields(KINDS[kind])}
+    given: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or key not in known:
+            raise ValueError(f"s2eval line '{kind}': '{word}' is not one of its fields")
+        try:
+            given[key] = _READ[known[key]](text)
+        except (ValueError, KeyError):
+            raise ValueError(f"s2eval line '{kind}': {key}={text} is not a value") from None
+    try:
+        return KINDS[kind](**given)
+    except TypeError:
+        missing = [name for name in known if name not in given]
+        raise ValueError(f"s2eval line '{kind}' lacks {', '.join(missing)}") from None

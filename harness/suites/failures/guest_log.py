@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest's log as it comes: kept for the post-mortem, and looked at line by line."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from harness.base.deadline import Deadline
+from harness.results.records import Failure
+from harness.suites.failures import classify
+from harness.suites.failures.classify import FailureClass, Source
+
+KEPT = 2_000  # lines before the first failure, and again from there on; the log file has them all
+LINE_KEPT = 1_000  # characters of a line
+
+
+class GuestLog:
+    """Lines of one log; `where` is whose it is, `name` its file in the cell's folder."""
+
+    def __init__(self, where: str, name: str, source: Source = "kernel") -> None:
+        self.where = where
+        self.name = name
+        self._watch = classify.Watch(source)
+        self._before: deque[str] = deque(maxlen=KEPT)
+        self._after: list[str] = []
+
+    @property
+    def lines(self) -> list[str]:
+        """What is kept: the end of a flood, or what stands around the first failure."""
+        return [*self._before, *self._after]
+
+    def feed(self, line: str) -> FailureClass | None:
+        """Take a line; its class when it hurts or ends the guest."""
+        line = line[:LINE_KEPT]
+        found = self._watch.line(line)
+        if self._watch.first is None:
+            self._before.append(line)
+        elif len(self._after) < KEPT:
+            self._after.append(line)
+        return found
+
+    def failure(self) -> Failure | None:
+        """The first cause among the lines so far; None when nothing worse than a WARN is there."""
+        if self._watch.first is None:
+            return None
+        return classify.console(self.lines, self.where, self.name)
+
+    def silence(self, seconds: float) -> Failure:
+        """What to say when nothing came for `seconds`."""
+        return classify.silence(seconds, self.lines, self.where, self.name)
+
+    def quiet(self, deadline: Deadline, silence: float, what: str) -> Failure:
+        """What to say when a wait for `what` ended without an answer."""
+        if deadline.over:
+            return classify.deadline(deadline.seconds, what, self.lines, self.where, self.name)
+        return self.silence(silence)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Suites: guest-tests/NAME/suite.toml, or any folder's, and what is built from the folder."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.base import paths
+from harness.base.errors import UsageError
+from harness.base.toml import parse, read_toml, unknown
+
+
+class Suite(BaseModel):
+    """A guest test: its sources, what runs in the guest, and what it needs to be judged.
+
+    `script` is the guest's /suite (docs/guest-protocol.md). `needs` maps a pattern of tests, e.g.
+    `*.unaligned_*`, to names of fidelity limits: such a test is SKIP where the emulator cannot
+    show what it looks for. `promises` says what a mapping is asked to be, e.g. `Normal-NC` for
+    `ioremap_wc`: the audit compares that with what both stages together give. A suite that
+    `extends` another one is built from that one's folder and says only what differs.
+
+    `programs` are static programs of user space, each made of NAME.c in the folder. `fragments` are
+    config fragments (kernels/fragments) that the suite wants in its kernel. `guests` is how many
+    guests one cell may use up: where one dies in a test, the next goes on behind that test.
+    `devices` are those of qemu-configs/devices that it can drive (none: any); it does not run on
+    machines with another one. `watch`: what QEMU itself tells of the device is looked at: the
+    trace of its accesses, its screen instead of its memory.
+    `destructive` says that the suite may do harm to the device or the host under test.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    extends: str | None = None
+    folder: Path
+    description: str
+    modules: list[str] = Field(default_factory=list)
+    programs: list[str] = Field(default_factory=list)
+    fragments: list[str] = Field(default_factory=list)
+    devices: list[str] = Field(default_factory=list)
+    script: str
+    guests: int = Field(default=1, ge=1, le=64)
+    watch: bool = False
+    destructive: bool = False
+    needs: dict[str, list[str]] = Field(default_factory=dict)
+    promises: dict[str, str] = Field(default_factory=dict)
+    limit: float = Field(default=60, gt=0)  # seconds
+
+    def fits(self, device: str) -> bool:
+        """Whether the suite can drive a machine's device."""
+        return not self.devices or device in self.devices
+
+    @functools.cached_property
+    def source_hash(self) -> str:
+        """sha256 over the names and bytes of the folder's files and of the headers suites share."""
+        digest = hashlib.sha256()
+        for folder in (self.folder, self.folder.parent / "include"):
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+                digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()
+
+
+def list_suites() -> list[str]:
+    return sorted(p.parent.name for p in paths.SUITES.glob("*/suite.toml"))
+
+
+def load_suite(name: str) -> Suite:
+    """The suite `name`, or that of the folder which a name with a slash is.
+
+    UsageError when there is none or its file is wrong.
+    """
+    folder = Path(name).expanduser().resolve() if "/" in name else paths.SUITES / name
+    values = _values(folder, ())
+    return parse(Suite, folder / "suite.toml", {**values, "name": folder.name})
+
+
+def _values(folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    path = folder / "suite.toml"
+    if folder in seen:
+        raise UsageError(f"{path}: suites extend each other in a circle")
+    if not path.is_file():
+        if folder.parent == paths.SUITES:
+            raise unknown("suite", folder.name, list_suites())
+        raise UsageError(f"{path}: no such file")
+    own = read_toml(path)
+    if "extends" not in own:
+        return {**own, "folder": folder}
+    base = str(own["extends"])
+    where = (folder / base).resolve() if "/" in base else paths.SUITES / base
+    return {**_values(where, (*seen, folder)), **own}

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How a bisection is driven: real git, histories of thirty commits, answers from a table."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.base.errors import UsageError
+from harness.evaluate.bisect.bisect import Result, bisect
+from harness.evaluate.bisect.commits import History
+from harness.evaluate.patch.verdict.check import Answer
+from harness.evaluate.progress import Progress
+from harness.kernel.spec import KernelSpec, Source
+
+GOOD, BAD, NONE = Answer(True, "works"), Answer(False, "faults"), Answer(None, "no output")
+COMMITS = 30
+
+
+def git(folder: Path, *args: str) -> str:
+    identity = ("-c", "user.name=D", "-c", "user.email=d@localhost")
+    command = ["git", "-C", str(folder), *identity, *args]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("linux")
+    git(folder, "init", "-q", "-b", "main")
+    for number in range(COMMITS):
+        git(folder, "commit", "-q", "--allow-empty", "-m", f"Step {number}")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("S2EVAL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def commits(repository: Path) -> list[str]:
+    return git(repository, "rev-list", "--reverse", "main").split()
+
+
+@pytest.fixture
+def history(repository: Path, commits: list[str]) -> History:
+    spec = KernelSpec(name="k", source=Source(tree=str(repository)))
+    return History(repository, commits[0], commits[-1], lambda _: spec)
+
+
+class Table:
+    """Answers by the number of a commit; what is not in `odd` goes by `first_bad`."""
+
+    def __init__(self, commits: list[str], first_bad: int) -> None:
+        self.number = {commit: number for number, commit in enumerate(commits)}
+        self.first_bad = first_bad
+        self.odd: dict[int, Iterator[Answer]] = {}
+        self.boots: list[int] = []
+
+    def __call__(self, commit: str) -> Answer:
+        number = self.number[commit]
+        self.boots.append(number)
+        if number in self.odd:
+            return next(self.odd[number])
+        return BAD if number >= self.first_bad else GOOD
+
+
+def find(history: History, boot: Callable[[str], Answer], repeat: int = 2) -> Result:
+    return bisect(history, "s.*", "", boot, Progress(quiet=True), repeat=repeat)
+
+
+@pytest.mark.parametrize("first_bad", [1, 13, 14, 15, 28, 29])
+def test_the_right_commit_among_broken_hanging_and_flickering_ones(
+    first_bad: int, history: History, commits: list[str]
+) -> None:
+    table = Table(commits, first_bad)
+    for number in {5, 6, 12, 16, 22} - {first_bad - 1, first_bad}:
+        table.odd[number] = itertools.repeat(NONE)
+    # One boot of a good commit says otherwise, and one of a bad one.
+    table.odd[7] = itertools.chain([BAD], itertools.repeat(GOOD if first_bad > 7 else BAD))
+    table.odd[20] = itertools.chain([GOOD], itertools.repeat(GOOD if first_bad > 20 else BAD))
+    result = find(history, table)
+    assert result.found == commits[first_bad], [t.subject for t in result.tried]
+    assert len(result.tried) < 14
+
+
+def test_a_flicker_is_booted_again_and_the_odd_boot_told(
+    history: History, commits: list[str]
+) -> None:
+    table = Table(commits, 20)
+    table.odd[14] = iter([BAD, GOOD, GOOD, GOOD, GOOD])
+    result = find(history, table)
+    assert result.found == commits[20] and table.boots.count(14) == 5
+    (flickered,) = [t for t in result.tried if t.commit == commits[14]]
+    assert (flickered.answer, flickered.why) == ("good", "works (4 of 5 boots)")
+
+
+def test_a_coin_is_skipped(history: History, commits: list[str]) -> None:
+    table = Table(commits, 20)
+    table.odd[14] = itertools.cycle([BAD, GOOD])
+    result = find(history, table)
+    assert result.found == commits[20]
+    assert [t.answer for t in result.tried if t.commit == commits[14]] == ["skip"]
+
+
+def test_what_does_not_boot_is_booted_once(history: History, commits: list[str]) -> None:
+    table = Table(commits, 20)
+    table.odd[14] = iter([NONE])
+    assert find(history, table).found == commits[20]
+
+
+def test_only_skipped_ones_are_left(history: History, commits: list[str]) -> None:
+    table = Table(commits, 12)
+    for number in (10, 11, 12):
+        table.odd[number] = itertools.repeat(NONE)
+    result = find(history, table)
+    assert result.found == ""
+    assert set(result.left) == set(commits[10:14])
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the code looks at it."""
+
+
+@pytest.mark.parametrize("boots", [1, 3, 5, 6, 9])
+def test_killed_and_started_again_it_goes_on(
+    boots: int, history: History, commits: list[str]
+) -> None:
+    table = Table(commits, 17)
+    whole = find(history, table)
+    again = Table(commits, 17)
+
+    def die(commit: str) -> Answer:
+        if len(again.boots) == boots:
+            raise Killed
+        return again(commit)
+
+    def question(boot: Callable[[str], Answer]) -> Result:
+        return bisect(history, "s.*", "another", boot, Progress(quiet=True), repeat=2)
+
+    with pytest.raises(Killed):
+        question(die)
+    known = set(again.boots[: boots - boots % 2])
+    result = question(again)
+    assert result.found == whole.found == commits[17]
+    assert result.resumed == len(known)
+    for number in known:
+        assert again.boots.count(number) == 2, "an answer was asked for twice"
+    # All over: nothing is booted any more.
+    count = len(again.boots)
+    assert question(again).found == commits[17] and len(again.boots) == count
+
+
+def test_an_answer_that_was_cut_off_is_asked_for_again(
+    history: History, commits: list[str], cache: Path
+) -> None:
+    find(history, Table(commits, 17))
+    (kept,) = cache.glob("bisect/*/answers.jsonl")
+    text = kept.read_text()
+    kept.write_text(text[: len(text) - 20])
+    table = Table(commits, 17)
+    assert find(history, table).found == commits[17]
+    assert len(set(table.boots)) == 1
+
+
+def test_the_ends_must_be_what_they_are_said_to_be(history: History, commits: list[str]) -> None:
+    cases = {
+        "both meet the check": Table(commits, 99),
+        "both do not meet the check": Table(commits, 0),
+    }
+    for said, table in cases.items():
+        with pytest.raises(UsageError, match=said):
+            bisect(history, "s.*", said, table, Progress(quiet=True), repeat=1)
+    with pytest.raises(UsageError, match="is bad: turn the two, or use !="):
+        backwards = History(history.repository, history.bad, history.good, history.kernel)
+        bisect(backwards, "s.*", "b", Table(commits, 9), Progress(quiet=True), repeat=1)
+    silent = Table(commits, 9)
+    silent.odd[0] = itertools.repeat(NONE)
+    with pytest.raises(UsageError, match=r"--good .* cannot be judged: no output"):
+        bisect(history, "s.*", "c", silent, Progress(quiet=True), repeat=1)
+
+
+def test_a_good_one_on_another_branch(repository: Path, history: History) -> None:
+    git(repository, "branch", "-f", "side", "main~5")
+    side = git(repository, "commit-tree", "-p", "side", "-m", "x", "side^{tree}").strip()
+    other = History(repository, side, history.bad, history.kernel)
+    answers = {side: GOOD, history.bad: BAD}
+    result = bisect(
+        other, "s.*", "", lambda c: answers.get(c, GOOD), Progress(quiet=True), repeat=1
+    )
+    assert result.found == history.bad
+    with pytest.raises(UsageError, match="no ancestor of --bad"):
+        bisect(other, "s.*", "x", lambda c: answers.get(c, BAD), Progress(quiet=True), repeat=1)
+
+
+def test_two_at_once_do_not_mix_their_answers(history: History, commits: list[str]) -> None:
+    def boot(commit: str) -> Answer:
+        with pytest.raises(UsageError, match="going on already"):
+            find(history, Table(commits, 9))
+        return Table(commits, 9)(commit)
+
+    assert find(history, boot, repeat=1).found == commits[9]
+
+
+def test_the_repository_is_not_written_to(repository: Path, history: History) -> None:
+    before = [(p, p.stat().st_mtime_ns) for p in sorted(repository.rglob("*"))]
+    find(history, Table(git(repository, "rev-list", "--reverse", "main").split(), 9))
+    assert [(p, p.stat().st_mtime_ns) for p in sorted(repository.rglob("*"))] == before
