@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run one command in a root and in namespaces of its own: mounts, processes, host name, IPC.
+
+`run` starts this file as a process, which makes the namespaces; its child is process 1 in them. All
+that the command started ends with process 1, and all mounts go with it, so that whatever ends the
+caller leaves neither. Standard library only: once the root is changed, nothing can be imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000
+RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
+DETACH = 2
+# Linux gives system calls of 2019 and later the same number everywhere.
+OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
+AT_FDCWD, EMPTY_PATH, CLONE_TREE, ATTR_IDMAP = -100, 0x1000, 1, 0x100000
+PR_SET_PDEATHSIG = 1
+GRACE = 3.0  # seconds that what the command started may take to end after it
+NAME = "bare"  # the machine's
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class SpaceError(Exception):
+    """The namespaces or the mounts cannot be made."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A folder `source` of this system, seen at `target` in the root.
+
+    What belongs to root outside belongs to `owner` inside, and the other way round.
+    """
+
+    source: str
+    target: str
+    owner: int = 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is run in `root`, as whom, and where its output goes.
+
+    With `/` as its root it sees this system as it is, but for the processes.
+    """
+
+    root: str
+    command: list[str]
+    folder: str
+    environment: dict[str, str]
+    log: str
+    uid: int = 0
+    terminal: bool = False
+    seconds: float = 600.0
+    shared: list[Shared] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended; `status` is None when its time was up.
+
+    What was left when it had ended: `processes`, `mounts`, and `files` in /dev/shm.
+    """
+
+    status: int | None
+    seconds: float
+    processes: list[str]
+    mounts: list[str]
+    files: list[str]
+
+
+def run(command: Command) -> Ended:
+    """Run `command` to its end. However this call ends, nothing of the command is left running.
+
+    Raises SpaceError when the namespaces cannot be made.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-I", __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the caller
+    )
+    try:
+        out, err = process.communicate(json.dumps(asdict(command)))
+    finally:
+        process.terminate()
+        process.wait()  # process 1, and so all others, ended before
+    if process.returncode or not out:
+        words = err.strip().splitlines() or [f"exit status {process.returncode}"]
+        raise SpaceError(f"no namespaces for {command.root}: {words[-1]}")
+    return Ended(**json.loads(out))
+
+
+def main() -> int:
+    """Make the namespaces and wait for process 1, which tells what happened on standard output."""
+    given = json.load(sys.stdin)
+    command = Command(**{**given, "shared": [Shared(**one) for one in given["shared"]]})
+    _die_with_parent()
+    _call("unshare", NEWNS | NEWPID | NEWUTS | NEWIPC)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    first = os.fork()
+    if first == 0:
+        _die_with_parent()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        status = 1
+        try:
+            _first_process(command)
+            status = 0
+        except (OSError, subprocess.CalledProcessError) as error:
+            os.write(2, f"{error}\n".encode())
+        finally:
+            os._exit(status)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(first, signal.SIGKILL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    return os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
+
+
+def _first_process(command: Command) -> None:
+    """Be process 1: mount, change the root, run the command, tell what it left."""
+    log = os.open(command.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    _mount("none", "/", flags=REC | PRIVATE)
+    if command.root == "/":
+        _mount("proc", "/proc", "proc", NOSUID | NODEV | NOEXEC)
+    else:
+        _mount_all(command)
+        os.chdir(command.root)
+        # Not chroot: a process in one may make no user namespace.
+        subprocess.run(["pivot_root", ".", "."], check=True)
+        _call("umount2", b".", DETACH)
+        os.chdir("/")
+    _call("sethostname", NAME.encode(), len(NAME))
+    before = _mounts()
+    started = time.monotonic()
+    status = _watch(*_start(command), log, started + command.seconds)
+    ended = Ended(
+        status,
+        time.monotonic() - started,
+        _processes(),
+        sorted(set(_mounts()) - set(before)),
+        [str(path) for path in Path("/dev/shm").iterdir()],  # noqa: S108
+    )
+    os.write(1, json.dumps(asdict(ended)).encode())
+
+
+def _mount_all(command: Command) -> None:
+    """The root with /proc, /sys (which it cannot change), /dev without KVM, and shared folders."""
+    root = command.root
+    _mount(root, root, flags=BIND)
+    _mount("proc", f"{root}/proc", "proc", NOSUID | NODEV | NOEXEC)
+    # Settings in there are those of the machine that this one is a guest of.
+    _mount(f"{root}/proc/sys", f"{root}/proc/sys", flags=BIND)
+    _mount("none", f"{root}/proc/sys", flags=BIND | REMOUNT | RDONLY | NOSUID | NODEV | NOEXEC)
+    _mount("sysfs", f"{root}/sys", "sysfs", RDONLY | NOSUID | NODEV | NOEXEC)
+    _mount("tmpfs", f"{root}/dev", "tmpfs", NOSUID, "mode=755")
+    dev = Path(root, "dev")
+    for name in ("null", "zero", "full", "random", "urandom", "tty"):
+        (dev / name).touch()
+        _mount(f"/dev/{name}", str(dev / name), flags=BIND)
+    for name in ("pts", "shm"):
+        (dev / name).mkdir()
+    _mount("devpts", str(dev / "pts"), "devpts", NOSUID | NOEXEC, "ptmxmode=666,mode=620,gid=5")
+    _mount("tmpfs", str(dev / "shm"), "tmpfs", NOSUID | NODEV, "mode=1777")
+    for name, target in (("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "fd/0")):
+        (dev / name).symlink_to(target)
+    for name, target in (("stdout", "fd/1"), ("stderr", "fd/2")):
+        (dev / name).symlink_to(target)
+    for one in command.shared:
+        _mount_for(one, root)
+
+
+def _mount_for(shared: Shared, root: str) -> None:
+    """Bind a shared folder; what is root's on disk is its owner's there."""
+    source, target = shared.source, root + shared.target
+    if not shared.owner:
+        _mount(source, target, flags=BIND)
+        return
+    tree = _call("syscall", OPEN_TREE, AT_FDCWD, source.encode(), CLONE_TREE | os.O_CLOEXEC)
+    users = _user_namespace(shared.owner, Path(root, "proc"))
+    attributes = struct.pack("=QQQQ", ATTR_IDMAP, 0, 0, users)
+    _call("syscall", MOUNT_SETATTR, tree, b"", EMPTY_PATH, attributes, len(attributes))
+    _call("syscall", MOVE_MOUNT, tree, b"", AT_FDCWD, target.encode(), 4)  # 4: no path, but `tree`
+    os.close(users)
+    os.close(tree)
+
+
+def _user_namespace(owner: int, proc: Path) -> int:
+    """A user namespace, as a descriptor, that maps root to `owner` and `owner` to root.
+
+    `proc` is of this namespace of processes; /proc is of the one outside.
+    """
+    ready_in, ready_out = os.pipe()
+    end_in, end_out = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _call("unshare", NEWUSER)
+        os.write(ready_out, b".")
+        os.close(end_out)
+        os.read(end_in, 1)
+        os._exit(0)
+    os.close(ready_out)
+    os.read(ready_in, 1)
+    for name in ("uid_map", "gid_map"):
+        (proc / str(child) / name).write_text(f"0 {owner} 1\n{owner} 0 1\n")
+    found = os.open(proc / f"{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    for descriptor in (ready_in, end_in, end_out):
+        os.close(descriptor)
+    os.waitpid(child, 0)
+    return found
+
+
+def _start(command: Command) -> tuple[int, int]:
+    """Start the command as its user: its pid and a descriptor that its output comes from."""
+    if command.terminal:
+        mine, its = os.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        os.fchown(its, command.uid, 5)  # group tty
+        standard_in = its
+    else:
+        mine, its = os.pipe()
+        standard_in = os.open("/dev/null", os.O_RDONLY)
+    pid = os.fork()
+    if pid:
+        os.close(its)
+        return pid, mine
+    try:
+        os.setsid()
+        if command.terminal:
+            fcntl.ioctl(its, termios.TIOCSCTTY, 0)
+        for target, source in enumerate((standard_in, its, its)):
+            os.dup2(source, target)
+        os.closerange(3, 1024)
+        os.umask(0o022)
+        if command.uid:
+            os.setgroups([command.uid])
+            os.setgid(command.uid)
+            os.setuid(command.uid)
+        os.chdir(command.folder)
+        os.execve(command.command[0], command.command, command.environment)  # noqa: S606
+    except OSError as error:
+        os.write(2, f"{error}\n".encode())
+    os._exit(127)
+
+
+def _watch(pid: int, output: int, log: int, until: float) -> int | None:
+    """Log what comes from `output` until `pid` ends, and bury what has no other parent."""
+    status = None
+    more = True
+    while status is None and time.monotonic() < until:
+        if more:
+            more = _copy(output, log, 0.2)
+        else:
+            time.sleep(0.05)
+        buried, how = _bury()
+        while buried:
+            if buried == pid:
+                status = os.waitstatus_to_exitcode(how)
+            buried, how = _bury()
+    while more and select.select([output], [], [], 0)[0]:
+        more = _copy(output, log, 0)
+    return status
+
+
+def _copy(source: int, log: int, seconds: float) -> bool:
+    """Copy what comes from `source` within `seconds`; false when nobody can write there now."""
+    if not select.select([source], [], [], seconds)[0]:
+        return True
+    try:
+        text = os.read(source, 65536)
+    except OSError:  # EIO: nobody has the terminal open
+        return False
+    os.write(log, text)
+    return bool(text)
+
+
+def _bury() -> tuple[int, int]:
+    try:
+        return os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return 0, 0
+
+
+def _processes() -> list[str]:
+    """The command lines of all processes but this one, after the time they have to end."""
+    until = time.monotonic() + GRACE
+    while True:
+        while _bury()[0]:
+            pass
+        found = [path.name for path in Path("/proc").iterdir() if path.name.isdigit()]
+        found.remove("1")
+        if not found or time.monotonic() > until:
+            return [line for line in map(_command_line, found) if line]
+        time.sleep(0.1)
+
+
+def _command_line(pid: str) -> str:
+    try:
+        line = Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        return line or Path("/proc", pid, "comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _mounts() -> list[str]:
+    """The mount points of this namespace."""
+    return [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+
+
+def _mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+    names = [text.encode() for text in (source, target, kind)]
+    try:
+        _call("mount", *names, ctypes.c_ulong(flags), data.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"mount {target}: {error.strerror}") from None
+
+
+def _die_with_parent() -> None:
+    _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _call(name: str, *arguments: Any) -> int:
+    """Call a function of the C library; OSError when it says -1."""
+    result: int = getattr(_libc, name)(*arguments)
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())
