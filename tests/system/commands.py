@@ -38,13 +38,16 @@ class Ran:
 
 
 class S2Eval:
-    """Runs `s2eval` with results and temporary files below `home`; the cache is everybody's."""
+    """Runs `s2eval` with results below `home`; the cache is everybody's.
 
-    def __init__(self, home: Path) -> None:
+    Temporary files are in `scratch`, by default a folder below `home`.
+    """
+
+    def __init__(self, home: Path, scratch: Path | None = None) -> None:
         self.home = home
         self.results = home / "results"
-        self.scratch = home / "tmp"
-        self.scratch.mkdir(parents=True)
+        self.scratch = scratch or home / "tmp"
+        self.scratch.mkdir(parents=True, exist_ok=scratch is not None)
 
     def environment(self, **change: str) -> dict[str, str]:
         mine = {"S2EVAL_RESULTS": str(self.results), "TMPDIR": str(self.scratch)}

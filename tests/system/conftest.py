@@ -3,36 +3,55 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pytest
 
 from harness.base.paths import PLANS, cache_dir
 from harness.kernel.build import build, resolve
 from tests.system.commands import Ran, S2Eval
+from tests.system.once import once
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run, and what the command that made it said."""
+    """A run, what the command that made it said, and what it left behind."""
 
     s2eval: S2Eval
     ran: Ran
+    left: tuple[str, ...] = ()
+
+
+def finished(factory: pytest.TempPathFactory, name: str, *args: str) -> Finished:
+    """What `s2eval ARGS` did, once a session. Every worker has temporary files of its own."""
+
+    def make(folder: Path) -> None:
+        command = S2Eval(folder)
+        said = {"ran": asdict(command(*args)), "left": command.leftovers()}
+        (folder / "said.json").write_text(json.dumps(said))
+
+    folder = once(factory, name, make)
+    said = json.loads((folder / "said.json").read_text())
+    return Finished(S2Eval(folder, factory.mktemp("t")), Ran(**said["ran"]), tuple(said["left"]))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def kernels() -> None:
-    """Build the two kernels of nearly every test first: on a new machine it takes minutes."""
-    for name in ("debian-6.1", "debian-6.1+stage2-normal-nc"):
-        build(resolve(name), progress=lambda _: None)
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Build the two kernels of nearly every test first: on a new machine it takes minutes.
 
+    Which L1s are saved, and which restored, does not depend on earlier sessions.
+    """
 
-@pytest.fixture(scope="session", autouse=True)
-def no_saved_hosts() -> None:
-    """Which L1s are saved, and which restored, does not depend on earlier sessions."""
-    shutil.rmtree(cache_dir("states"), ignore_errors=True)
+    def make(_: Path) -> None:
+        shutil.rmtree(cache_dir("states"), ignore_errors=True)
+        for name in ("debian-6.1", "debian-6.1+stage2-normal-nc"):
+            build(resolve(name), progress=lambda _: None)
+
+    once(tmp_path_factory, "kernels", make)
 
 
 @pytest.fixture
@@ -46,12 +65,10 @@ def s2eval(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S2Eval]:
 @pytest.fixture(scope="session")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """plans/quickstart.toml: Linux 6.1 as it is and with the series stage2-normal-nc."""
-    command = S2Eval(tmp_path_factory.mktemp("quickstart"))
-    return Finished(command, command("run", str(PLANS / "quickstart.toml")))
+    return finished(tmp_path_factory, "quickstart", "run", str(PLANS / "quickstart.toml"))
 
 
 @pytest.fixture(scope="session")
 def flat(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """wcprobe on flat-tcg, as JSON."""
-    command = S2Eval(tmp_path_factory.mktemp("flat"))
-    return Finished(command, command("run", "-k", "debian-6.1", "-m", "flat-tcg", "--json"))
+    return finished(tmp_path_factory, "flat", "run", "-k", "debian-6.1", "-m", "flat-tcg", "--json")

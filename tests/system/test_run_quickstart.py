@@ -128,7 +128,7 @@ def test_progress_has_a_line_for_each_cell_and_output_the_table(quickstart: Fini
 
 
 def test_nothing_is_left_behind(quickstart: Finished) -> None:
-    assert quickstart.s2eval.leftovers() == []
+    assert quickstart.left == ()
 
 
 def test_show_says_the_same_again(quickstart: Finished) -> None:
@@ -157,7 +157,7 @@ def test_a_flat_guest_shows_stage_1_alone(flat: Finished) -> None:
     assert (cell.status, cell.failure, cell.audits) == (Status.PASS, None, [])
     assert at(cell, "wcprobe.ioremap.unaligned_load").value == "faults"
     assert at(cell, "wcprobe.ioremap_wc.unaligned_load").value == "works"
-    assert flat.s2eval.leftovers() == []
+    assert flat.left == ()
 
 
 def reproduce(finished: Finished, cell: str) -> str:
