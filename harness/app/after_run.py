@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.base.errors import S2EvalError
 from harness.evaluate.plan.plan import Plan
-from harness.results.history.recording import stored_at_once
+from harness.results.history.recording import record_run, stored_at_once
 from harness.results.records import Run
 
 
@@ -33,10 +33,6 @@ def afterwards(run: Run, folder: Path, plan: Plan, *, page: bool) -> None:
     line of warning: the record is safe.
     """
     if stored_at_once(asked=page):
-        from harness.results.history.history import (  # noqa: PLC0415 - SQLAlchemy takes 0.2 s
-            record_run,
-        )
-
         record_run(run, folder, say)
     try:
         if page:
@@ -49,7 +45,7 @@ def afterwards(run: Run, folder: Path, plan: Plan, *, page: bool) -> None:
 
 def _page(run: Run, folder: Path) -> None:
     # jinja2, matplotlib
-    from harness.cli.output import deliver  # noqa: PLC0415
+    from harness.report.output import deliver  # noqa: PLC0415
     from harness.report.page import NAME, render  # noqa: PLC0415
     from harness.report.page.past import known_trends  # noqa: PLC0415
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from importlib import import_module
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 from harness.base.errors import ExitCode, S2EvalError
+from harness.cli.output import discard_stdout
 
 COMMANDS = {path.stem: path.parent.name for path in Path(__file__).parent.glob("*/[a-z]*.py")}
 
@@ -66,7 +66,7 @@ class Command(click.Group):
             click.echo("s2eval: interrupted", err=True)
             ctx.exit(ExitCode.INTERRUPTED)
         except BrokenPipeError:
-            nobody_reads()
+            discard_stdout()
             ctx.exit(128 + signal.SIGPIPE)  # as a shell tells it of any filter
         except OSError as error:  # no space, a read-only cache: the file and the reason say it
             where = f"{error.filename}: " if error.filename else ""
@@ -78,8 +78,3 @@ def _say(error: click.UsageError) -> None:
     """What is wrong with a command line, in one line."""
     command = error.ctx.command_path if error.ctx else "s2eval"
     click.echo(f"s2eval: {error.format_message()} ({command} --help)", err=True)
-
-
-def nobody_reads() -> None:
-    """Let what is still to be written go nowhere, Python's own flush at the end included."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,42 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Documents for a file or for whoever reads standard output."""
+"""Standard output whose reader may leave before all is written (`s2eval show | head`)."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from pathlib import Path
-
-from harness.base.errors import UsageError
+from collections.abc import Iterator
 
 
-def deliver(text: str, output: Path | None) -> None:
-    """Write `text` as UTF-8 to the file `output`, whole or not at all, or to standard output.
-
-    UsageError when the file cannot be written.
-    """
-    if output is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(_encoded(text))
-        sys.stdout.flush()  # a reader that has left is told here, not at Python's own end
-        return
-    part = output.with_name(f".{output.name}-{os.getpid()}")
+@contextlib.contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Print within: a reader that leaves early does not change how the command ends."""
     try:
-        if output.exists() and not output.is_file():  # /dev/stdout, a pipe
-            output.write_bytes(_encoded(text))
-            return
-        part.write_bytes(_encoded(text))
-        part.replace(output)
+        yield
+        sys.stdout.flush()  # that a reader has left shows here, not at Python's own end
     except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UsageError(f"{output}: {error.strerror}: name a file you can write") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        discard_stdout()
 
 
-def _encoded(text: str) -> bytes:
-    """UTF-8; half a surrogate pair, which it does not know, is shown as `?`."""
-    return text.encode(errors="replace")
+def discard_stdout() -> None:
+    """Let what is still to be written go nowhere, Python's own flush at the end included."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

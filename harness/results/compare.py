@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.results.records import VM_KILLED, Cell, Comparison, Observation, Run, Status
-from harness.suites.witness import OR
+from harness.results.records import OR, VM_KILLED, Cell, Comparison, Observation, Run, Status
 
 NOT_REACHED = "not reached"
 ABSENT = "not observed"

@@ -13,6 +13,8 @@ from harness.base.errors import ExitCode
 SCHEMA = "s2eval-run-1"
 # The value of a test that the guest did not survive.
 VM_KILLED = "vm-killed"
+# Between the readings of a value about which sources disagree: `Device-nGnRnE or Device-nGnRE`.
+OR = " or "
 
 
 class Status(StrEnum):

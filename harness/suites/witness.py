@@ -12,13 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from harness.results.records import VM_KILLED, Observation, Status
+from harness.results.records import OR, VM_KILLED, Observation, Status
 
 Records = Sequence[Mapping[str, Any]]
 STAGES = ("stage1", "stage2", "combined")
 BEHAVIOUR = "unaligned_load"  # the test whose outcome depends on the type
 MANY = "unaligned_loads"  # the same of many widths and offsets
-OR = " or "  # between the readings of a type about which sources disagree
 _SAID = {"works": "works", "faults": "faults in the guest", VM_KILLED: "kills the VM"}
 
 

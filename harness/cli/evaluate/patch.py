@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from harness.cli.options import AS_JSON
+from harness.cli.output import reader_may_leave
 from harness.cli.patch_options import kernel_and_place
 
 
@@ -54,5 +55,6 @@ def command(
     done = run_patch(
         job, repeat=repeat, command=sys.argv, quiet=quiet, idle=lambda: import_module("json")
     )
-    show(done.document, done.folder, as_json=as_json, as_markdown=markdown)
+    with reader_may_leave():
+        show(done.document, done.folder, as_json=as_json, as_markdown=markdown)
     click.get_current_context().exit(done.document.exit_code)

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from harness.cli.group import nobody_reads
 from harness.cli.options import AS_JSON, KERNELS, MACHINES, QUIET, SUITES, show_run
+from harness.cli.output import reader_may_leave
 
 
 @click.command(name="run")
@@ -77,10 +77,8 @@ def command(
     names = [list(given.pop(key)) for key in ("kernels", "machines", "suites")]
     resume = given.pop("resume")
     outcome = start(plan, names, Changes(**given), resume, options)
-    try:
+    with reader_may_leave():
         show_run(outcome.run, outcome.folder, as_json=as_json)
-    except BrokenPipeError:
-        nobody_reads()
     if left := still_to_do(outcome):
         click.echo(f"s2eval: {left}", err=True)
     ctx.exit(outcome.exit_code)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from harness.cli.options import AS_JSON
+from harness.cli.output import reader_may_leave
 
 
 @click.command(name="compare")
@@ -28,5 +29,6 @@ def command(ctx: click.Context, base: str, patched: str, *, as_json: bool, markd
     from harness.report.terminal.verdict import show
 
     document = compare(base, patched)
-    show(document, None, as_json=as_json, as_markdown=markdown)
+    with reader_may_leave():
+        show(document, None, as_json=as_json, as_markdown=markdown)
     ctx.exit(document.exit_code)

@@ -35,8 +35,8 @@ def command(run_name: str, name: str, output: Path | None, origin: str) -> None:
 
     What the plan expects to fail is no failure in KTAP and JUnit: they come to the run's verdict.
     """
-    from harness.cli.output import deliver
     from harness.report.formats import Source, export
+    from harness.report.output import deliver
     from harness.results.store import load_run, run_folder
 
     folder = run_folder(run_name)

@@ -32,8 +32,8 @@ def command(run_name: str, output: Path | None, every: bool, url: str) -> None:
 
     The file needs no network and no other file.
     """
-    from harness.cli.output import deliver
     from harness.report.logs import shown_path
+    from harness.report.output import deliver
     from harness.report.page import NAME, render
     from harness.report.page.past import known_trends
     from harness.results.store import load_run, run_folder

@@ -11,7 +11,7 @@ from harness.base.text import clean
 from harness.report.view.cases import representative
 from harness.report.view.findings import below
 from harness.report.view.rows import ELSEWHERE, MAX_PARTS
-from harness.report.view.words import figure as words
+from harness.results.figures import figure as words
 from harness.results.records import Cell, Observation, Run, Status
 from harness.results.stats import Shift, Summary, shift, summaries
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from harness.base.errors import S2EvalError, UsageError
 from harness.report.page.trends import Trends, trends
-from harness.results.history.recording import caught_up_by_a_look, default_url
+from harness.results.history.location import default_url, is_own_file
 from harness.results.records import Run
 from harness.results.store import run_names
 
@@ -32,7 +32,7 @@ def _trends(run: Run, url: str, *, every: bool, say: Callable[[str], object]) ->
 
     url = url or default_url()
     file = Database(url).file
-    comes = caught_up_by_a_look(file) and run_names()  # it is made from them
+    comes = is_own_file(file) and run_names()  # it is made from them
     if file is not None and not file.is_file() and not comes:
         if every:
             raise UsageError(f"no history in {file}: s2eval history --rebuild")

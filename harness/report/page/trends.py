@@ -13,7 +13,8 @@ from harness.base.text import clean
 from harness.report.page.figures import measured
 from harness.report.view.cases import EXPECT, WHOLE, cases, representative
 from harness.report.view.findings import BAD
-from harness.report.view.words import figure, words
+from harness.report.view.words import words
+from harness.results.figures import figure
 from harness.results.records import Run
 
 POINTS = 30  # runs that a line shows

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from harness.base.text import clean
-from harness.cli.group import nobody_reads
 from harness.evaluate.patch.verdict.document import Document, StepRecord
 from harness.evaluate.patch.verdict.verdict import Change, Kind
-from harness.report.view.words import LABELS, figure, words
+from harness.report.view.words import LABELS, words
+from harness.results.figures import figure
 
 TITLES = {Kind.REGRESSED: "worse", Kind.IMPROVED: "better", Kind.CHANGED: "different"}
 NAMED = 4  # places that a line names before it counts the rest
@@ -26,16 +25,12 @@ def show(
     document: Document, folder: Path | None, *, as_json: bool, as_markdown: bool = False
 ) -> None:
     """Print a verdict; `folder` is its run's, None when it made none."""
-    try:
-        if as_json:
-            click.echo(document.model_dump_json(indent=2, by_alias=True))
-        elif as_markdown:
-            click.echo(markdown(document), nl=False)
-        else:
-            click.echo(text(document, str(folder or "")), nl=False)
-        sys.stdout.flush()  # a reader that has left is told here
-    except BrokenPipeError:
-        nobody_reads()
+    if as_json:
+        click.echo(document.model_dump_json(indent=2, by_alias=True))
+    elif as_markdown:
+        click.echo(markdown(document), nl=False)
+    else:
+        click.echo(text(document, str(folder or "")), nl=False)
 
 
 def text(document: Document, folder: str) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from harness.base.text import clean
 from harness.report.view.findings import BAD, as_expected, below
-from harness.report.view.words import figure, words
+from harness.report.view.words import words
+from harness.results.figures import figure
 from harness.results.records import Cell, Observation, Status
 
 WHOLE = "cell"  # the case of a cell whose observations do not say what became of it

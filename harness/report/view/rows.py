@@ -21,12 +21,10 @@ from harness.report.view.words import (
     LABELS,
     MAPPING,
     UNREACHED,
-    figure,
-    interval,
-    spread,
     words,
 )
 from harness.results.compare import ABSENT, absent
+from harness.results.figures import figure, interval, spread
 from harness.results.records import VM_KILLED, Cell, Observation, Status
 
 MAX_PARTS = 3  # block, test, figure; what is deeper is for --json

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from harness.base.errors import MachineError, S2EvalError, UsageError
 from harness.results.history import schema
-from harness.results.history.recording import VARIABLE
+from harness.results.history.location import VARIABLE
 
 WAIT_SECONDS = 60  # for another writer
 CONNECT_SECONDS = 10

@@ -7,7 +7,6 @@ history.series("wcprobe.ioremap_wc.unaligned_load", kernel="debian-6.1")
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ from harness.results.history.db import DamagedError, Database
 from harness.results.history.flakes import flakes
 from harness.results.history.intake import Intake
 from harness.results.history.lanes import lane_series
-from harness.results.history.recording import Say, caught_up_by_a_look, default_url
+from harness.results.history.location import Say, default_url, is_own_file
 from harness.results.history.schema import KERNELS, MACHINES, PATHS, RUNS, SUITES
 from harness.results.history.values import (
     Change,
@@ -36,19 +35,9 @@ from harness.results.history.values import (
     Point,
     input_changes,
 )
-from harness.results.records import Run
-from harness.suites.witness import OR
+from harness.results.records import OR, Run
 
 T = TypeVar("T")
-
-
-def record_run(run: Run, folder: Path, say: Say) -> None:
-    """Store a finished run; what goes wrong is a line of warning and never the run's fault."""
-    try:
-        with contextlib.closing(History(say=say)) as history:
-            history.record(run, folder)
-    except (S2EvalError, OSError) as error:
-        say(f"warning: this run is not in the history: {error}")
 
 
 class History:
@@ -62,7 +51,7 @@ class History:
     def __init__(self, url: str = "", say: Say = lambda _: None) -> None:
         self._database = Database(url or default_url())
         self._say = say
-        self._own = caught_up_by_a_look(self._database.file)
+        self._own = is_own_file(self._database.file)
         self._caught_up = not self._own
 
     def __str__(self) -> str:

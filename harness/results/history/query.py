@@ -21,7 +21,7 @@ from harness.results.history.schema import (
     SUITES,
 )
 from harness.results.history.values import Lane, Point, Setup
-from harness.suites.witness import OR
+from harness.results.records import OR
 
 Facts = dict[str, set[str]]  # path: what was seen there, status and value
 

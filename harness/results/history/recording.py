@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which history there is, and when runs come into it.
+"""When runs come into the history.
 
 A database that `S2EVAL_HISTORY` names is there for others to look at: it has a run as soon as that
 has ended. The file in the results folder is caught up by whoever looks, and before runs are
@@ -10,44 +10,45 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.base import paths
 from harness.base.errors import S2EvalError
+from harness.results.history.location import VARIABLE, Say
+from harness.results.records import Run
 
-VARIABLE = "S2EVAL_HISTORY"
-FILE = "results.sqlite"
-Say = Callable[[str], object]
-
-
-def own_file() -> Path:
-    """The history of the results folder."""
-    return (paths.results_dir() / FILE).absolute()
-
-
-def default_url() -> str:
-    """`S2EVAL_HISTORY`, else results.sqlite in the results folder."""
-    return os.environ.get(VARIABLE) or f"sqlite:///{own_file()}"
+if TYPE_CHECKING:
+    from harness.results.history.history import History
 
 
 def stored_at_once(*, asked: bool) -> bool:
-    """Whether a run that ends is stored then; `asked`: the history is looked at next."""
+    """Tell whether a run is stored when it ends; `asked`: the history is looked at next."""
     return asked or bool(os.environ.get(VARIABLE))
 
 
-def caught_up_by_a_look(file: Path | None) -> bool:
-    """Whether whoever looks at a database, SQLite's `file`, is to catch it up before."""
-    return file == own_file()
+def record_run(run: Run, folder: Path, say: Say) -> None:
+    """Store a finished run; what goes wrong is a line of warning and never the run's fault."""
+    try:
+        with contextlib.closing(_history(say)) as history:
+            history.record(run, folder)
+    except (S2EvalError, OSError) as error:
+        say(f"warning: this run is not in the history: {error}")
 
 
 def before_removal(base: Path, say: Say) -> str:
-    """Store the runs below `base` that the history lacks; why that was not possible, or ""."""
-    from harness.results.history.history import History  # noqa: PLC0415 - SQLAlchemy takes 0.2 s
+    """Store the runs below `base` that the history lacks.
 
+    Return "", or why that was not possible.
+    """
     try:
-        with contextlib.closing(History(say=say)) as history:
+        with contextlib.closing(_history(say)) as history:
             history.catch_up(base)
     except (S2EvalError, OSError) as error:
         return f"it may not be in the history yet: {error}"
     return ""
+
+
+def _history(say: Say) -> History:
+    from harness.results.history.history import History  # noqa: PLC0415 - SQLAlchemy takes 0.2 s
+
+    return History(say=say)

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.evaluate.patch.verdict.verdict import Change, Kind
 from harness.results.compare import Pair
+from harness.results.figures import figure
 from harness.results.records import Observation, Status
 from harness.results.stats import CONFIDENCE, SMALL_EFFECT, Shift, shift
 
@@ -102,8 +103,6 @@ def _summary(found: Shift, side: str) -> dict[str, float]:
 
 
 def _words(one: dict[str, float], unit: str | None) -> str:
-    from harness.report.view.words import figure  # noqa: PLC0415 - with the rest of the report
-
     interval = f"{figure(one['low'], None)}..{figure(one['high'], None)}"
     return f"{figure(one['median'], unit)} ({interval})"
 

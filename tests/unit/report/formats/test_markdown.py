@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import UsageError
-from harness.cli.output import deliver
 from harness.report.formats import Source, export
+from harness.report.output import deliver
 from harness.results.records import Run
 from tests.unit.report.format_runs import hostile
 from tests.unit.report.report_runs import a_run, quickstart, recorded

@@ -16,8 +16,9 @@ from click.testing import CliRunner
 from harness.base.errors import UsageError
 from harness.cli.main import cli
 from harness.results.history.db import Database
-from harness.results.history.history import History, record_run
-from harness.results.history.recording import default_url
+from harness.results.history.history import History
+from harness.results.history.location import default_url
+from harness.results.history.recording import record_run
 from tests.unit.results.history_runs import DEAD, GOOD, HERE, PATH, cell, name, on_disk, run, seen
 
 BOTH = """

@@ -18,7 +18,7 @@ from harness.app.after_run import afterwards, ready_for
 from harness.app.housekeeping import apply_retention
 from harness.cli.main import cli
 from harness.evaluate.plan.plan import Plan
-from harness.results.history import recording
+from harness.results.history import location
 from harness.results.history.db import Database
 from harness.results.history.history import History
 from harness.results.records import Run
@@ -75,7 +75,7 @@ def test_what_is_known_is_not_stored_again(results: Path) -> None:
     known()
 
     def cells() -> object:
-        with Database(recording.default_url()).read() as connection:
+        with Database(location.default_url()).read() as connection:
             return connection.exec_driver_sql("SELECT id FROM cells").scalars().all()
 
     before = cells()
@@ -133,7 +133,7 @@ def test_what_is_there_can_be_seen_when_no_more_can_be_stored(
     on_disk(results, night(4))
     monkeypatch.setattr("harness.results.history.db.WAIT_SECONDS", 0.1)
     said: list[str] = []
-    with Database(recording.default_url()).write():
+    with Database(location.default_url()).write():
         assert known(History(say=said.append)) == [name(1), name(2), name(3)]
     assert len(said) == 1 and "warning: the newest runs are not in the history: " in said[0]
     assert name(4) in known()

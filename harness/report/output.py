@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Documents for a file or for whoever reads standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+from harness.base.errors import UsageError
+
+
+def deliver(text: str, output: Path | None) -> None:
+    """Write `text` as UTF-8 to the file `output`, whole or not at all, or to standard output.
+
+    UsageError when the file cannot be written.
+    """
+    if output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(_encoded(text))
+        sys.stdout.flush()  # a reader that has left is told here, not at Python's own end
+        return
+    part = output.with_name(f".{output.name}-{os.getpid()}")
+    try:
+        if output.exists() and not output.is_file():  # /dev/stdout, a pipe
+            output.write_bytes(_encoded(text))
+            return
+        part.write_bytes(_encoded(text))
+        part.replace(output)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror}: name a file you can write") from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; half a surrogate pair, which it does not know, is shown as `?`."""
+    return text.encode(errors="replace")
