@@ -188,9 +188,7 @@ def _there(folder: str) -> Path:
 
 def _lacked(cell: Cell) -> bool:
     """Whether a cell has no verdict for want of something: space, a tool, a worker."""
-    return (
-        cell.status is Status.MISS and cell.failure is not None and cell.failure.kind == "machine"
-    )
+    return cell.status is Status.MISS and cell.failure is not None and cell.failure.kind.ours
 
 
 def pinned(

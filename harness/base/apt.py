@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 from filelock import FileLock
 
-from harness.base.errors import MachineError
+from harness.base.errors import DiskFullError, MachineError
 from harness.base.paths import cache_dir
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -261,7 +261,7 @@ def _run(command: list[str], cwd: Path | None = None) -> str:
     if done.returncode == 0:
         return done.stdout
     if os.strerror(errno.ENOSPC) in done.stderr:
-        raise MachineError(f"no space left for Debian's packages in {cache_dir()}")
+        raise DiskFullError(f"no space left for Debian's packages in {cache_dir()}")
     lines = [line for line in done.stderr.splitlines() if line.startswith(("E:", "dpkg-deb:"))]
     reason = lines[0].removeprefix("E: ") if lines else f"exit status {done.returncode}"
     raise MachineError(f"{command[0]}: {reason}")

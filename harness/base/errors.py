@@ -6,6 +6,7 @@ Every error a user can cause is one line that names the thing and the way out.
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 from pathlib import Path
 
@@ -46,3 +47,14 @@ class OutOfTimeError(S2EvalError):
 
 class MachineError(S2EvalError):
     """The harness's or the machine's fault (status MISS): QEMU missing, no space, no answer."""
+
+
+class DiskFullError(MachineError):
+    """There is no room: what comes next would end in the same way."""
+
+
+def machine_error(error: OSError, what: object = "") -> MachineError:
+    """What the system refused, as one line about `what` (else the error's own file)."""
+    kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else MachineError
+    named = what or error.filename or "this machine"
+    return kind(f"{named}: {error.strerror or error}")

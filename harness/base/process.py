@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.base.errors import MachineError
+from harness.base.errors import DiskFullError, MachineError
 from harness.base.paths import cache_dir
 
 TERM_SECONDS = 10.0
@@ -52,7 +52,7 @@ def disk_full_told() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise MachineError(f"no space left in the cache {cache_dir()}") from error
+            raise DiskFullError(f"no space left in the cache {cache_dir()}") from error
         raise
 
 

@@ -13,6 +13,7 @@ from harness.base.text import clean
 from harness.hosts.l1.host import LAST_WORDS, MONITOR, GuestDied, L1Host, vmm_exit, vmm_failure
 from harness.hosts.qemu.channel import Event
 from harness.hosts.qemu.process import QemuProcess
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure
 from harness.suites.facts import Device, End, Fact, HostAction
 from harness.suites.failures import classify
@@ -54,7 +55,9 @@ class SuiteRun:
         self.size += len(line) + 1
         if self.size > RESULTS_LIMIT:
             summary = f"the suite said more than {RESULTS_LIMIT >> 20} MiB"
-            self.failure = Failure(kind="flood", summary=summary, where=self.where, log=self.log)
+            self.failure = Failure(
+                kind=FailureKind.FLOOD, summary=summary, where=self.where, log=self.log
+            )
             return False
         if not self.ended or line.strip():
             self.lines.append(line)
@@ -271,5 +274,5 @@ class NestedRun:
         vmm = vmm_failure(words, status, self.vmm.name)
         if status == 0 and not self.run.ended:
             early = "L2 powered off before its suite had ended"
-            vmm = Failure(kind="vmm-exit", summary=early, where="VMM", log=self.vmm.name)
+            vmm = Failure(kind=FailureKind.VMM_EXIT, summary=early, where="VMM", log=self.vmm.name)
         return classify.first_cause(self.host.console.failure(), self.console.failure(), vmm)

@@ -8,7 +8,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from harness.base.errors import MachineError
+from harness.base.errors import DiskFullError, MachineError
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "s2eval",
@@ -64,10 +64,10 @@ def run(
 
 
 def git(folder: Path, *args: str, env: dict[str, str] | None = None) -> str:
-    """Run git in `folder`, return what it printed. Raises GitError; MachineError when disk full."""
+    """Run git in `folder`, return what it printed. Raises GitError; DiskFullError."""
     done = run(folder, *args, env=env)
     if done.returncode == 0:
         return done.stdout
     if os.strerror(errno.ENOSPC) in done.stderr:
-        raise MachineError(f"no space left for the kernel sources in {folder}")
+        raise DiskFullError(f"no space left for the kernel sources in {folder}")
     raise GitError(args[0], done.stdout + done.stderr)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.base.errors import BuildError, MachineError, S2EvalError
+from harness.base.errors import BuildError, DiskFullError, S2EvalError
 from harness.base.process import run_logged
 from harness.base.text import clean
 from harness.kernel.source import Progress
@@ -88,7 +88,7 @@ def failure(name: str, said: Iterable[str], roots: Sequence[Path], log: Path) ->
     found: dict[int, str] = {}
     for line in said:
         if os.strerror(errno.ENOSPC) in line:
-            return MachineError(f"{name}: no space left while building in {log.parent}", log=log)
+            return DiskFullError(f"{name}: no space left while building in {log.parent}", log=log)
         for rank, pattern in enumerate(_ERRORS):
             if rank not in found and pattern.match(line):
                 found[rank] = line.strip()

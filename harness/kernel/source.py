@@ -30,7 +30,7 @@ from typing import IO
 from filelock import FileLock
 
 from harness.base import apt
-from harness.base.errors import MachineError, UsageError
+from harness.base.errors import DiskFullError, MachineError, UsageError
 from harness.base.paths import cache_dir
 from harness.kernel.git import GitError, git, own_env, plain_env
 from harness.kernel.spec import Source
@@ -246,7 +246,7 @@ def _import_deb(deb: Path, tree: Tree, message: str) -> str:
         except (tarfile.TarError, OSError):
             failed = True
         if failed:
-            raise MachineError(f"{deb.name} cannot be imported: {_reason(errors, tree)}")
+            raise _import_error(deb.name, errors, tree)
     return git(tree.work, "rev-parse", ref).strip()
 
 
@@ -269,13 +269,14 @@ def _start(
     return process
 
 
-def _reason(errors: IO[bytes], tree: Tree) -> str:
+def _import_error(name: str, errors: IO[bytes], tree: Tree) -> MachineError:
     """What the stages of a pipe complained about: a full disk, else the last line."""
     errors.seek(0)
     said = errors.read().decode(errors="replace").strip()
     if os.strerror(errno.ENOSPC) in said or shutil.disk_usage(tree.folder).free < 2**20:
-        return f"no space left in {tree.folder}"
-    return said.splitlines()[-1] if said else "no reason given"
+        return DiskFullError(f"{name} cannot be imported: no space left in {tree.folder}")
+    reason = said.splitlines()[-1] if said else "no reason given"
+    return MachineError(f"{name} cannot be imported: {reason}")
 
 
 def _stream(archive: IO[bytes], out: IO[bytes], ref: str, message: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.base.errors import ExitCode
+from harness.results.failure_kinds import Blame, FailureKind
 
 SCHEMA = "s2eval-run-1"
 # The value of a test that the guest did not survive.
@@ -75,11 +76,16 @@ class Phase(Record):
 class Failure(Record):
     """Why a cell or a guest ended early: class, the line that shows it, where to read on."""
 
-    kind: str
+    kind: FailureKind
     summary: str
     excerpt: list[str] = Field(default_factory=list)
     where: str = ""  # "L1", "L2", "VMM", "build", "harness"
     log: str = ""  # file name inside the cell's folder
+
+    @property
+    def status(self) -> Status:
+        """FAIL when the kernel is at fault; MISS when the harness or the machine is, or may be."""
+        return Status.FAIL if self.kind.blame is Blame.KERNEL else Status.MISS
 
 
 class KernelRecord(Record):

@@ -7,6 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure, Observation, Phase, Status, Usage, worst
 
 NOT_THERE = "not observed"
@@ -27,7 +28,7 @@ def given_up(cell: Cell) -> Failure:
         return cell.failure
     missing = next((o for o in cell.observations if o.status is Status.MISS), None)
     reason = str(missing.detail.get("reason", "")) if missing else ""
-    return Failure(kind="miss", summary=reason or "no verdict", where="harness")
+    return Failure(kind=FailureKind.MISS, summary=reason or "no verdict", where="harness")
 
 
 def together(takes: Sequence[Cell], retried: Sequence[Cell]) -> Cell:

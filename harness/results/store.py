@@ -22,7 +22,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from harness.base import paths
-from harness.base.errors import MachineError, UsageError
+from harness.base.errors import DiskFullError, UsageError
 from harness.base.toml import unknown
 from harness.results.records import SCHEMA, Cell, Run
 
@@ -31,10 +31,6 @@ CORRUPT = "run.json.corrupt"
 JOURNAL = ".journal"
 LATEST = "latest"
 WORD_LIMIT = 120  # characters of a file's name
-
-
-class DiskFullError(MachineError):
-    """There is no room for the records: nothing more can be kept."""
 
 
 class RunStore:

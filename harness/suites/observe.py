@@ -14,7 +14,6 @@ from fnmatch import fnmatchcase
 from harness.results.records import VM_KILLED, Failure, Observation, Status, worst
 from harness.suites.facts import Begin, CommandError, Device, Expect, Fact, Seen, Value
 from harness.suites.facts import Mapping as MappingFact
-from harness.suites.failures.classify import blame
 from harness.suites.ktap import Document, Test, parse_lines
 from harness.suites.pattern import Memory, check_pattern
 
@@ -160,7 +159,7 @@ class _Observer:
         made = self.add(self._open, Status.MISS, "no result came: the stream ended in this test")
         if self.death is None:
             return
-        made.status = blame(self.death)
+        made.status = self.death.status
         made.detail["reason"] = self.death.summary
         made.detail["failure"] = self.death.kind
         if made.status is Status.FAIL:

@@ -167,7 +167,7 @@ def test_no_space_left_for_the_guests_files(s2eval: S2Eval) -> None:
     ran = s2eval("run", "-k", KERNEL, "-m", "nested-tcg", prefix=prefix, TMPDIR=str(tiny))
     assert ran.code == 125 and "Traceback" not in ran.err
     (cell,) = s2eval.run().cells
-    assert cell.failure and cell.failure.kind == "machine"
+    assert cell.failure and cell.failure.kind == "disk-full"
     assert "No space left on device" in cell.failure.summary
 
 
@@ -178,7 +178,7 @@ def test_no_space_left_in_the_cache(s2eval: S2Eval) -> None:
     ran = s2eval("run", "-k", KERNEL, "-m", "flat-tcg", prefix=prefix, S2EVAL_CACHE=cache)
     assert ran.code == 125 and "Traceback" not in ran.err
     (cell,) = s2eval.run().cells
-    assert cell.failure and cell.failure.kind == "machine"
+    assert cell.failure and cell.failure.kind == "disk-full"
     assert "No space left on device" in cell.failure.summary
 
 

@@ -23,6 +23,7 @@ from harness.evaluate.patch.verdict.check import Answer, Check, parse_check
 from harness.evaluate.plan.plan import request
 from harness.evaluate.progress import Progress
 from harness.hosts.qemu.binary import find_qemu
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Run, RunInfo, Status
 from harness.results.repeats import moved, together
 from harness.results.store import RunStore
@@ -98,7 +99,7 @@ class _Boot:
         takes.append(moved(cell, str(number)) if number > 1 else cell)
         self.tools.progress.done(cell.name, cell.status, summary_of(cell))
         self.store.add(together(takes, []))
-        if cell.failure and cell.failure.kind in ("input", "machine"):
+        if cell.failure and (cell.failure.kind.ours or cell.failure.kind is FailureKind.INPUT):
             raise UsageError(cell.failure.summary)
         return self.check.of(cell)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.deadline import Deadline
-from harness.base.errors import BuildError, MachineError, S2EvalError, UsageError
+from harness.base.errors import BuildError, DiskFullError, S2EvalError, UsageError, machine_error
 from harness.base.scratch import scratch_folder
 from harness.evaluate.cell.nested import run_nested
 from harness.evaluate.cell.reproduce import SCRIPT, script
@@ -26,6 +26,7 @@ from harness.hosts.machines.machine import Machine, unusable
 from harness.hosts.qemu.binary import QemuBinary
 from harness.hosts.qemu.process import QemuProcess
 from harness.kernel.build import Build, build, build_modules
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure, KernelRecord, Phase, Status, SuiteRecord
 
 FLAT_CHANNELS = ["console", "results", "kmsg"]
@@ -101,7 +102,7 @@ def run_cell(request: CellRequest, tools: Tools, logs: Path, shelf: Shelf, *, la
     reason = unusable(request.machine, tools.qemu)
     if reason:
         cell.status = Status.SKIP
-        cell.failure = Failure(kind="machine", summary=reason, where="harness")
+        cell.failure = Failure(kind=FailureKind.MACHINE, summary=reason, where="harness")
         return cell
     try:
         shelf.keeps = not last
@@ -121,10 +122,14 @@ def harness_failure(error: S2EvalError | OSError) -> Failure:
     """A kernel that does not build, a wrong input, or what this machine lacks: space, a tool."""
     if isinstance(error, BuildError):
         log = str(error.log or "")
-        return Failure(kind="build", summary=str(error), where="build", log=log)
+        return Failure(kind=FailureKind.BUILD, summary=str(error), where="build", log=log)
     if isinstance(error, OSError):
-        error = MachineError(f"{error.filename or 'this machine'}: {error.strerror or error}")
-    kind = "input" if isinstance(error, UsageError) else "machine"
+        error = machine_error(error)
+    kind = FailureKind.MACHINE
+    if isinstance(error, UsageError):
+        kind = FailureKind.INPUT
+    elif isinstance(error, DiskFullError):
+        kind = FailureKind.DISK_FULL
     return Failure(kind=kind, summary=str(error), where="harness", log=str(error.log or ""))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from harness.hosts.l1.session import Aftermath, Ended
 from harness.results.records import Cell, Failure, Observation, Status, worst
-from harness.suites.failures.classify import blame
 from harness.suites.observe import limited, merge, observe
 from harness.suites.suite import Suite
 from harness.suites.witness import audit_observations, witnesses
@@ -35,7 +34,7 @@ def judge_cell(cell: Cell, suite: Suite, ended: Ended) -> None:
 def ending(suite: str, failure: Failure) -> Observation:
     """`SUITE.guest`: what became of a guest that did not end in one of its tests."""
     detail = {"reason": failure.summary, "failure": failure.kind}
-    path, status = f"{suite}.guest", blame(failure)
+    path, status = f"{suite}.guest", failure.status
     return Observation(path=path, status=status, value=failure.kind, detail=detail)
 
 

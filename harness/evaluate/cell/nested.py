@@ -102,7 +102,7 @@ def _doubt(ended: Ended) -> str:
     failures = [one.run.failure for one in ended.passes]
     if ended.aftermath:
         failures.append(ended.aftermath.log)
-    return next((f.summary for f in failures if f and f.kind != "kvm-error"), "")
+    return next((f.summary for f in failures if f and not f.kind.of_guest), "")
 
 
 def _run_audit(guest: GuestRun, process: QemuProcess) -> RunAudit:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.app.after_run import afterwards
+from harness.base.errors import DiskFullError
 from harness.base.scratch import sweep
 from harness.evaluate.cell.batch import batches
 from harness.evaluate.engine import known_paths, timings, unchanged
@@ -24,7 +25,7 @@ from harness.evaluate.progress import Progress
 from harness.hosts.qemu.binary import QemuBinary
 from harness.kernel.build import is_built
 from harness.results.records import Cell, Run, Status, worst
-from harness.results.store import DiskFullError, RunStore
+from harness.results.store import RunStore
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from harness.evaluate.engine.execute import Folder, Policy, execute
 from harness.evaluate.engine.queue import Order
 from harness.evaluate.progress import Progress
 from harness.hosts.qemu.binary import QemuBinary
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure
 
 TERM_SECONDS = 60.0  # for a worker's guests and builds to end
@@ -135,7 +136,7 @@ class Workers:
         for request in self._batches[worker.batch] if worker.batch is not None else ():
             if request.name in worker.left:
                 cell = blank(request)
-                cell.failure = Failure(kind="machine", summary=summary, where="harness")
+                cell.failure = Failure(kind=FailureKind.MACHINE, summary=summary, where="harness")
                 yield cell
         if not self._workers:
             raise MachineError("all worker processes have ended; go on with s2eval run --resume")

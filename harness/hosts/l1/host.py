@@ -14,6 +14,7 @@ from harness.base.errors import MachineError
 from harness.base.text import clean
 from harness.hosts.qemu.channel import Event
 from harness.hosts.qemu.process import QemuProcess
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure
 from harness.suites.failures import classify
 from harness.suites.failures.guest_log import GuestLog
@@ -62,7 +63,7 @@ def vmm_exit(qemu: QemuProcess) -> Failure:
     words = qemu.words()
     found = vmm_failure(words, qemu.returncode, "qemu.log") or classify.qmp(qemu.monitored, "L1")
     early = "the guest powered off before it was done"
-    return found or Failure(kind="vmm-exit", summary=early, where="L1", log="console.log")
+    return found or Failure(kind=FailureKind.VMM_EXIT, summary=early, where="L1", log="console.log")
 
 
 class L1Host:
@@ -84,7 +85,7 @@ class L1Host:
         if event.source != "console" or event.line is None:
             return
         found = self.console.feed(event.line)
-        if found and found.effect == "ends" and found.kind != "kvm-error":  # that is L2's end
+        if found and found.effect == "ends" and not found.kind.of_guest:
             self._last_words()
 
     def _wait(
@@ -169,7 +170,7 @@ class L1Host:
 
 def _is_about_guest(line: str) -> bool:
     found = classify.class_of(line)
-    return found is not None and found.kind == "kvm-error"
+    return found is not None and found.kind.of_guest
 
 
 def _answer(command: str, line: str) -> Completed:

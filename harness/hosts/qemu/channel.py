@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from harness.base.errors import MachineError, machine_error
+
 LINE_LIMIT = 64 * 1024  # bytes; a longer line is cut into pieces
 LOG_LIMIT = 64 * 1024 * 1024  # bytes a channel; what comes after is counted, not kept
 QUEUE_LIMIT = 10_000  # events; a guest that says more at once has to wait
@@ -40,14 +42,14 @@ Events = queue.Queue[Event]
 class Channel:
     """One listening Unix socket, one QEMU chardev; `name` is the source of its events.
 
-    `problem` says why the log could not be written, empty when it was.
+    `problem` says why the log could not be written, None when it was.
     """
 
     def __init__(self, folder: Path, name: str, events: Events, log: Path) -> None:
         self.name = name
         self.path = folder / name
         self.dropped = 0
-        self.problem = ""
+        self.problem: MachineError | None = None
         self._events = events
         self._log_path = log
         self._log: IO[bytes] | None = None
@@ -105,7 +107,7 @@ class Channel:
             try:
                 self._log = path.open("ab", buffering=0)
             except OSError as error:
-                self.problem = f"{path}: {error.strerror}"
+                self.problem = machine_error(error, path)
                 self._log = None
 
     def _read(self, connection: socket.socket) -> None:
@@ -139,7 +141,7 @@ class Channel:
             try:
                 self._log.write(data)
             except OSError as error:
-                self.problem = f"{self._log_path}: {error.strerror}"
+                self.problem = machine_error(error, self._log_path)
 
     def _emit(self, data: bytes) -> bytes:
         """Put the whole lines of `data`, give back what is left of the last."""

@@ -86,7 +86,7 @@ class QemuProcess:
         self.close()
         problems = [c.problem for c in self._channels.values() if c.problem]
         if problems and error is None:
-            raise MachineError(f"the logs are not complete: {problems[0]}")
+            raise type(problems[0])(f"the logs are not complete: {problems[0]}")
 
     def chardev(self, name: str) -> str:
         """The chardev option that connects to the channel (or the monitor) `name`."""

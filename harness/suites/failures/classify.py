@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Why a guest ended: the failure classes of failures.toml, found in logs.
 
-Pure: lines in, a Failure out. The same table serves the wait on a live console (`Watch`,
-`fatal_pattern`) and the post-mortem (`console`, `vmm`, `qmp`). The first cause wins: the oops,
-not the panic that it leads to.
+Pure: lines in, a Failure out. The same table serves the wait on a live console (`Watch`) and the
+post-mortem (`console`, `vmm`, `qmp`). The first cause wins: the oops, not the panic that follows.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.base.text import clean
-from harness.results.records import Failure, Status
+from harness.results.failure_kinds import FailureKind
+from harness.results.records import Failure
 
 TABLE = Path(__file__).with_name("failures.toml")
 BEFORE = 3  # lines of an excerpt before the one that shows the failure
@@ -30,7 +30,7 @@ Source = Literal["kernel", "vmm"]
 class FailureClass:
     """One row of failures.toml, where the words are explained."""
 
-    kind: str
+    kind: FailureKind
     source: Source
     pattern: re.Pattern[str]
     effect: Literal["ends", "hurts", "remark"]
@@ -45,7 +45,9 @@ def _table() -> dict[str, Any]:
 def classes(source: Source) -> tuple[FailureClass, ...]:
     """The failure classes of `source`, the narrower ones first."""
     return tuple(
-        FailureClass(row["kind"], row["source"], re.compile(row["pattern"]), row["effect"])
+        FailureClass(
+            FailureKind(row["kind"]), row["source"], re.compile(row["pattern"]), row["effect"]
+        )
         for row in _table()["failure"]
         if row["source"] == source
     )
@@ -64,25 +66,12 @@ def class_of(line: str, source: Source = "kernel") -> FailureClass | None:
     return next((c for c in classes(source) if c.pattern.search(line)), None)
 
 
-@cache
-def fatal_pattern(source: Source = "kernel") -> re.Pattern[str]:
-    """What ends a guest, as one expression, e.g. for pexpect (the stream decoded as UTF-8)."""
-    fatal = (c.pattern.pattern for c in classes(source) if c.effect == "ends")
-    return re.compile("|".join(f"(?:{p})" for p in fatal))
-
-
-def blame(failure: Failure) -> Status:
-    """FAIL when the kernel is at fault; MISS when the harness or the machine is, or may be."""
-    return Status(_table()["blame"].get(failure.kind, Status.MISS))
-
-
 class Watch:
-    """Reads a live console line by line; `fatal` is set once nothing more can come."""
+    """Reads a live log line by line; `first` is the first failure that hurts or ends a guest."""
 
     def __init__(self, source: Source = "kernel") -> None:
         self._source: Source = source
-        self.first: FailureClass | None = None  # the first that hurts or ends
-        self.fatal: FailureClass | None = None
+        self.first: FailureClass | None = None
 
     def line(self, line: str) -> FailureClass | None:
         """The class of this line, if it is one that hurts or ends the guest."""
@@ -90,12 +79,12 @@ class Watch:
         if found is None or found.effect == "remark":
             return None
         self.first = self.first or found
-        if found.effect == "ends":
-            self.fatal = self.fatal or found
         return found
 
 
-def _first(lines: Sequence[str], source: Source, effects: set[str]) -> tuple[int, str] | None:
+def _first(
+    lines: Sequence[str], source: Source, effects: set[str]
+) -> tuple[int, FailureKind] | None:
     """Index and kind of the first line with one of `effects`."""
     for index, line in enumerate(lines):
         found = class_of(line, source)
@@ -123,7 +112,7 @@ def _excerpt(lines: Sequence[str], at: int) -> list[str]:
     return [clean(line) for line in lines[start : start + EXCERPT]]
 
 
-def _failure(kind: str, lines: Sequence[str], at: int, where: str, log: str) -> Failure:
+def _failure(kind: FailureKind, lines: Sequence[str], at: int, where: str, log: str) -> Failure:
     return Failure(
         kind=kind,
         summary=_summary(lines, at),
@@ -161,7 +150,11 @@ def vmm(
     how = f"signal {-returncode}" if returncode and returncode < 0 else f"exit code {returncode}"
     excerpt = [clean(line) for line in lines[-EXCERPT:]]
     return Failure(
-        kind="vmm-exit", summary=f"QEMU ended with {how}", excerpt=excerpt, where=where, log=log
+        kind=FailureKind.VMM_EXIT,
+        summary=f"QEMU ended with {how}",
+        excerpt=excerpt,
+        where=where,
+        log=log,
     )
 
 
@@ -176,15 +169,16 @@ def qmp(events: Iterable[Mapping[str, Any]], where: str = "VMM") -> Failure | No
         data = event.get("data") or {}
         reason = data.get("reason") if isinstance(data, Mapping) else None
         name = event.get("event")
-        kind, summary = "", ""
+        kind: FailureKind | None = None
+        summary = ""
         if status == "internal-error":
-            kind, summary = "kvm-error", "KVM could not run the guest: the VM is paused"
+            kind, summary = FailureKind.KVM_ERROR, "KVM could not run the guest: the VM is paused"
         elif name == "GUEST_PANICKED" or reason == "guest-panic":
-            kind, summary = "panic", "the guest told its VMM that it panicked"
+            kind, summary = FailureKind.PANIC, "the guest told its VMM that it panicked"
         elif name in ("RESET", "SHUTDOWN") and reason == "guest-reset":
-            kind, summary = "reset", "the guest reset itself"
+            kind, summary = FailureKind.RESET, "the guest reset itself"
         elif name == "SHUTDOWN" and reason == "host-error":
-            kind, summary = "vmm-exit", "QEMU gave up after an error of its own"
+            kind, summary = FailureKind.VMM_EXIT, "QEMU gave up after an error of its own"
         if kind:
             return Failure(kind=kind, summary=summary, excerpt=[clean(str(event))], where=where)
     return None
@@ -196,7 +190,7 @@ def silence(seconds: float, lines: Sequence[str], where: str = "", log: str = ""
     after = f"the last line was: {_STAMP.sub('', last)}" if last else "it never said a word"
     excerpt = [clean(line) for line in lines[-EXCERPT:]]
     summary = f"no output for {seconds:.0f} s; {after}"
-    return Failure(kind="silence", summary=summary, excerpt=excerpt, where=where, log=log)
+    return Failure(kind=FailureKind.SILENCE, summary=summary, excerpt=excerpt, where=where, log=log)
 
 
 def deadline(
@@ -205,7 +199,9 @@ def deadline(
     """`what` (e.g. "the suite wcprobe") took longer than the `seconds` it had."""
     excerpt = [clean(line) for line in lines[-EXCERPT:]]
     summary = f"{what} was not done after {seconds:.0f} s"
-    return Failure(kind="deadline", summary=summary, excerpt=excerpt, where=where, log=log)
+    return Failure(
+        kind=FailureKind.DEADLINE, summary=summary, excerpt=excerpt, where=where, log=log
+    )
 
 
 def first_cause(*failures: Failure | None) -> Failure | None:
@@ -215,7 +211,6 @@ def first_cause(*failures: Failure | None) -> Failure | None:
     that something stopped (silence, deadline, reset, VMM exit) or a WARN never hides a cause.
     """
     there = [f for f in failures if f is not None]
-    effects = {"vmm-exit", "reset", "silence", "deadline", "warn"}
-    causes = [f for f in there if f.kind not in effects]
-    symptoms = [f for f in there if f.kind != "warn"]
+    causes = [f for f in there if not f.kind.symptom]
+    symptoms = [f for f in there if f.kind is not FailureKind.WARN]
     return next(iter(causes or symptoms or there), None)

@@ -22,6 +22,7 @@ from harness.app.run import (
 from harness.base.errors import ExitCode, UsageError
 from harness.evaluate.engine.loop import Options, run_status, summary_of
 from harness.evaluate.plan.plan import CellRequest, Plan, cells_of
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import (
     Cell,
     Failure,
@@ -163,7 +164,7 @@ def cell(*seen: Observation, **more: object) -> Cell:
 
 def test_the_line_of_a_finished_cell() -> None:
     passed = Observation(path="s.x", status=Status.PASS)
-    hung = Failure(kind="silence", summary="no output for 6 s")
+    hung = Failure(kind=FailureKind.SILENCE, summary="no output for 6 s")
     assert summary_of(cell(passed, passed)) == "2 PASS"
     assert summary_of(cell(passed, retried=[hung])) == "1 PASS (boot 2)"
     assert summary_of(cell(failure=hung, retried=[hung])) == "no output for 6 s (boot 2)"

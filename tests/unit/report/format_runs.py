@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure, Observation, Run, Status, worst
 from tests.unit.report.report_runs import LINES, a_cell, a_run
 
@@ -27,7 +28,9 @@ def failing(
     cell.status = worst([item.status for item in cell.observations])
     if kind:
         cell.observations[1].detail["failure"] = kind
-        cell.failure = Failure(kind=kind, summary=reason, excerpt=["line 1", reason], where="L2")
+        cell.failure = Failure(
+            kind=FailureKind(kind), summary=reason, excerpt=["line 1", reason], where="L2"
+        )
     return a_run(cell, status=cell.status)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from harness.report.view.sentence import fill, sentences
 from harness.results.compare import Change, Pair, difference, pairs
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import (
     Cell,
     Comparison,
@@ -170,7 +171,7 @@ def test_nothing_changed() -> None:
 
 def test_nothing_to_compare_says_why() -> None:
     dead = cell("a")
-    dead.status, dead.failure = Status.MISS, Failure(kind="silence", summary="")
+    dead.status, dead.failure = Status.MISS, Failure(kind=FailureKind.SILENCE, summary="")
     found = sentences([Pair(dead, cell("b", saw("s.t")))])
     assert found == [["a -> b on m:", "nothing to compare, a is MISS: silence"]]
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure, Observation, Status
 from harness.suites.observe import limited, merge, observe
 from harness.suites.pattern import MAX_SIZE, check_pattern, pattern, pattern_word
@@ -18,7 +19,8 @@ BAR = gzip.decompress((DATA / "wcprobe.bar.gz").read_bytes())
 KILLER = "ioremap_wc.unaligned_load"
 CUT = (DATA / "wcprobe-nested-6.1-killed.txt").read_text().splitlines()
 KVM = Failure(
-    kind="kvm-error", summary="kvm [55]: Unsupported FSC: EC=0x24 xFSC=0x21 ESR_EL2=0x93c18021"
+    kind=FailureKind.KVM_ERROR,
+    summary="kvm [55]: Unsupported FSC: EC=0x24 xFSC=0x21 ESR_EL2=0x93c18021",
 )
 
 
@@ -64,7 +66,7 @@ def test_vm_killed_by_kvm_is_a_fail_with_its_message() -> None:
 
 @pytest.mark.parametrize("kind", ["deadline", "silence", "vmm-exit", "machine"])
 def test_a_death_by_the_harness_is_a_miss(kind: str) -> None:
-    death = Failure(kind=kind, summary="no output for 20 s")
+    death = Failure(kind=FailureKind(kind), summary="no output for 20 s")
     killed = by_path(observe("wcprobe", CUT, {}, death, BAR))[f"wcprobe.{KILLER}"]
     assert (killed.status, killed.value) == (Status.MISS, None)
     assert reason(killed) == "no output for 20 s"

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import pytest
 
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import VM_KILLED, Failure, Observation, Status
 from harness.suites.observe import observe
 from harness.suites.pattern import check_pattern, pattern
 from tests.unit.suites.test_observe import by_path, reason
 
-OOPS = Failure(kind="oops", summary="Internal error: synchronous external abort", where="L2")
+OOPS = Failure(
+    kind=FailureKind.OOPS, summary="Internal error: synchronous external abort", where="L2"
+)
 SEED, SIZE, FILL = 7 << 32, 256, 64
 
 

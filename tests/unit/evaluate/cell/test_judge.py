@@ -10,6 +10,7 @@ import pytest
 from harness.evaluate.cell.judge import aftermath_observations, judge_cell
 from harness.guests.suite_run import SuiteRun
 from harness.hosts.l1.session import Aftermath, Ended, Pass
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import (
     Cell,
     Failure,
@@ -22,8 +23,10 @@ from harness.results.records import (
 from harness.suites.suite import Suite
 
 SUITE = Suite(name="s", folder=Path(), description="", script="# nothing")
-KILLED = Failure(kind="kvm-error", summary="kvm [1]: Unsupported FSC", where="L1")
-WARNED = Failure(kind="warn", summary="WARNING: at x", where="L1", excerpt=["WARNING: at x"])
+KILLED = Failure(kind=FailureKind.KVM_ERROR, summary="kvm [1]: Unsupported FSC", where="L1")
+WARNED = Failure(
+    kind=FailureKind.WARN, summary="WARNING: at x", where="L1", excerpt=["WARNING: at x"]
+)
 HEAD = ["KTAP version 1", "1..2", "# s2eval: begin test=a"]
 
 

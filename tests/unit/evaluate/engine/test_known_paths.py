@@ -12,6 +12,7 @@ import pytest
 from harness.evaluate.engine.known_paths import not_seen_yet, remember
 from harness.evaluate.plan.expect import Expect
 from harness.evaluate.plan.plan import CellRequest, Plan, cells_of
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure, KernelRecord, Observation, Status, SuiteRecord
 
 MISSPELT = "audit.framebuffr"
@@ -71,7 +72,7 @@ def test_topology_and_cpu_are_other_machines_too() -> None:
 
 
 def test_a_guest_that_did_not_come_to_its_end_says_nothing() -> None:
-    gave("flat-tcg-bochs", "drivers.bar", failure=Failure(kind="panic", summary="it was"))
+    gave("flat-tcg-bochs", "drivers.bar", failure=Failure(kind=FailureKind.PANIC, summary="it was"))
     assert warnings(MISSPELT, "flat-tcg-bochs") == []
 
 

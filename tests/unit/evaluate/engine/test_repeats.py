@@ -15,6 +15,7 @@ from harness.evaluate.engine.execute import Policy, disk_full, execute
 from harness.evaluate.plan.plan import Plan, cells_of
 from harness.evaluate.progress import Progress
 from harness.hosts.qemu.binary import QemuBinary
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure, Observation, Phase, Status, Usage
 from harness.results.repeats import moved, together
 
@@ -30,7 +31,7 @@ def cell(*seen: Observation, status: Status = Status.PASS, kind: str = "", name:
     made.usage = Usage(memory_mib=100.0, cpu_seconds=1.5)
     made.logs = ["console.log"]
     if kind:
-        made.failure = Failure(kind=kind, summary=f"it was {kind}", log="console.log")
+        made.failure = Failure(kind=FailureKind(kind), summary=f"it was {kind}", log="console.log")
     return made
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.errors import DiskFullError
 from harness.hosts.qemu import channel as module
 from harness.hosts.qemu.channel import LINE_LIMIT, Channel, Events
 
@@ -142,4 +143,5 @@ def test_a_disk_that_is_full_is_a_problem_and_the_guest_goes_on(
         made.close()
         made.path.unlink()
         reason = "No space left on device" if name == "full.log" else "No such file or directory"
-        assert made.problem == f"{tmp_path / name}: {reason}"
+        assert str(made.problem) == f"{tmp_path / name}: {reason}"
+        assert isinstance(made.problem, DiskFullError) == (name == "full.log")

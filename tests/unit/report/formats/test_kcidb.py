@@ -16,6 +16,7 @@ from kcidb_io.schema import V5_3
 from harness.base.errors import UsageError
 from harness.kernel.series import patches, patchset_hash
 from harness.report.formats import Source, export
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure, Observation, Run, Status
 from tests.unit.report.format_runs import expected, failing, hostile
 from tests.unit.report.report_runs import LINES, a_cell, a_run, quickstart, recorded
@@ -124,7 +125,9 @@ def test_an_expected_failure_is_one_all_the_same_and_said_to_be_expected() -> No
 def test_a_kernel_that_does_not_build() -> None:
     cell = a_cell("a", LINES)
     cell.observations, cell.status = [], Status.MISS
-    cell.failure = Failure(kind="build", summary="no", excerpt=["mmu.c:1: error"], where="build")
+    cell.failure = Failure(
+        kind=FailureKind.BUILD, summary="no", excerpt=["mmu.c:1: error"], where="build"
+    )
     document = read(a_run(cell))
     (build,) = document["builds"]
     assert (build["status"], build["log_excerpt"]) == ("MISS", "mmu.c:1: error")

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.report.formats import Source, export
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure, Observation, Run, Status
 from harness.suites.ktap import Test, parse
 from tests.unit.report.format_runs import HOSTILE, expected, failing, hostile
@@ -87,7 +88,7 @@ def test_a_figure_is_no_test() -> None:
 def test_a_cell_that_never_ran_is_a_test_of_its_own() -> None:
     cell = a_cell("a", LINES)
     cell.observations, cell.status = [], Status.MISS
-    cell.failure = Failure(kind="build", summary="mmu.c:1: error: no", where="build")
+    cell.failure = Failure(kind=FailureKind.BUILD, summary="mmu.c:1: error: no", where="build")
     test = leaves(a_run(cell))["cell"]
     assert (test.ok, test.directive) == (False, "ERROR")
     assert test.reason == "MISS: build: mmu.c:1: error: no"

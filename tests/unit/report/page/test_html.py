@@ -13,6 +13,7 @@ import pytest
 
 from harness.report.page import failures, render
 from harness.report.page.trends import Bar, Trend, Trends
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure, Observation, Run, Status
 from tests.unit.report.format_runs import HOSTILE, expected, failing, hostile
 from tests.unit.report.report_runs import LINES, a_cell, a_run, quickstart, recorded
@@ -110,7 +111,7 @@ def test_a_failure_has_its_log_and_a_way_to_see_it_again(tmp_path: Path) -> None
 def test_a_silent_guest_shows_the_end_of_its_log(tmp_path: Path) -> None:
     run = failing(Status.MISS, kind="silence")
     cell = run.cells[0]
-    cell.failure = Failure(kind="silence", summary="no output", where="L2", log="l2.log")
+    cell.failure = Failure(kind=FailureKind.SILENCE, summary="no output", where="L2", log="l2.log")
     place = tmp_path / "debian-6.1_nested-tcg_wcprobe"
     place.mkdir()
     (place / "l2.log").write_bytes(b"x\n" * 500 + b"\xff\x1b[2Jlast <b>words</b>\n")

@@ -11,6 +11,7 @@ import pytest
 
 from harness.report.terminal.run import print_run
 from harness.results.compare import Pair, difference
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Comparison, Failure, Observation, Status
 from harness.suites.failures import classify
 from harness.suites.observe import observe
@@ -105,7 +106,7 @@ def test_a_guest_cannot_write_on_the_terminal() -> None:
         f"# s2eval: value test=v name=n value={evil} unit=u{evil}",
         "# s2eval: end",
     ]
-    cell = a_cell("k", lines, Failure(kind="panic", summary=evil, where="L1"))
+    cell = a_cell("k", lines, Failure(kind=FailureKind.PANIC, summary=evil, where="L1"))
     cell.observations.append(
         Observation(path=f"wcprobe.{evil}.x", status=Status.ERROR, value=evil, unit=evil)
     )
@@ -217,7 +218,9 @@ def test_the_same_finding_is_told_once() -> None:
 
 
 def test_a_cell_that_was_not_built_is_told_once() -> None:
-    broken = Failure(kind="build", summary="a.c:1: error (log: /l/make.log)", where="build")
+    broken = Failure(
+        kind=FailureKind.BUILD, summary="a.c:1: error (log: /l/make.log)", where="build"
+    )
     cell = a_cell("a", [], broken)
     cell.observations, cell.status = [], Status.MISS
     cell.failure = broken.model_copy(update={"log": "/l/make.log"})

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure, Status
 from harness.suites.failures import classify
 from harness.suites.failures.classify import Watch
@@ -63,15 +65,12 @@ def test_recorded_console_without_a_failure(log: str) -> None:
 @pytest.mark.parametrize("log", [log for log, _, _ in CONSOLES] + ["clean", "silence-hang"])
 def test_watch_sees_what_the_post_mortem_sees(log: str) -> None:
     watch = Watch()
-    for line in lines(log):
-        watch.line(line)
+    seen = [watch.line(line) for line in lines(log)]
     failure = classify.console(lines(log))
     expected = failure.kind if failure and failure.kind != "warn" else None
     assert (watch.first.kind if watch.first else None) == expected
     survived = ("clean", "silence-hang", "oops-survived", "paging", "bug", "abort", "warn")
-    assert (watch.fatal is None) == (log in survived)
-    text = "\n".join(lines(log))
-    assert (classify.fatal_pattern().search(text) is None) == (log in survived)
+    assert (log in survived) == (not any(f and f.effect == "ends" for f in seen))
 
 
 def test_oops_says_where_in_the_kernel() -> None:
@@ -214,16 +213,25 @@ def test_first_cause() -> None:
         ("deadline", Status.MISS),
         ("vmm-exit", Status.MISS),
         ("no-init", Status.MISS),
-        ("something-new", Status.MISS),
+        ("disk-full", Status.MISS),
+        ("flood", Status.MISS),
     ],
 )
-def test_blame(kind: str, status: Status) -> None:
-    assert classify.blame(Failure(kind=kind, summary="")) is status
+def test_whose_fault_a_kind_is(kind: str, status: Status) -> None:
+    assert Failure(kind=FailureKind(kind), summary="").status is status
 
 
-def test_every_class_has_somebody_to_blame() -> None:
-    kinds = {c.kind for c in (*classify.classes("kernel"), *classify.classes("vmm"))}
-    assert kinds <= set(classify._table()["blame"])
+def test_a_row_of_the_table_with_an_unknown_kind_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "failures.toml"
+    text = classify.TABLE.read_text(encoding="utf-8")
+    table.write_text(text.replace('kind = "serror"', 'kind = "sorrow"'), encoding="utf-8")
+    monkeypatch.setattr(classify, "TABLE", table)
+    classify._table.cache_clear()
+    with pytest.raises(ValueError, match="sorrow"):
+        classify.classes.__wrapped__("kernel")
+    classify._table.cache_clear()
 
 
 # -- foreign text -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 
 from harness.base.errors import UsageError
 from harness.evaluate.patch.verdict.check import parse_check
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure, Observation, Status
 from tests.unit.evaluate.patch.patch_cells import cell, saw
 
@@ -33,7 +34,7 @@ def test_what_says_nothing() -> None:
 
 
 def test_a_guest_that_never_came_to_the_test_says_nothing() -> None:
-    panic = Failure(kind="panic", summary="Kernel panic", where="L1")
+    panic = Failure(kind=FailureKind.PANIC, summary="Kernel panic", where="L1")
     ended = saw("s.guest", "panic", Status.FAIL)
     unreached = saw("s.x.not_reached", status=Status.SKIP)
     assert asked("s.*", ended, unreached, failure=panic) is None

@@ -9,12 +9,13 @@ from harness.evaluate.patch.verdict.figures import changes as figure_changes
 from harness.evaluate.patch.verdict.figures import compared, not_comparable
 from harness.evaluate.patch.verdict.verdict import Change, Kind, Verdict, observed, unknown, verdict
 from harness.results.compare import Pair
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure, Observation, Status
 from tests.unit.evaluate.patch.patch_cells import cell, saw
 
 WORKS, KILLED = saw("s.t", "works"), saw("s.t", "vm-killed", Status.FAIL)
 FAULTS = saw("s.t", "faults", Status.FAIL)
-GONE = Failure(kind="kvm-error", summary="kvm: Unsupported FSC", where="L1")
+GONE = Failure(kind=FailureKind.KVM_ERROR, summary="kvm: Unsupported FSC", where="L1")
 
 
 def kinds(before: list[Observation], after: list[Observation]) -> dict[str, Kind]:
@@ -53,7 +54,7 @@ def test_what_was_not_reached_proves_nothing() -> None:
 
 def test_a_panic_is_a_regression_though_the_base_has_no_such_observation() -> None:
     dead = cell("b", saw("s.guest", "panic", Status.FAIL))
-    dead.failure = Failure(kind="panic", summary="Kernel panic", where="L1")
+    dead.failure = Failure(kind=FailureKind.PANIC, summary="Kernel panic", where="L1")
     found = {c.path: c.kind for c in observed(Pair(cell("a", WORKS), dead))}
     assert found == {"s.guest": Kind.REGRESSED, "s.t": Kind.CHANGED}
 
@@ -105,7 +106,10 @@ def test_the_verdict(found: list[Kind], questions: list[str], wanted: Verdict) -
 def test_cells_without_an_answer() -> None:
     assert unknown(Pair(cell("a", WORKS), cell("b", KILLED))) == []
     silent = cell("b")
-    silent.status, silent.failure = Status.MISS, Failure(kind="silence", summary="no output")
+    silent.status, silent.failure = (
+        Status.MISS,
+        Failure(kind=FailureKind.SILENCE, summary="no output"),
+    )
     assert unknown(Pair(cell("a", WORKS), silent)) == ["patched on m, s: no output"]
     missed = cell("a", saw("s.t", status=Status.MISS))
     assert unknown(Pair(missed, cell("b", WORKS))) == ["base on m, s: s.t is MISS: None"]
