@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGES_OWN = re.compile(
     r"/var/(lib/(dpkg|apt|ucf|pam|systemd|python|emacsen-common)|log|cache)(/|$)"
     r"|/etc/(alternatives|ld\.so\.cache|ssl/certs|rc[\dS]\.d|systemd|python3|apparmor\.d/local)(/|$)"
-    r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid|mailcap|inputrc|modules)-?$"
+    r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid|mailcap|inputrc|modules|networks)-?$"
     r"|/usr/(lib|share)/python3(\.\d+)?/.*__pycache__(/|$)|/usr/local/lib/python3[^/]*(/|$)"
     r"|/run/adduser$"
 )

@@ -16,7 +16,8 @@ from harness.base.apt import KEYRING
 from harness.base.errors import MachineError
 from harness.base.paths import ROOT as REPOSITORY
 from tests.bare import system
-from tests.bare.space import Command, Ended, Shared, run
+from tests.bare.mounts import Shared
+from tests.bare.space import Command, Ended, run
 
 SUITES = {"12": "bookworm", "13": "trixie"}
 # All that a root holds besides Debian's minbase (its essential and required packages, and apt).

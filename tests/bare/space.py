@@ -3,12 +3,11 @@
 
 `run` starts this file as a process, which makes the namespaces; its child is process 1 in them. All
 that the command started ends with process 1, and all mounts go with it, so that whatever ends the
-caller leaves neither. Standard library only: once the root is changed, nothing can be imported.
+caller leaves neither. Once the root is changed, nothing can be imported.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
@@ -21,35 +20,29 @@ import termios
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000
-RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
-DETACH = 2
-# Linux gives system calls of 2019 and later the same number everywhere.
-OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
-AT_FDCWD, EMPTY_PATH, CLONE_TREE, ATTR_IDMAP = -100, 0x1000, 1, 0x100000
+from harness.base.paths import ROOT
+from tests.bare.mounts import (
+    NEWIPC,
+    NEWNS,
+    NEWPID,
+    NEWUTS,
+    Shared,
+    call,
+    change_root,
+    keep_private,
+    mount_all,
+    mount_proc,
+    mounted,
+)
+
 PR_SET_PDEATHSIG = 1
 GRACE = 3.0  # seconds that what the command started may take to end after it
 NAME = "bare"  # the machine's
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 class SpaceError(Exception):
     """The namespaces or the mounts cannot be made."""
-
-
-@dataclass(frozen=True)
-class Shared:
-    """A folder `source` of this system, seen at `target` in the root.
-
-    What belongs to root outside belongs to `owner` inside, and the other way round.
-    """
-
-    source: str
-    target: str
-    owner: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,8 @@ def run(command: Command) -> Ended:
     Raises SpaceError when the namespaces cannot be made.
     """
     process = subprocess.Popen(
-        [sys.executable, "-I", __file__],
+        [sys.executable, "-m", "tests.bare.space"],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -113,7 +107,7 @@ def main() -> int:
     given = json.load(sys.stdin)
     command = Command(**{**given, "shared": [Shared(**one) for one in given["shared"]]})
     _die_with_parent()
-    _call("unshare", NEWNS | NEWPID | NEWUTS | NEWIPC)
+    call("unshare", NEWNS | NEWPID | NEWUTS | NEWIPC)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     first = os.fork()
     if first == 0:
@@ -135,94 +129,24 @@ def main() -> int:
 def _first_process(command: Command) -> None:
     """Be process 1: mount, change the root, run the command, tell what it left."""
     log = os.open(command.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    _mount("none", "/", flags=REC | PRIVATE)
+    keep_private()
     if command.root == "/":
-        _mount("proc", "/proc", "proc", NOSUID | NODEV | NOEXEC)
+        mount_proc("/proc")
     else:
-        _mount_all(command)
-        os.chdir(command.root)
-        # Not chroot: a process in one may make no user namespace.
-        subprocess.run(["pivot_root", ".", "."], check=True)
-        _call("umount2", b".", DETACH)
-        os.chdir("/")
-    _call("sethostname", NAME.encode(), len(NAME))
-    before = _mounts()
+        mount_all(command.root, command.shared)
+        change_root(command.root)
+    call("sethostname", NAME.encode(), len(NAME))
+    before = mounted()
     started = time.monotonic()
     status = _watch(*_start(command), log, started + command.seconds)
     ended = Ended(
         status,
         time.monotonic() - started,
         _processes(),
-        sorted(set(_mounts()) - set(before)),
+        sorted(set(mounted()) - set(before)),
         [str(path) for path in Path("/dev/shm").iterdir()],  # noqa: S108
     )
     os.write(1, json.dumps(asdict(ended)).encode())
-
-
-def _mount_all(command: Command) -> None:
-    """The root with /proc, /sys (which it cannot change), /dev without KVM, and shared folders."""
-    root = command.root
-    _mount(root, root, flags=BIND)
-    _mount("proc", f"{root}/proc", "proc", NOSUID | NODEV | NOEXEC)
-    # Settings in there are those of the machine that this one is a guest of.
-    _mount(f"{root}/proc/sys", f"{root}/proc/sys", flags=BIND)
-    _mount("none", f"{root}/proc/sys", flags=BIND | REMOUNT | RDONLY | NOSUID | NODEV | NOEXEC)
-    _mount("sysfs", f"{root}/sys", "sysfs", RDONLY | NOSUID | NODEV | NOEXEC)
-    _mount("tmpfs", f"{root}/dev", "tmpfs", NOSUID, "mode=755")
-    dev = Path(root, "dev")
-    for name in ("null", "zero", "full", "random", "urandom", "tty"):
-        (dev / name).touch()
-        _mount(f"/dev/{name}", str(dev / name), flags=BIND)
-    for name in ("pts", "shm"):
-        (dev / name).mkdir()
-    _mount("devpts", str(dev / "pts"), "devpts", NOSUID | NOEXEC, "ptmxmode=666,mode=620,gid=5")
-    _mount("tmpfs", str(dev / "shm"), "tmpfs", NOSUID | NODEV, "mode=1777")
-    for name, target in (("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "fd/0")):
-        (dev / name).symlink_to(target)
-    for name, target in (("stdout", "fd/1"), ("stderr", "fd/2")):
-        (dev / name).symlink_to(target)
-    for one in command.shared:
-        _mount_for(one, root)
-
-
-def _mount_for(shared: Shared, root: str) -> None:
-    """Bind a shared folder; what is root's on disk is its owner's there."""
-    source, target = shared.source, root + shared.target
-    if not shared.owner:
-        _mount(source, target, flags=BIND)
-        return
-    tree = _call("syscall", OPEN_TREE, AT_FDCWD, source.encode(), CLONE_TREE | os.O_CLOEXEC)
-    users = _user_namespace(shared.owner, Path(root, "proc"))
-    attributes = struct.pack("=QQQQ", ATTR_IDMAP, 0, 0, users)
-    _call("syscall", MOUNT_SETATTR, tree, b"", EMPTY_PATH, attributes, len(attributes))
-    _call("syscall", MOVE_MOUNT, tree, b"", AT_FDCWD, target.encode(), 4)  # 4: no path, but `tree`
-    os.close(users)
-    os.close(tree)
-
-
-def _user_namespace(owner: int, proc: Path) -> int:
-    """A user namespace, as a descriptor, that maps root to `owner` and `owner` to root.
-
-    `proc` is of this namespace of processes; /proc is of the one outside.
-    """
-    ready_in, ready_out = os.pipe()
-    end_in, end_out = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _call("unshare", NEWUSER)
-        os.write(ready_out, b".")
-        os.close(end_out)
-        os.read(end_in, 1)
-        os._exit(0)
-    os.close(ready_out)
-    os.read(ready_in, 1)
-    for name in ("uid_map", "gid_map"):
-        (proc / str(child) / name).write_text(f"0 {owner} 1\n{owner} 0 1\n")
-    found = os.open(proc / f"{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    for descriptor in (ready_in, end_in, end_out):
-        os.close(descriptor)
-    os.waitpid(child, 0)
-    return found
 
 
 def _start(command: Command) -> tuple[int, int]:
@@ -317,30 +241,8 @@ def _command_line(pid: str) -> str:
         return ""
 
 
-def _mounts() -> list[str]:
-    """The mount points of this namespace."""
-    return [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-
-
-def _mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    names = [text.encode() for text in (source, target, kind)]
-    try:
-        _call("mount", *names, ctypes.c_ulong(flags), data.encode())
-    except OSError as error:
-        raise OSError(error.errno, f"mount {target}: {error.strerror}") from None
-
-
 def _die_with_parent() -> None:
-    _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _call(name: str, *arguments: Any) -> int:
-    """Call a function of the C library; OSError when it says -1."""
-    result: int = getattr(_libc, name)(*arguments)
-    if result == -1:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
-    return result
+    call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

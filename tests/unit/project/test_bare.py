@@ -16,6 +16,7 @@ from harness.base.errors import MachineError
 from harness.base.paths import ROOT
 from tests.bare import measure, said, system
 from tests.bare.__main__ import _parser, _wanted, main
+from tests.bare.mounts import Shared
 from tests.bare.root import builder, check_folder
 from tests.bare.space import Command, Ended, SpaceError, run
 
@@ -220,6 +221,67 @@ def test_a_terminal_is_one_and_without_it_there_is_none(tmp_path: Path) -> None:
     assert run_here(tmp_path, "test -t 0 || test -t 1 || : </dev/tty").status != 0
 
 
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A root that has the programs of this system and nothing else of it."""
+    root = tmp_path / "root"
+    for name in ("usr", "proc", "sys", "dev", "cache"):
+        (root / name).mkdir(parents=True)
+    for name in ("bin", "lib", "lib64"):
+        if Path("/", name).exists():
+            (root / name).symlink_to(f"usr/{name}")
+    return root
+
+
+@as_root
+def test_a_root_is_all_there_is_and_cannot_change_this_machine(tiny: Path, tmp_path: Path) -> None:
+    script = (
+        "hostname; ls -d /etc /home /dev/kvm; echo x > /dev/null && echo x > /dev/shm/y; "
+        "cat /proc/1/comm > /dev/null && echo 1 > /proc/sys/vm/drop_caches; mkdir /sys/z; true"
+    )
+    ended = run(
+        Command(
+            str(tiny),
+            ["/bin/sh", "-c", script],
+            "/",
+            {"PATH": "/bin:/usr/bin", "LC_ALL": "C"},
+            str(tmp_path / "log"),
+            shared=[Shared("/usr", "/usr")],
+        )
+    )
+    assert (ended.status, ended.processes, ended.mounts) == (0, [], [])
+    assert ended.files == ["/dev/shm/y"]  # noqa: S108
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[0] == "bare"
+    assert sum("No such file" in line for line in lines[1:4]) == 3
+    assert sum("Read-only file system" in line for line in lines[4:]) == 2
+    assert len(lines) == 6
+    assert list((tiny / "usr").iterdir()) == []
+
+
+@as_root
+def test_an_ordinary_user_owns_a_shared_folder_that_is_roots_outside(
+    tiny: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "shared"
+    cache.mkdir()
+    (cache / "old").write_text("")
+    ended = run(
+        Command(
+            str(tiny),
+            ["/bin/sh", "-c", "id -u; stat -c %u /cache /cache/old && : > /cache/new; : > /mine"],
+            "/",
+            {"PATH": "/bin:/usr/bin"},
+            str(tmp_path / "log"),
+            uid=1000,
+            shared=[Shared("/usr", "/usr"), Shared(str(cache), "/cache", 1000)],
+        )
+    )
+    assert ended.status == 2  # / is root's
+    assert (tmp_path / "log").read_text().splitlines()[:3] == ["1000", "1000", "1000"]
+    assert (cache / "new").stat().st_uid == 0
+
+
 @as_root
 def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert run_here(tmp_path, "sleep 4712", seconds=0.5).status is None
@@ -240,16 +302,14 @@ def test_nothing_runs_on_when_the_caller_is_ended(tmp_path: Path, number: signal
         "from harness.base.signals import end_in_good_order\n"
         "from tests.unit.project.test_bare import run_here\n"
         "end_in_good_order()\n"
-        f"run_here(Path({str(tmp_path)!r}), 'echo started; sleep 4713 & sleep 4713')\n"
+        f"run_here(Path({str(tmp_path)!r}), 'sleep 4713 & sleep 4713', seconds=600)\n"
     )
-    log = tmp_path / "log"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL) as it:
-        until = time.monotonic() + 30
-        while not (log.exists() and log.read_text()) and time.monotonic() < until:
+        until = time.monotonic() + 120
+        while len(alive("4713")) < 2 and time.monotonic() < until:
             time.sleep(0.02)
-        assert alive("4713")
         it.send_signal(number)
-    until = time.monotonic() + 30
+        assert time.monotonic() < until
     while alive("4713") and time.monotonic() < until:
         time.sleep(0.02)
     assert alive("4713") == []
