@@ -136,16 +136,15 @@ class Host:
     def run_suite(self, suite: str | Path) -> SeenCell:
         """Run a suite (a name, or the folder of one) in a new L2 that has the device."""
         from harness.evaluate.cell.cell import Tools, run_cell  # noqa: PLC0415 - see above
+        from harness.evaluate.events import to_nobody  # noqa: PLC0415
         from harness.evaluate.plan.plan import request  # noqa: PLC0415
-        from harness.evaluate.progress import Progress  # noqa: PLC0415
         from harness.kernel.spec import resolve  # noqa: PLC0415
         from harness.suites.suite import load_suite  # noqa: PLC0415
 
         wanted = request(resolve(self.kernel), self.machine, load_suite(str(suite)))
         logs = self._folder(wanted.suite.name)
-        with Progress(quiet=True) as progress:
-            tools = Tools(self._qemu, progress)
-            cell = run_cell(wanted, tools, logs, self._shelf, last=False)
+        tools = Tools(self._qemu, to_nobody)
+        cell = run_cell(wanted, tools, logs, self._shelf, last=False)
         return SeenCell(cell, logs)
 
     def _folder(self, name: str) -> Path:

@@ -17,8 +17,8 @@ from pathlib import Path
 from harness.base.errors import MachineError, UsageError
 from harness.base.scratch import scratch_folder
 from harness.evaluate.cell.cell import guest_archive
+from harness.evaluate.events import PhaseBegan, notes
 from harness.evaluate.plan.plan import CellRequest, request
-from harness.evaluate.progress import Progress
 from harness.guests.launch import GuestFiles, command_line, folder_options, l2_script, make_files
 from harness.hosts.l1.userland import busybox, initramfs
 from harness.hosts.machines.machine import Machine, load_machine, unusable
@@ -26,6 +26,8 @@ from harness.hosts.qemu.binary import find_qemu
 from harness.hosts.qemu.process import die_with_parent
 from harness.kernel.build import Build, build, build_modules
 from harness.kernel.spec import resolve
+from harness.report.terminal.progress import shown_progress
+from harness.results.phases import PhaseName
 from harness.suites.suite import load_suite
 
 _MOTD = """
@@ -77,9 +79,9 @@ def boot(
     reason = unusable(machine, qemu)
     if reason:
         raise MachineError(f"machine {machine.name}: {reason}")
-    with Progress(quiet=quiet) as progress:
-        progress.phase(wanted.name, "build")
-        built = build(wanted.kernel, progress=progress.note)
+    with shown_progress(quiet=quiet) as progress:
+        progress(PhaseBegan(wanted.name, PhaseName.BUILD))
+        built = build(wanted.kernel, progress=notes(progress))
         archive = _l2_archive(wanted, built, wish) if wish.level == "l2" else None
         archive = archive or guest_archive(wanted, built)
     with scratch_folder("s2eval-boot-") as tmp:

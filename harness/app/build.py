@@ -6,8 +6,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from harness.evaluate.progress import Progress
+from harness.evaluate.events import PhaseBegan, notes
 from harness.kernel.build import build, resolve
+from harness.report.terminal.progress import shown_progress
+from harness.results.phases import PhaseName
 
 
 def build_kernels(
@@ -19,10 +21,10 @@ def build_kernels(
     """
     specs = [resolve(name) for name in names]
     records = []
-    with Progress(quiet=quiet) as progress:
+    with shown_progress(quiet=quiet) as progress:
         for spec in specs:
-            progress.phase(spec.name, "build")
-            done = build(spec, progress=progress.note, update=update)
+            progress(PhaseBegan(spec.name, PhaseName.BUILD))
+            done = build(spec, progress=notes(progress), update=update)
             records.append({**done.record.model_dump(), "image": str(done.image)})
             if not as_json:
                 how = "stored" if done.record.cached else "built"

@@ -8,7 +8,7 @@ import datetime
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -100,7 +100,7 @@ def start(
     the run `resume` to go on with."""
     if resume is None:
         plan = changes.of(plan_of(path, *names))
-        return run_plan(plan, str(path or ""), sys.argv, options=options)
+        return run_plan(plan, str(path or ""), sys.argv, options)
     if path or any(names) or changes.any():
         raise UsageError("--resume goes on with a run's own plan: give no other, nor changes to it")
     return resume_run(resume, options)
@@ -120,16 +120,12 @@ def run_plan(
     plan: Plan,
     name: str,
     command: list[str],
-    *,
-    quiet: bool = False,
-    idle: Callable[[], object] = lambda: None,
-    options: Options | None = None,
+    options: Options,
 ) -> Outcome:
     """Run every cell of a plan; what finished is on disk even when the rest never does.
 
     UsageError for bad input, before anything is started. An interrupt is recorded and raised on.
     """
-    options = options or Options(quiet=quiet, idle=idle)
     path = Path(name) if name and Path(name).is_file() else None
     requests, refs = pinned(cells_of(plan, path), {})
     for warning in known_paths.not_seen_yet(plan, requests, path):

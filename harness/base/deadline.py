@@ -5,22 +5,37 @@ from __future__ import annotations
 
 import time
 
+from harness.base.errors import OutOfTimeError
+
 
 class Deadline:
-    """Counts down from `seconds`; `left()` never goes below zero."""
+    """Counts down from `seconds`; `left()` never goes below zero.
 
-    def __init__(self, seconds: float) -> None:
+    `within` is the limit of the whole that this is a part of, e.g. of a cell. When that is over,
+    `left()` and `over` raise OutOfTimeError with the limit's `reason`, in whatever thread.
+    """
+
+    def __init__(self, seconds: float, *, within: Deadline | None = None, reason: str = "") -> None:
         self.seconds = seconds
+        self.reason = reason or f"took longer than {seconds:g} s"
+        self._within = within
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds left, 0.0 when over."""
-        return max(0.0, self._end - time.monotonic())
+        """Return the seconds left, 0.0 when over. Raise OutOfTimeError when the limit is over."""
+        now = time.monotonic()
+        end, limit = self._end, self._within
+        while limit is not None:
+            if limit._end <= now:
+                raise OutOfTimeError(limit.reason)
+            end, limit = min(end, limit._end), limit._within
+        return max(0.0, end - now)
 
     @property
     def over(self) -> bool:
+        """Whether no time is left. Raise OutOfTimeError when the limit is over."""
         return self.left() == 0.0
 
     def at_most(self, seconds: float) -> Deadline:
-        """A deadline for a part of the work, never later than this one."""
-        return Deadline(min(seconds, self.left()))
+        """Return a deadline for a part of the work, never later than this one."""
+        return Deadline(min(seconds, self.left()), within=self._within)

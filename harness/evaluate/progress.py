@@ -1,29 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is being done right now, on standard error.
-
-A live view on a terminal, plain lines with a heartbeat elsewhere, nothing when quiet.
-"""
+"""How far a run is: kept from the events of its cells, and shown by views."""
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from harness.base.text import clean
+from harness.evaluate.events import CellDone, Event, GuestStarted, Note, PhaseBegan
 from harness.results.records import Status
 
-if TYPE_CHECKING:
-    from harness.report.terminal.live import LiveView
-
 TICK = 1.0  # seconds between looks at the clock
-HEARTBEAT = 30.0  # seconds without a line, after which one says that all is well
 
 
 @dataclass
@@ -67,6 +57,22 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+class View(Protocol):
+    """Shows a run to somebody. Any thread may call, one at a time is not promised."""
+
+    def start(self, look: Callable[[], Snapshot]) -> None:
+        """Begin to show; `look` gives the run as it is at any moment."""
+
+    def event(self, event: Event, now: Snapshot) -> None:
+        """Show what has happened; `now` is the run after it."""
+
+    def tick(self, now: Snapshot) -> None:
+        """Show the run once a second."""
+
+    def stop(self) -> None:
+        """Show nothing any more."""
+
+
 @dataclass
 class _Cell:
     phase: str
@@ -76,30 +82,21 @@ class _Cell:
 
 
 class Progress:
-    """A context manager: `phase` as a cell goes on, `note` in between, `done` when it ends.
+    """A listener of events, and a context manager around the views that show them.
 
-    Any thread may call. `clock` gives seconds, monotonic.
+    `clock` gives seconds, monotonic.
     """
 
-    def __init__(
-        self,
-        *,
-        quiet: bool = False,
-        stream: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._stream = stream or sys.stderr
-        self._quiet = quiet
+    def __init__(self, *views: View, clock: Callable[[], float] = time.monotonic) -> None:
+        self._views = list(views)
         self._clock = clock
-        self._live: LiveView | None = None
-        self._lock = threading.Lock()  # of the fields below: the live view reads them
+        self._lock = threading.Lock()  # of the fields below: views look from their own threads
         self._cells: dict[str, _Cell] = {}
         self._counts: Counter[Status] = Counter()
         self._expected: dict[str, float] = {}
         self._total = 0
         self._jobs = 1
-        self._start = self._last_line = clock()
-        self._watch: Callable[[Snapshot], None] = lambda _: None
+        self._start = clock()
         self._end = threading.Event()
         self._ticker: threading.Thread | None = None
 
@@ -110,76 +107,64 @@ class Progress:
         *,
         done: Counter[Status] | None = None,
         jobs: int = 1,
-        watch: Callable[[Snapshot], None] = lambda _: None,
     ) -> None:
-        """What is ahead: of `total` cells those that are not `done`, `jobs` of them at once.
+        """Say what is ahead: of `total` cells those that are not `done`, `jobs` at once.
 
-        `expected` are the seconds of those that are known. `watch` is given a snapshot at each
-        change and once a second.
+        `expected` are the seconds of those that are known. May be said again when it changes;
+        without `done` what has been done stays.
         """
         with self._lock:
-            self._total, self._expected, self._jobs = total, dict(expected), jobs
-            self._counts = Counter(done)
-        self._watch = watch
+            self._total, self._jobs = total, jobs
+            self._expected = dict(expected)
+            if done is not None:
+                self._counts = Counter(done)
+
+    def show(self, view: View) -> None:
+        """Show the run to one more view, from now on."""
+        view.start(self.snapshot)
+        self._views.append(view)
 
     def __enter__(self) -> Progress:
-        if not self._quiet and self._stream.isatty() and os.environ.get("TERM") != "dumb":
-            from harness.report.terminal.live import LiveView  # noqa: PLC0415 - rich takes 0.1 s
-
-            self._live = LiveView(self._stream, self.snapshot)
+        for view in self._views:
+            view.start(self.snapshot)
         self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
         self._ticker.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        live, self._live = self._live, None
-        if live is not None:
-            live.stop()
+    def __exit__(self, *_: object) -> None:
+        for view in self._views:
+            view.stop()
         self._end.set()
         if self._ticker:
             self._ticker.join()
 
-    def phase(self, cell: str, name: str) -> None:
-        """`cell` enters phase `name`."""
+    def __call__(self, event: Event) -> None:
+        """Take note of an event and show it."""
+        with self._lock:
+            event = self._take(event)
+        if isinstance(event, GuestStarted):
+            return
+        now = self.snapshot()
+        for view in self._views:
+            view.event(event, now)
+
+    def _take(self, event: Event) -> Event:
         now = self._clock()
-        with self._lock:
-            started = self._cells[cell].start if cell in self._cells else now
-            self._cells[cell] = _Cell(name, started, now)
-        self._watch(self.snapshot())
-        if self._live is None:
-            self._print(f"{cell}: {name}")
-
-    def note(self, text: str, cell: str = "") -> None:
-        """What a phase is at, e.g. the package it downloads; of the last cell, if none is named."""
-        text = clean(text)
-        with self._lock:
-            mine = self._cells.get(cell or next(reversed(self._cells), ""))
+        if isinstance(event, PhaseBegan):
+            started = self._cells[event.cell].start if event.cell in self._cells else now
+            self._cells[event.cell] = _Cell(event.phase, started, now)
+        elif isinstance(event, Note):
+            mine = self._cells.get(event.cell or next(reversed(self._cells), ""))
             if mine:
-                mine.note = text
-            several = len(self._cells) > 1 and cell
-        if self._live is None:
-            self._print(f"  {cell}: {text}" if several else f"  {text}")
-
-    def done(self, cell: str, status: Status, summary: str) -> None:
-        """`cell` is over."""
-        with self._lock:
-            mine = self._cells.pop(cell, None)
-            took = self._clock() - mine.start if mine else 0.0
-            self._counts[status] += 1
-        self._watch(self.snapshot())
-        line = f"{status.value:5} {cell} ({took:.1f} s) {clean(summary)}".rstrip()
-        if self._live is None:
-            self._print(line)
-        else:
-            self._live.above(line, status)
+                mine.note = event.text
+        elif isinstance(event, CellDone):
+            mine = self._cells.pop(event.cell, None)
+            self._counts[event.status] += 1
+            return replace(event, seconds=now - mine.start if mine else 0.0)
+        return event
 
     def snapshot(self) -> Snapshot:
-        """How far the run is."""
+        """Return how far the run is."""
         now = self._clock()
         with self._lock:
             running = [
@@ -194,34 +179,22 @@ class Progress:
                 for name, cell in self._cells.items()
             ]
             done = self._counts.total()
-            seen = Snapshot(self._total, done, dict(self._counts), running, now - self._start)
-            seen.left = self._left(seen)
-        return seen
+            found = Snapshot(self._total, done, dict(self._counts), running, now - self._start)
+            found.left = self._left(found)
+        return found
 
-    def _left(self, seen: Snapshot) -> float | None:
+    def _left(self, now: Snapshot) -> float | None:
         """The seconds to go, from what cells took last time, and their mean for the others."""
-        if not self._expected or not seen.total:
+        if not self._expected or not now.total:
             return None
         mean = sum(self._expected.values()) / len(self._expected)
-        waiting = max(0, seen.total - seen.done - len(seen.running))
-        rest = [max(0.0, (one.expected or mean) - one.seconds) for one in seen.running]
+        waiting = max(0, now.total - now.done - len(now.running))
+        rest = [max(0.0, (one.expected or mean) - one.seconds) for one in now.running]
         whole = (waiting * mean + sum(rest)) / min(self._jobs, max(1, waiting + len(rest)))
         return max(whole, *rest, 0.0) or None
 
     def _tick(self) -> None:
         while not self._end.wait(TICK):
-            seen = self.snapshot()
-            self._watch(seen)
-            if self._live is None and self._clock() - self._last_line >= HEARTBEAT:
-                self._print("\n".join(self._beat(seen)))
-
-    def _beat(self, seen: Snapshot) -> list[str]:
-        """That all is well: a line for what runs, one for the whole where there is a plan."""
-        where = ", ".join(f"{r.cell}: {r.phase} {duration(r.phase_seconds)}" for r in seen.running)
-        return [f"  still {where or 'waiting'}", *([f"  {seen.words()}"] if seen.total else [])]
-
-    def _print(self, line: str) -> None:
-        if not self._quiet:
-            self._last_line = self._clock()
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            now = self.snapshot()
+            for view in self._views:
+                view.tick(now)

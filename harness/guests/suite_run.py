@@ -181,7 +181,7 @@ class NestedRun:
     def _quiet(self, deadline: Deadline) -> Failure:
         """Nothing came: L1's fault when it does not answer any more."""
         quiet = self.console.quiet(deadline, self.host.silence, "the suite in L2")
-        if self.host.answers(Deadline(ANSWER)):
+        if self.host.answers(Deadline(ANSWER, within=self.host.limit)):
             return quiet
         return self.host.console.failure() or self.host.console.silence(self.host.silence)
 
@@ -212,7 +212,7 @@ class NestedRun:
         """Do what the suite asks for, if it does."""
         if isinstance(fact, Device):  # before the first audit, and the guest goes on meanwhile
             maps = f"/proc/{self._pid}/maps"
-            self._audit.vmm_maps(self.host.read(maps, Deadline(ACTION)))
+            self._audit.vmm_maps(self.host.read(maps, Deadline(ACTION, within=self.host.limit)))
         if self._audit.see(fact):
             self.host.qemu.send("l2.results", "audited\n")
         elif isinstance(fact, HostAction):
@@ -230,7 +230,7 @@ class NestedRun:
         if script is None:
             self.run.lines.append(f"# s2eval: error command=host:{action} errno=ENOENT")
             return ""
-        done = self.host.run(f"BDF={self._bdf}\n{script}", Deadline(ACTION))
+        done = self.host.run(f"BDF={self._bdf}\n{script}", Deadline(ACTION, within=self.host.limit))
         words = [line for line in (done.out + done.err).splitlines() if line.strip()]
         self.run.lines += [f"# host {action}: {clean(line)}" for line in words]
         if done.status:

@@ -9,6 +9,7 @@ import pytest
 
 from harness.app.run import run_plan
 from harness.base.errors import ExitCode
+from harness.evaluate.engine.loop import Options
 from harness.evaluate.plan.mutants import CAUGHT, Caught
 from harness.evaluate.plan.plan import Plan
 from harness.report.view.matrix import ROWS, matrix
@@ -28,7 +29,7 @@ def test_a_mutant_is_caught_where_it_is_one_and_survives_elsewhere() -> None:
     machines = ["nested-tcg", "nested-tcg-cortex-a72"]
     rule = Caught(kernel=MUTANT, reference=RIGHT)
     plan = Plan(kernels=[RIGHT, MUTANT], machines=machines, suites=["wcprobe"], caught=[rule])
-    outcome = run_plan(plan, "mutant", ["pytest"], quiet=True)
+    outcome = run_plan(plan, "mutant", ["pytest"], Options())
     right, also_right, caught, survived = outcome.run.cells
     assert (right.status, also_right.status) == (Status.PASS, Status.PASS)
     assert _caught(caught) == (Status.PASS, "audit.ioremap")
@@ -45,7 +46,7 @@ def _caught(cell: Cell) -> tuple[Status, object]:
 def test_all_seven_types_over_normal_nc_and_over_device() -> None:
     kernels = [RIGHT, "debian-6.1"]
     plan = Plan(kernels=kernels, machines=["nested-tcg"], suites=["stage-types"])
-    outcome = run_plan(plan, "types", ["pytest"], quiet=True)
+    outcome = run_plan(plan, "types", ["pytest"], Options())
     (table,) = matrix(outcome.run.cells)
     assert table.fwb
     assert [column.kernels for column in table.columns] == [["debian-6.1"], [RIGHT]]

@@ -51,6 +51,7 @@ def command(
     from harness.base.errors import ExitCode
     from harness.evaluate.bisect.run import run_bisect, text
     from harness.evaluate.patch.request import Options
+    from harness.report.terminal.progress import shown_progress
 
     done = run_bisect(
         series,
@@ -60,7 +61,7 @@ def command(
         check=check,
         repeat=repeat,
         command=sys.argv,
-        quiet=quiet,
+        progress=shown_progress(quiet=quiet),
     )
     if as_json:
         click.echo(json.dumps({**asdict(done.result), "run": done.folder.name}, indent=2))

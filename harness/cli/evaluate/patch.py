@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import Any
 
 import click
@@ -49,12 +48,11 @@ def command(
     """
     from harness.evaluate.patch.patch import run_patch
     from harness.evaluate.patch.request import Options, job_of
+    from harness.report.terminal.progress import shown_progress
     from harness.report.terminal.verdict import show
 
     job = job_of(series, Options(**given), each=each)
-    done = run_patch(
-        job, repeat=repeat, command=sys.argv, quiet=quiet, idle=lambda: import_module("json")
-    )
+    done = run_patch(job, repeat=repeat, command=sys.argv, progress=shown_progress(quiet=quiet))
     with reader_may_leave():
         show(done.document, done.folder, as_json=as_json, as_markdown=markdown)
     click.get_current_context().exit(done.document.exit_code)

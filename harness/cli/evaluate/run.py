@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +66,17 @@ def command(
     does not build or a fault of the harness or the machine (git bisect run skips), 130 interrupted.
     """
     from harness.app.after_run import ready_for
+    from harness.app.preload import preloading
     from harness.app.run import Changes, start, still_to_do
     from harness.evaluate.engine.loop import Options
+    from harness.report.terminal.progress import shown_progress
 
     ready = ready_for(page=page) + ([] if as_json else ["harness.report.terminal.run"])
     options = Options(
-        jobs=jobs, quiet=quiet, page=page, idle=lambda: [import_module(name) for name in ready]
+        jobs=jobs,
+        progress=lambda: shown_progress(quiet=quiet),
+        listener=preloading(ready),
+        page=page,
     )
     names = [list(given.pop(key)) for key in ("kernels", "machines", "suites")]
     resume = given.pop("resume")

@@ -21,8 +21,8 @@ from harness.base.errors import UsageError
 from harness.base.paths import cache_dir
 from harness.evaluate.bisect.commits import History
 from harness.evaluate.bisect.git_bisect import GitBisect
+from harness.evaluate.events import Listener, Note
 from harness.evaluate.patch.verdict.check import Answer
-from harness.evaluate.progress import Progress
 
 GOOD, BAD, SKIP = "good", "bad", "skip"
 MOST = 5  # boots of a commit whose check flickers; more than one dissenter: skip
@@ -77,7 +77,7 @@ class Answers:
 Boot = Callable[[str], Answer]
 
 
-def bisect(history: History, check: str, question: str, boot: Boot, progress: Progress,
+def bisect(history: History, check: str, question: str, boot: Boot, progress: Listener,
            *, repeat: int) -> Result:  # fmt: skip
     """Find the first commit at which `check` is not met. `boot(commit)` looks once.
 
@@ -94,7 +94,7 @@ def bisect(history: History, check: str, question: str, boot: Boot, progress: Pr
 
 
 def _locked(
-    history: History, check: str, boot: Boot, progress: Progress, folder: Path, repeat: int
+    history: History, check: str, boot: Boot, progress: Listener, folder: Path, repeat: int
 ) -> Result:
     answers = Answers(folder)
     result = Result(check, history.good, history.bad, resumed=len(answers.known))
@@ -104,7 +104,7 @@ def _locked(
         if known is None:
             known = _look(commit, history.subject(commit), boot, repeat)
             answers.add(known)
-        progress.note(f"{known.answer} {commit[:12]} {known.subject}: {known.why}")
+        progress(Note(f"{known.answer} {commit[:12]} {known.subject}: {known.why}"))
         result.tried.append(known)
         return known
 

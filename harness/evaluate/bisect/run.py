@@ -18,6 +18,7 @@ from harness.evaluate.bisect.commits import History, of_series, of_tree
 from harness.evaluate.cell.cell import Tools
 from harness.evaluate.engine.execute import Policy, execute
 from harness.evaluate.engine.loop import summary_of
+from harness.evaluate.events import CellDone, notes
 from harness.evaluate.patch.request import Options, Where, where_of
 from harness.evaluate.patch.verdict.check import Answer, Check, parse_check
 from harness.evaluate.plan.plan import request
@@ -52,7 +53,7 @@ def run_bisect(
     check: str,
     repeat: int,
     command: list[str],
-    quiet: bool,
+    progress: Progress,
 ) -> Finished:
     """Find the first bad commit. UsageError for refs, series or checks that are none."""
     started = time.monotonic()
@@ -62,9 +63,9 @@ def run_bisect(
         raise UsageError("a bisection has one machine and one suite")
     if series and (good or bad):
         raise UsageError("give a series or --good and --bad, not both")
-    with Progress(quiet=quiet) as progress:
+    with progress:
         if series:
-            history = of_series(series, options, progress.note)
+            history = of_series(series, options, notes(progress))
         else:
             history = of_tree(options, good, bad)
         with _booted(history, where, criterion, command, progress) as (boot, store):
@@ -97,7 +98,7 @@ class _Boot:
 
         (cell,) = execute((wanted,), self.tools, folder, Policy(fresh=number > 1))
         takes.append(moved(cell, str(number)) if number > 1 else cell)
-        self.tools.progress.done(cell.name, cell.status, summary_of(cell))
+        self.tools.listener(CellDone(cell.name, cell.status, summary_of(cell)))
         self.store.add(together(takes, []))
         if cell.failure and (cell.failure.kind.ours or cell.failure.kind is FailureKind.INPUT):
             raise UsageError(cell.failure.summary)

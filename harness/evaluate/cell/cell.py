@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -17,8 +17,8 @@ from harness.base.errors import BuildError, DiskFullError, S2EvalError, UsageErr
 from harness.base.scratch import scratch_folder
 from harness.evaluate.cell.nested import run_nested
 from harness.evaluate.cell.reproduce import SCRIPT, script
+from harness.evaluate.events import GuestStarted, Listener, PhaseBegan, notes
 from harness.evaluate.plan.plan import CellRequest
-from harness.evaluate.progress import Progress
 from harness.guests.launch import GuestFiles, command_line, make_files
 from harness.hosts.l1.session import Ended, Pass, Shelf
 from harness.hosts.l1.userland import guest_program, initramfs, l1_root
@@ -27,6 +27,7 @@ from harness.hosts.qemu.binary import QemuBinary
 from harness.hosts.qemu.process import QemuProcess
 from harness.kernel.build import Build, build, build_modules
 from harness.results.failure_kinds import FailureKind
+from harness.results.phases import PhaseName
 from harness.results.records import Cell, Failure, KernelRecord, Phase, Status, SuiteRecord
 
 FLAT_CHANNELS = ["console", "results", "kmsg"]
@@ -45,38 +46,49 @@ class Phases:
     """Names and times the steps of a cell."""
 
     cell: str
-    progress: Progress
+    listener: Listener
     done: list[Phase] = field(default_factory=list)
-    _current: str = ""
+    _current: PhaseName | None = None
     _start: float = 0.0
 
-    def begin(self, name: str) -> None:
-        """The step `name` begins, and the one before ends; "" only ends it."""
+    def begin(self, name: PhaseName | None) -> None:
+        """The step `name` begins, and the one before ends; None only ends it."""
         now = time.monotonic()
         if self._current:
             self.done.append(Phase(name=self._current, seconds=round(now - self._start, 3)))
         self._current, self._start = name, now
         if name:
-            self.progress.phase(self.cell, name)
+            self.listener(PhaseBegan(self.cell, name))
 
     @contextlib.contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
+    def __call__(self, name: PhaseName) -> Iterator[None]:
         """A step that is the body of a block."""
         self.begin(name)
         try:
             yield
         finally:
-            self.begin("")
+            self.begin(None)
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What every cell of a run uses."""
+    """What every cell of a run uses.
+
+    `limit`: the seconds that a cell may take when all is built; None: any. `fresh`: L1 boots, also
+    where it could be restored.
+    """
 
     qemu: QemuBinary
-    progress: Progress
-    idle: Callable[[], object] = lambda: None  # called while a guest boots
-    fresh: bool = False  # L1 boots, also where it could be restored
+    listener: Listener
+    limit: float | None = None
+    fresh: bool = False
+
+    def deadline(self) -> Deadline | None:
+        """Return the limit of a cell that begins now, for all waits to be within."""
+        if self.limit is None:
+            return None
+        reason = f"took longer than the plan's limit of {self.limit:g} s for a cell"
+        return Deadline(self.limit, reason=reason)
 
 
 def blank(request: CellRequest) -> Cell:
@@ -98,7 +110,7 @@ def run_cell(request: CellRequest, tools: Tools, logs: Path, shelf: Shelf, *, la
     process and temporary file of the cell is gone.
     """
     cell = blank(request)
-    phases = Phases(request.name, tools.progress)
+    phases = Phases(request.name, tools.listener)
     reason = unusable(request.machine, tools.qemu)
     if reason:
         cell.status = Status.SKIP
@@ -112,7 +124,7 @@ def run_cell(request: CellRequest, tools: Tools, logs: Path, shelf: Shelf, *, la
     except (S2EvalError, OSError) as error:
         cell.failure = harness_failure(error)
         cell.status = Status.MISS
-    phases.begin("")
+    phases.begin(None)
     cell.phases = phases.done
     cell.logs = sorted(p.name for p in logs.iterdir() if p.stat().st_size)
     return cell
@@ -140,18 +152,18 @@ def _run(
     # L1's root is downloaded while the kernel builds; one that is there costs nothing.
     with ThreadPoolExecutor(1) as aside:
         root = aside.submit(l1_root) if machine.topology == "nested" else None
-        with phases("build"):
-            built = build(request.kernel, progress=tools.progress.note)
+        with phases(PhaseName.BUILD):
+            built = build(request.kernel, progress=notes(tools.listener, cell.name))
             cell.kernel = built.record
-        with phases("user land"):
+        with phases(PhaseName.USER_LAND):
             _ = root.result() if root else None
-    with phases("suite"):
+    with phases(PhaseName.SUITE):
         archive = guest_archive(request, built)
-    guest = GuestRun(cell, request, tools, built.image, archive, logs, phases)
+    guest = GuestRun(cell, request, tools, built.image, archive, logs, phases, tools.deadline())
     ended = run_flat(guest) if machine.topology == "flat" else run_nested(guest, shelf)
     from harness.evaluate.cell.judge import judge_cell  # noqa: PLC0415 - see LATER
 
-    with phases("judge"):
+    with phases(PhaseName.JUDGE):
         for number, one in enumerate(ended.passes, 1):
             name = "results.ktap" if number == 1 else f"results-{number}.ktap"
             (logs / name).write_text("\n".join(one.run.lines) + "\n")
@@ -167,7 +179,9 @@ def guest_archive(request: CellRequest, built: Build) -> Path:
     return initramfs(files, request.machine.fill(suite.script))
 
 
-def calibrate_machine(machine: Machine, qemu: QemuBinary) -> dict[str, Any]:
+def calibrate_machine(
+    machine: Machine, qemu: QemuBinary, limit: Deadline | None = None
+) -> dict[str, Any]:
     """What this machine's emulator can show, measured once and cached, as it is recorded."""
     from harness.guests.calibrate import fidelity as emulator  # noqa: PLC0415 - see LATER
 
@@ -179,7 +193,7 @@ def calibrate_machine(machine: Machine, qemu: QemuBinary) -> dict[str, Any]:
         el2=machine.topology == "nested",
         icount=machine.icount,
         accel=machine.accel,
-        deadline=Deadline(machine.limits.boot),
+        deadline=Deadline(machine.limits.boot, within=limit),
     )
     record = found.model_dump(mode="json", exclude={"report"})
     return {**record, "limits": emulator.limits(found)}
@@ -196,19 +210,20 @@ class GuestRun:
     archive: Path
     logs: Path
     phases: Phases
+    limit: Deadline | None  # of the cell
 
-    def started(self, command: list[str], *, restored: bool = False) -> None:
+    def started(self, command: list[str], pid: int, *, restored: bool = False) -> None:
         """QEMU runs: record how. What the cell needs only later is done while the guest boots."""
         machine, qemu = self.request.machine, self.tools.qemu
         self.cell.machine = machine.record(qemu.version, command)
         self.cell.machine.restored = restored
         for name in (*LATER, *(LATER_NESTED if machine.topology == "nested" else ())):
             import_module(name)
-        self.cell.fidelity = calibrate_machine(machine, qemu)
+        self.cell.fidelity = calibrate_machine(machine, qemu, self.limit)
         kernel, files = self.cell.kernel, GuestFiles(Path(), self.image, self.archive)
         again = script(self.cell.name, kernel.name, kernel.version, machine, qemu, files)
         (self.logs / SCRIPT).write_text(again)
-        self.tools.idle()
+        self.tools.listener(GuestStarted(self.cell.name, pid))
 
     def traced(self, ended: Ended, files: GuestFiles) -> Ended:
         """What QEMU's trace tells of the device, read while the trace is there."""
@@ -227,7 +242,7 @@ def run_flat(guest: GuestRun) -> Ended:
         files = GuestFiles(tmp, guest.image, guest.archive)
         make_files(machine, files)
         with (
-            guest.phases("boot and probe"),
+            guest.phases(PhaseName.BOOT_AND_PROBE),
             QemuProcess(files.folder, guest.logs, FLAT_CHANNELS) as process,
         ):
             command = command_line(
@@ -238,10 +253,12 @@ def run_flat(guest: GuestRun) -> Ended:
                 gdb_socket=process.gdb_socket,
             )
             process.start(command)
-            guest.started(command)
+            guest.started(command, process.pid)
             from harness.guests.suite_run import FlatRun  # noqa: PLC0415 - see LATER
 
-            limit = Deadline(guest.request.suite.limit * machine.limits.slowdown)
-            run = FlatRun(process, machine.limits.silence).finish(limit)
+            seconds = guest.request.suite.limit * machine.limits.slowdown
+            run = FlatRun(process, machine.limits.silence).finish(
+                Deadline(seconds, within=guest.limit)
+            )
         bar = files.bar.read_bytes() if machine.device.host_file else None
         return guest.traced(Ended([Pass(run, bar)]), files)

@@ -6,9 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.base.errors import MachineError
+from harness.evaluate.events import Note
 from harness.hosts.l1.host import GuestDied
 from harness.hosts.l1.saved import SavedHost, state_of
 from harness.hosts.l1.session import Ended, L1Session, Pass, Shelf, may_be_kept
+from harness.results.phases import PhaseName
 
 if TYPE_CHECKING:
     from harness.evaluate.cell.cell import GuestRun
@@ -23,7 +25,7 @@ def run_nested(guest: GuestRun, shelf: Shelf) -> Ended:
     machine, qemu = guest.request.machine, guest.tools.qemu
     session = shelf.take(machine, guest.image)
     if session:
-        session.move(guest.logs)
+        session.move(guest.logs, guest.limit)
     else:
         session = L1Session(machine, qemu, guest.image, _saved(guest))
     if not session.state:
@@ -49,7 +51,8 @@ def _saved(guest: GuestRun) -> SavedHost | None:
 
 def _begin_again(guest: GuestRun, why: str) -> None:
     """What the cell has seen so far does not count."""
-    guest.tools.progress.note(f"L1 boots again, without a saved state: {why}", guest.cell.name)
+    text = f"L1 boots again, without a saved state: {why}"
+    guest.tools.listener(Note(text, guest.cell.name))
     guest.cell.audits = []
     for log in guest.logs.iterdir():
         log.unlink()
@@ -60,12 +63,12 @@ def _on(session: L1Session, guest: GuestRun, shelf: Shelf) -> Ended:
     restored = session.restored
     try:
         if session.usable:
-            guest.started(session.command, restored=restored)
+            guest.started(session.command, session.process.pid, restored=restored)
         else:
-            guest.phases.begin("start L1")
-            session.start(guest.archive, guest.logs)
-            guest.started(session.command, restored=restored)
-            guest.phases.begin("restore L1" if restored else "boot L1")
+            guest.phases.begin(PhaseName.START_L1)
+            session.start(guest.archive, guest.logs, guest.limit)
+            guest.started(session.command, session.process.pid, restored=restored)
+            guest.phases.begin(PhaseName.RESTORE_L1 if restored else PhaseName.BOOT_L1)
         ended = _ended(session, guest)
         if session.state and (doubt := _doubt(ended)):
             raise MachineError(doubt)
@@ -75,9 +78,9 @@ def _on(session: L1Session, guest: GuestRun, shelf: Shelf) -> Ended:
         return ended
     finally:
         if not shelf.holds(session):
-            guest.phases.begin("end L1")
+            guest.phases.begin(PhaseName.END_L1)
             session.close()
-        guest.phases.begin("")
+        guest.phases.begin(None)
 
 
 def _ended(session: L1Session, guest: GuestRun) -> Ended:
@@ -108,4 +111,5 @@ def _doubt(ended: Ended) -> str:
 def _run_audit(guest: GuestRun, process: QemuProcess) -> RunAudit:
     from harness.guests.audit.run_audit import RunAudit  # noqa: PLC0415 - see LATER
 
-    return RunAudit(process, guest.request.machine.memory_mib, guest.request.suite.promises)
+    machine, suite = guest.request.machine, guest.request.suite
+    return RunAudit(process, machine.memory_mib, suite.promises, guest.limit)

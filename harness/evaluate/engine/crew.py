@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from harness.evaluate.cell.batch import Batch
 from harness.evaluate.cell.cell import Tools
 from harness.evaluate.engine.execute import Folder, Policy, execute
 from harness.evaluate.engine.queue import Order
-from harness.evaluate.progress import Progress
+from harness.evaluate.events import Listener
 from harness.hosts.qemu.binary import QemuBinary
 from harness.results.records import Cell
 
@@ -23,7 +23,7 @@ class Crew(Protocol):
 
     def __enter__(self) -> Crew: ...
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None: ...
-    def run(self, order: Order, progress: Progress) -> Cells:
+    def run(self, order: Order, listener: Listener) -> Cells:
         """Run the batches as `order` says; each cell's record as soon as it is done."""
 
 
@@ -36,10 +36,9 @@ class Here:
         qemu: QemuBinary,
         folder: Folder,
         policy: Policy,
-        idle: Callable[[], object],
     ) -> None:
         self._batches, self._qemu, self._folder = batches, qemu, folder
-        self._policy, self._idle = policy, idle
+        self._policy = policy
 
     def __enter__(self) -> Here:
         return self
@@ -47,9 +46,9 @@ class Here:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def run(self, order: Order, progress: Progress) -> Cells:
+    def run(self, order: Order, listener: Listener) -> Cells:
         """See Crew."""
-        tools = Tools(self._qemu, progress, self._idle)
+        tools = Tools(self._qemu, listener)
         while (number := order.next(())) is not None:
             batch = self._batches[number]
             with contextlib.closing(execute(batch, tools, self._folder, self._policy)) as cells:
@@ -65,12 +64,11 @@ def crew_for(
     qemu: QemuBinary,
     folder: Folder,
     policy: Policy,
-    idle: Callable[[], object],
 ) -> Crew:
     """Whoever runs `jobs` batches at once. Call it before any thread is started."""
     jobs = min(jobs, len(batches))
     if jobs > 1:
         from harness.evaluate.engine.workers import Workers  # noqa: PLC0415 - most runs have none
 
-        return Workers(jobs, batches, qemu, folder, policy, idle)
-    return Here(batches, qemu, folder, policy, idle)
+        return Workers(jobs, batches, qemu, folder, policy)
+    return Here(batches, qemu, folder, policy)

@@ -8,20 +8,14 @@ import errno
 import functools
 import itertools
 import os
-import signal
-import threading
-import types
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from harness.base.errors import OutOfTimeError
 from harness.evaluate.cell.batch import Batch, run_batch
 from harness.evaluate.cell.cell import Tools
 from harness.evaluate.engine.meter import Meter
-from harness.evaluate.engine.timings import BUILDING
-from harness.evaluate.progress import Progress
 from harness.results.records import Cell, Status
 from harness.results.repeats import moved, together
 
@@ -88,17 +82,17 @@ def execute(
     """
     boots = {request.name: _Boots() for request in batch}
     left = batch
-    with Meter() as meter, _limited(tools, policy.limit) as (clocked, stop_the_clock):
+    tools = replace(tools, limit=policy.limit)
+    with Meter() as meter:
         for boot in itertools.count(1):
             # Who asks for more than one boot wants to see what differs between them.
             fresh = policy.fresh or policy.repeat > 1 or boot > 1
             running = run_batch(
-                left, replace(clocked, fresh=fresh), functools.partial(folder, boot=boot)
+                left, replace(tools, fresh=fresh), functools.partial(folder, boot=boot)
             )
             # A generator: closing it ends the guest that it keeps for the next cell.
             with contextlib.closing(running):
                 for cell in running:
-                    stop_the_clock()
                     cell.usage = meter.take()
                     mine = boots[cell.name]
                     mine.add(cell, policy)
@@ -107,46 +101,3 @@ def execute(
             left = tuple(r for r in left if not boots[r.name].complete(policy))
             if not left:
                 return
-
-
-@contextlib.contextmanager
-def _limited(tools: Tools, seconds: float | None) -> Iterator[tuple[Tools, Callable[[], object]]]:
-    """Tools with which a cell that takes longer than `seconds` ends as MISS, and their stop."""
-    if seconds is None or threading.current_thread() is not threading.main_thread():
-        yield tools, lambda: None
-        return
-    clock = _Clock(tools.progress, seconds)
-    before = signal.signal(signal.SIGALRM, clock.over)
-    try:
-        yield replace(tools, progress=clock), clock.stop
-    finally:
-        clock.stop()
-        signal.signal(signal.SIGALRM, before)
-
-
-class _Clock(Progress):
-    """Passes progress on and times each cell; what a warm store makes free does not count."""
-
-    def __init__(self, inner: Progress, seconds: float) -> None:
-        super().__init__(quiet=True)
-        self._inner = inner
-        self._seconds = seconds
-        self._timed = ""
-
-    def phase(self, cell: str, name: str) -> None:
-        self._inner.phase(cell, name)
-        if name in (*BUILDING, "judge"):  # after the last one nothing is waited for
-            self.stop()
-        elif cell != self._timed:
-            self._timed = cell
-            signal.setitimer(signal.ITIMER_REAL, self._seconds)
-
-    def note(self, text: str, cell: str = "") -> None:
-        self._inner.note(text, cell)
-
-    def stop(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        self._timed = ""
-
-    def over(self, _number: int, _frame: types.FrameType | None) -> None:
-        raise OutOfTimeError(f"took longer than the plan's limit of {self._seconds:g} s for a cell")

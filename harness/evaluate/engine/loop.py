@@ -18,6 +18,7 @@ from harness.evaluate.engine.crew import crew_for
 from harness.evaluate.engine.execute import Policy, disk_full
 from harness.evaluate.engine.queue import Budget, Order
 from harness.evaluate.engine.status import State, StatusFile
+from harness.evaluate.events import CellDone, Event, GuestStarted, Listener, to_all, to_nobody
 from harness.evaluate.plan.expect import judge, unexpected
 from harness.evaluate.plan.mutants import concerning, judge_caught
 from harness.evaluate.plan.plan import CellRequest, Plan
@@ -32,13 +33,13 @@ from harness.results.store import RunStore
 class Options:
     """How a run is carried out, whatever the plan.
 
-    `idle` is called while a guest boots, to get ready what is wanted afterwards. `page`: write the
+    `progress` makes what shows the run; `listener` is told of all events, too. `page`: write the
     run's page, also that of an interrupted one.
     """
 
     jobs: int = 1
-    quiet: bool = False
-    idle: Callable[[], object] = lambda: None
+    progress: Callable[[], Progress] = Progress
+    listener: Listener = to_nobody
     page: bool = False
 
 
@@ -103,31 +104,32 @@ class Loop:
         )
         policy = Policy(plan.repeat, plan.retries, plan.limits.cell, plan.fresh)
         folder = self.store.cell_folder
-        crew = crew_for(options.jobs, work, self.qemu, folder, policy, self._idle)
-        with crew, Progress(quiet=options.quiet) as progress:
+        crew = crew_for(options.jobs, work, self.qemu, folder, policy)
+        with crew, options.progress() as progress:
+            progress.show(watched)
             guesses = {r.name: timings.guess(r.name, known) for r in left}
             progress.plan(
                 len(self.requests),
                 {name: took.seconds for name, took in guesses.items() if took},
                 done=Counter(c.status for c in self.record.cells if c.name in before),
                 jobs=options.jobs,
-                watch=watched.write,
             )
             for cell in self.new:
-                progress.done(cell.name, cell.status, summary_of(cell))
-            with contextlib.closing(crew.run(order, progress)) as cells:
+                progress(CellDone(cell.name, cell.status, summary_of(cell)))
+            with contextlib.closing(crew.run(order, to_all(progress, self._prepare))) as cells:
                 self._collect(cells, order, progress)
 
-    def _idle(self) -> None:
+    def _prepare(self, event: Event) -> None:
         """Get ready while a guest boots what is wanted when it has ended."""
-        unchanged.harness_hash()  # reads all of the harness, once
-        self.options.idle()
+        if isinstance(event, GuestStarted):
+            unchanged.harness_hash()  # reads all of the harness, once
+        self.options.listener(event)
 
     def _collect(self, cells: Iterator[Cell], order: Order, progress: Progress) -> None:
         try:
             for cell in cells:
                 self._keep(cell)
-                progress.done(cell.name, cell.status, summary_of(cell))
+                progress(CellDone(cell.name, cell.status, summary_of(cell)))
                 if disk_full(cell) and cell.failure:
                     order.stop(cell.failure.summary)
         except DiskFullError as error:

@@ -7,11 +7,13 @@ import contextlib
 import datetime
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.evaluate.events import Event
 from harness.evaluate.progress import Snapshot
 from harness.results.records import Status
 
@@ -49,7 +51,7 @@ class RunStatus(BaseModel):
 
 
 class StatusFile:
-    """Writes status.json at each change; without room for it, it goes without."""
+    """A View that writes status.json; without room for it, it goes without."""
 
     def __init__(self, folder: Path, plan: str, *, total: int, before: float) -> None:
         """`before`: seconds that the run took before it was taken up again."""
@@ -58,9 +60,20 @@ class StatusFile:
         self._last = Snapshot(total=total)
         self._ended = False
 
-    def write(self, seen: Snapshot) -> None:
-        self._last = seen
+    def start(self, _look: Callable[[], Snapshot]) -> None:
+        """See View."""
+
+    def event(self, _event: Event, now: Snapshot) -> None:
+        """Write the run after an event."""
+        self.tick(now)
+
+    def tick(self, now: Snapshot) -> None:
+        """Write the run as it is now."""
+        self._last = now
         self._put("running")
+
+    def stop(self) -> None:
+        """See View: end() has the last word."""
 
     def end(self, state: State) -> None:
         """The last word: nothing runs any more."""

@@ -15,10 +15,10 @@ from typing import Any
 from filelock import FileLock
 
 from harness.base.paths import cache_dir
+from harness.results.phases import BUILDING
 from harness.results.records import Cell
 
 KEPT = 5000  # cells; those that were not run for longest are forgotten
-BUILDING = ("build", "user land", "suite")  # phases that a warm store makes free
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ as those of a run that has but one. Of a worker that dies, only the batch it had
 from __future__ import annotations
 
 import contextlib
-import itertools
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -24,7 +23,7 @@ from harness.evaluate.cell.batch import Batch
 from harness.evaluate.cell.cell import Tools, blank
 from harness.evaluate.engine.execute import Folder, Policy, execute
 from harness.evaluate.engine.queue import Order
-from harness.evaluate.progress import Progress
+from harness.evaluate.events import Listener
 from harness.hosts.qemu.binary import QemuBinary
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure
@@ -51,9 +50,8 @@ class Workers:
         qemu: QemuBinary,
         folder: Folder,
         policy: Policy,
-        idle: Callable[[], object],
     ) -> None:
-        self._batches, self._idle = batches, idle
+        self._batches = batches
         self._workers: list[_Worker] = []
         context = multiprocessing.get_context("fork")
         for number in range(jobs):
@@ -81,18 +79,16 @@ class Workers:
                 worker.process.kill()
                 worker.process.join()
 
-    def run(self, order: Order, progress: Progress) -> Generator[Cell, None, None]:
+    def run(self, order: Order, listener: Listener) -> Generator[Cell, None, None]:
         """Hand out batches as `order` says, and give back each cell as it is done."""
-        for started in itertools.count():
+        while True:
             for worker in [w for w in self._workers if w.batch is None]:
                 self._start(worker, order)
-            if not started:
-                self._idle()
             busy = {w.link: w for w in self._workers if w.batch is not None}
             if not busy:
                 return
             for link in wait(list(busy)):
-                yield from self._told(busy[link], progress)  # type: ignore[index]
+                yield from self._told(busy[link], listener)  # type: ignore[index]
 
     def running(self) -> list[int]:
         """The numbers of the batches that are being run."""
@@ -107,17 +103,15 @@ class Workers:
         with contextlib.suppress(OSError):  # a worker that has died: its link ends
             worker.link.send(number)
 
-    def _told(self, worker: _Worker, progress: Progress) -> Iterator[Cell]:
+    def _told(self, worker: _Worker, listener: Listener) -> Iterator[Cell]:
         """What a worker says next; of one that has died, the cells it has lost."""
         try:
             what, *rest = worker.link.recv()
         except (EOFError, OSError):
             yield from self._lost(worker)
             return
-        if what == "phase":
-            progress.phase(*rest)
-        elif what == "note":
-            progress.note(*rest)
+        if what == "event":
+            listener(rest[0])
         elif what == "cell":
             worker.left.remove(rest[0].name)
             yield rest[0]
@@ -142,22 +136,6 @@ class Workers:
             raise MachineError("all worker processes have ended; go on with s2eval run --resume")
 
 
-class _Told(Progress):
-    """Progress that is told to the process which shows it."""
-
-    def __init__(self, link: Connection) -> None:
-        super().__init__(quiet=True)
-        self._link = link
-        self._cell = ""
-
-    def phase(self, cell: str, name: str) -> None:
-        self._cell = cell
-        self._link.send(("phase", cell, name))
-
-    def note(self, text: str, cell: str = "") -> None:
-        self._link.send(("note", text, cell or self._cell))
-
-
 def _work(
     link: Connection,
     others: Sequence[Connection],
@@ -172,7 +150,7 @@ def _work(
     _end_with(parent)
     for other in others:  # ends of the links of other workers, that came along
         other.close()
-    tools = Tools(qemu, _Told(link))
+    tools = Tools(qemu, lambda event: link.send(("event", event)))
     try:
         while True:
             try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,15 +42,12 @@ def run_patch(
     *,
     repeat: int,
     command: list[str],
-    quiet: bool,
-    idle: Callable[[], object] = lambda: None,
+    progress: Progress,
 ) -> Finished:
     """Build, boot, compare. Errors as for session()."""
     started = time.monotonic()
-    with Progress(quiet=quiet) as progress:
-        with session(
-            job, name=NAME, repeat=repeat, command=command, progress=progress, idle=idle
-        ) as done:
+    with progress:
+        with session(job, name=NAME, repeat=repeat, command=command, progress=progress) as done:
             document = document_of(done, repeat, command)
             done.record.status = document.status
             document.seconds = round(time.monotonic() - started, 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from harness.evaluate.cell.batch import batches
 from harness.evaluate.cell.cell import Tools
 from harness.evaluate.engine.execute import Policy, execute
 from harness.evaluate.engine.loop import summary_of
+from harness.evaluate.events import CellDone, notes
 from harness.evaluate.patch.builds import Builds
 from harness.evaluate.patch.request import Job, Step
 from harness.evaluate.patch.source.reach import may_change
@@ -72,7 +73,6 @@ def session(
     repeat: int,
     command: list[str],
     progress: Progress,
-    idle: Callable[[], object] = lambda: None,
 ) -> Iterator[Session]:
     """All steps of `job`, done; whoever uses it sets the status of the run that is then written.
 
@@ -80,9 +80,9 @@ def session(
     does not build is part of the result. An interrupt is recorded and raised on.
     """
     started = time.monotonic()
-    tools = Tools(find_qemu(), progress, idle)
+    tools = Tools(find_qemu(), progress)
     _apply_first(job, progress)
-    with Builds([k for step in job.steps for k in step.kernels], progress.note) as builds:
+    with Builds([k for step in job.steps for k in step.kernels], notes(progress)) as builds:
         _Runner.early(job, builds)
         now = datetime.datetime.now(datetime.UTC)
         with RunStore.create(name, now) as store:
@@ -116,7 +116,7 @@ def _apply_first(job: Job, progress: Progress) -> None:
     each = len(job.steps) > 2
     for base, patched in zip(job.steps[0].kernels, job.steps[-1].kernels, strict=True):
         if (each or not is_built(base)) and not is_built(patched):
-            applies(patched, progress=progress.note)
+            applies(patched, progress=notes(progress))
 
 
 class _Runner:
@@ -170,7 +170,7 @@ class _Runner:
                 done.cells.append(cell)
                 record.cells.append(cell)
                 store.add(cell)
-                self.tools.progress.done(cell.name, cell.status, summary_of(cell))
+                self.tools.listener(CellDone(cell.name, cell.status, summary_of(cell)))
 
 
 def _failed(builds: Builds, step: Step) -> bool:

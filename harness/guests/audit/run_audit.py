@@ -32,11 +32,19 @@ class RunAudit:
     the guest goes on.
     """
 
-    def __init__(self, qemu: QemuProcess, memory_mib: int, promises: dict[str, str]) -> None:
+    def __init__(
+        self,
+        qemu: QemuProcess,
+        memory_mib: int,
+        promises: dict[str, str],
+        limit: Deadline | None = None,
+    ) -> None:
+        """`limit` is that of the whole cell."""
         self.records: list[dict[str, Any]] = []
         self._qemu = qemu
         self._memory_mib = memory_mib
         self._promises = promises
+        self._limit = limit
         self._host_bars: list[int] = []
         self._maps: list[str] = []
         self._device: Device | None = None
@@ -66,7 +74,7 @@ class RunAudit:
             return False
         targets = [Target(fact.mapping, fact.va), *([] if self.records else ORDINARY)]
         try:
-            readings = self._connected().read(targets, Deadline(SEARCH))
+            readings = self._connected().read(targets, Deadline(SEARCH, within=self._limit))
         except MachineError as error:
             self._stack.close()
             self._auditor = None
@@ -96,7 +104,7 @@ class RunAudit:
         bar = self._host_bars[self._device.bar] if self._device else None
         target = Target(VFIO, va, host=True)
         try:
-            reading = self._connected().read([target], Deadline(SEARCH))[0]
+            reading = self._connected().read([target], Deadline(SEARCH, within=self._limit))[0]
         except MachineError as error:
             self._stack.close()
             self._auditor = None
@@ -108,7 +116,7 @@ class RunAudit:
         if self._auditor is None:
             memfd = find_memfd(self._qemu.pid, self._memory_mib << 20)
             memory = self._stack.enter_context(SharedMemory(memfd)) if memfd else None
-            auditor = Auditor(self._qemu.gdb_socket, Deadline(CONNECT), memory)
+            auditor = Auditor(self._qemu.gdb_socket, Deadline(CONNECT, within=self._limit), memory)
             self._auditor = self._stack.enter_context(auditor)
         return self._auditor
 

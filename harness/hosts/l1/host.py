@@ -72,6 +72,7 @@ class L1Host:
     def __init__(self, qemu: QemuProcess, silence: float) -> None:
         self.qemu = qemu
         self.silence = silence
+        self.limit: Deadline | None = None  # of the cell, which waits are within
         self.console = GuestLog("L1", "console.log")
         self._aside: list[Event] = []
         self._ids = itertools.count(1)

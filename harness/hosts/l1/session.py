@@ -28,6 +28,7 @@ from harness.hosts.machines.machine import Machine
 from harness.hosts.qemu.binary import QemuBinary
 from harness.hosts.qemu.memory import find_memfd
 from harness.hosts.qemu.process import QemuProcess
+from harness.results.phases import PhaseName
 from harness.results.records import Failure, Observation
 from harness.suites.suite import Suite
 
@@ -89,6 +90,7 @@ class L1Session:
         self._stack = contextlib.ExitStack()
         self._suites = 0
         self._harm: Failure | None = None
+        self._limit: Deadline | None = None  # of the cell
 
     def __enter__(self) -> L1Session:
         return self
@@ -100,8 +102,9 @@ class L1Session:
         self.usable = False
         self._stack.close()
 
-    def start(self, archive: Path, logs: Path) -> None:
-        """Start L1's QEMU; boot() waits for it."""
+    def start(self, archive: Path, logs: Path, limit: Deadline | None = None) -> None:
+        """Start L1's QEMU; boot() waits for it. `limit` is the cell's."""
+        self._limit = limit
         tmp = self._stack.enter_context(scratch_folder())
         self.files = GuestFiles(tmp, self.image, archive)
         first = l2_script(self.machine, monitor=True) if self._saved else None
@@ -110,6 +113,7 @@ class L1Session:
         self.process = QemuProcess(self.files.folder, logs, channels)
         self._stack.enter_context(self.process)
         self.host = L1Host(self.process, self.machine.limits.silence)
+        self.host.limit = limit
         with contextlib.ExitStack() as stack:
             memory = stack.enter_context(memory_file()) if self._saved else None
             self.command = command_line(
@@ -132,25 +136,26 @@ class L1Session:
 
     def boot(self) -> None:
         """Wait for L1's init. GuestDied when it never comes; MachineError: cannot be restored."""
-        limit = Deadline(self.machine.limits.boot)
+        limit = Deadline(self.machine.limits.boot, within=self._limit)
         if self.state and self.restored:
             self.process.put_back(self.state.said())
             self.state.restore(self.process, limit)
         self.host.boot(limit)
         self.usable = True
 
-    def move(self, logs: Path) -> None:
-        """The next cell begins: it has logs of its own, and answers for its own guests only."""
+    def move(self, logs: Path, limit: Deadline | None = None) -> None:
+        """The next cell begins: it has logs and a limit of its own, and answers for its guests."""
+        self._limit = self.host.limit = limit
         self.process.log_to(logs)
         self.host.new_log()
         self._harm = None
 
     def run(
-        self, suite: Suite, archive: Path, audit: RunAudit, step: Callable[[str], None]
+        self, suite: Suite, archive: Path, audit: RunAudit, step: Callable[[PhaseName], None]
     ) -> Ended:
         """The suite's guests, until one ends well or there may be no more.
 
-        `step` is told what begins: "start L2", "probe". An L1 that dies is in the last pass.
+        `step` is told what begins. An L1 that dies is in the last pass.
         """
         from harness.guests.suite_run import NestedRun  # noqa: PLC0415 - imported while L1 boots
 
@@ -184,15 +189,15 @@ class L1Session:
         suite: Suite,
         archive: Path,
         resume: str,
-        step: Callable[[str], None],
+        step: Callable[[PhaseName], None],
     ) -> SuiteRun:
         limits = self.machine.limits
         try:
-            step("start L2")
-            self._start(nested, archive, resume, Deadline(limits.boot))
-            step("probe")
-            run = nested.finish(Deadline(suite.limit * limits.slowdown))
-            gone = nested.stop(Deadline(ANSWER))
+            step(PhaseName.START_L2)
+            self._start(nested, archive, resume, Deadline(limits.boot, within=self._limit))
+            step(PhaseName.PROBE)
+            run = nested.finish(Deadline(suite.limit * limits.slowdown, within=self._limit))
+            gone = nested.stop(Deadline(ANSWER, within=self._limit))
             self._harm = self._harm or self.host.harm()
             self.usable = gone and self._harm is None
             return run
@@ -205,7 +210,7 @@ class L1Session:
         saved, self._saved = self._saved, None
         bdf = self.machine.device_bdf
         if saved and self.restored:
-            self.host.wake(Deadline(ANSWER))
+            self.host.wake(Deadline(ANSWER, within=self._limit))
             nested.adopt(bdf, limit)
             nested.begin()
             return
@@ -240,7 +245,7 @@ class L1Session:
         return memory.read_bytes() if memory else None
 
     def _aftermath(self, passes: list[Pass]) -> Aftermath:
-        answers = self.host.answers(Deadline(ANSWER))
+        answers = self.host.answers(Deadline(ANSWER, within=self._limit))
         device = bool(passes[-1].run.lines) if len(passes) > 1 else None
         return Aftermath(answers, self._harm or self.host.harm(), device)
 

@@ -192,13 +192,14 @@ class QemuProcess:
         """Hand events to `see` until it returns something.
 
         None when `deadline` is over or no event came for `silence` seconds; which of the two
-        `deadline.over` tells.
+        `deadline.over` tells. OutOfTimeError when the limit is over that `deadline` is within.
         """
         while not deadline.over:
             patience = deadline.left() if silence is None else min(silence, deadline.left())
             try:
                 event = self._first.popleft() if self._first else self._next(patience)
             except queue.Empty:
+                deadline.left()  # which raises when it is the limit of the whole that is over
                 return None
             found = see(event)
             if found is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The live view of `Progress`; a module of its own because importing rich takes 0.1 s."""
+"""Progress on a terminal; a module of its own because importing rich takes 0.1 s."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from harness.base.text import clean
+from harness.evaluate.events import CellDone, Event
 from harness.evaluate.progress import Running, Snapshot, duration
+from harness.report.terminal.lines import done_line
 from harness.results.records import Status
 
 _STYLES = {
@@ -24,16 +27,19 @@ _STYLES = {
 
 
 class LiveView:
-    """Lines at the bottom of a terminal, drawn again four times a second.
+    """A View: lines at the bottom of a terminal, drawn again four times a second."""
 
-    `look` gives the run as it is now; a thread of rich calls it.
-    """
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream, markup=False, highlight=False, emoji=False)
+        self._look: Callable[[], Snapshot] = Snapshot
+        self._live: Live | None = None
 
-    def __init__(self, stream: TextIO, look: Callable[[], Snapshot]) -> None:
+    def start(self, look: Callable[[], Snapshot]) -> None:
+        """Draw the lines from now on; a thread of rich calls `look`."""
         self._look = look
         self._live = Live(
             get_renderable=self._render,
-            console=Console(file=stream, markup=False, highlight=False, emoji=False),
+            console=self._console,
             refresh_per_second=4,
             transient=True,
             redirect_stdout=False,
@@ -43,19 +49,24 @@ class LiveView:
 
     def stop(self) -> None:
         """Take the lines off the terminal."""
-        self._live.stop()
+        if self._live:
+            self._live.stop()
 
-    def above(self, line: str, status: Status) -> None:
-        """A line that stays, above the live ones; it begins with its status."""
-        text = Text(line)
-        text.stylize(_STYLES[status], 0, len(status.value))
-        self._live.console.print(text, soft_wrap=True)
+    def event(self, event: Event, _now: Snapshot) -> None:
+        """Leave a line of a cell that is over above the live ones."""
+        if isinstance(event, CellDone):
+            text = Text(done_line(event))
+            text.stylize(_STYLES[event.status], 0, len(event.status.value))
+            self._console.print(text, soft_wrap=True)
+
+    def tick(self, now: Snapshot) -> None:
+        """See View: rich has a clock of its own."""
 
     def _render(self) -> Text:
-        seen = self._look()
-        lines = [_cell(one) for one in seen.running]
-        if seen.total > 1:
-            lines.append(Text(seen.words(), style="dim"))
+        now = self._look()
+        lines = [_cell(one) for one in now.running]
+        if now.total > 1:
+            lines.append(Text(now.words(), style="dim"))
         text = Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
         text.no_wrap, text.overflow = True, "ellipsis"
         return text
@@ -74,4 +85,4 @@ def _pieces(one: Running) -> Iterator[tuple[str, str]]:
     yield f"{one.phase} {duration(one.phase_seconds)}", "cyan"
     last = f" (last time {duration(one.expected)})" if one.expected else ""
     yield f"{duration(one.seconds)} in all{last}", "dim"
-    yield one.note, "dim"
+    yield clean(one.note), "dim"

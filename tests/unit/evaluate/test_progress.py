@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
+"""How far a run is, from the events of its cells."""
+
 from __future__ import annotations
 
-import io
-import os
-import pty
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
+from harness.evaluate.events import CellDone, Event, Note, PhaseBegan, notes, to_all
 from harness.evaluate.progress import Progress, Snapshot, duration
+from harness.results.phases import PhaseName
 from harness.results.records import Status
+
+BUILD, PROBE = PhaseName.BUILD, PhaseName.PROBE
 
 
 class Clock:
@@ -24,122 +26,44 @@ class Clock:
         return self.now
 
 
-def drive(progress: Progress, clock: Clock) -> None:
-    with progress:
-        progress.phase("k/m/s", "build")
-        progress.note("download \x1b[2Jlinux-source-6.1")
-        clock.now += 2
-        progress.phase("k/m/s", "boot L1")
-        clock.now += 1.25
-        progress.done("k/m/s", Status.FAIL, "kvm-error:\x1b[31m it died")
+class Seen:
+    """A view that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.snapshots: list[Snapshot] = []
+        self.ticks: list[Snapshot] = []
+        self.calls: list[str] = []
+
+    def start(self, look: Callable[[], Snapshot]) -> None:
+        assert look().done >= 0
+        self.calls.append("start")
+
+    def event(self, event: Event, now: Snapshot) -> None:
+        self.events.append(event)
+        self.snapshots.append(now)
+
+    def tick(self, now: Snapshot) -> None:
+        self.ticks.append(now)
+
+    def stop(self) -> None:
+        self.calls.append("stop")
 
 
-def test_plain_lines_when_it_is_no_terminal() -> None:
-    stream, clock = io.StringIO(), Clock()
-    drive(Progress(stream=stream, clock=clock), clock)
-    assert stream.getvalue().split("\n") == [
-        "k/m/s: build",
-        "  download linux-source-6.1",
-        "k/m/s: boot L1",
-        "FAIL  k/m/s (3.2 s) kvm-error: it died",
-        "",
-    ]
-
-
-def test_quiet() -> None:
-    stream, clock = io.StringIO(), Clock()
-    drive(Progress(quiet=True, stream=stream, clock=clock), clock)
-    assert stream.getvalue() == ""
-
-
-def on_a_terminal(code: str) -> str:
-    """What a program writes when its standard error is a terminal; its output must be empty."""
-    master, slave = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=slave, env=env) as process:
-        os.close(slave)
-        text = b""
-        while True:
-            try:
-                piece = os.read(master, 4096)
-            except OSError:  # Linux says EIO when the last writer has gone
-                break
-            if not piece:
-                break
-            text += piece
-        assert process.stdout is not None
-        assert process.stdout.read() == b""
-    os.close(master)
-    return text.decode()
-
-
-LIVE = """
-import time
-from harness.evaluate.progress import Progress, Snapshot, duration
-from harness.results.records import Status
-with Progress() as progress:
-    progress.phase("k/m/s", "boot L1")
-    progress.note("a note")
-    time.sleep(0.6)
-    progress.done("k/m/s", Status.PASS, "24 PASS")
-"""
-
-
-def test_live_line_on_a_terminal() -> None:
-    text = on_a_terminal(LIVE)
-    assert "k/m/s" in text
-    assert "boot L1 0 s" in text
-    assert "a note" in text
-    assert "24 PASS" in text
-    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
-
-
-def test_quiet_on_a_terminal() -> None:
-    assert on_a_terminal(LIVE.replace("Progress()", "Progress(quiet=True)")) == ""
-
-
-def test_the_terminal_is_given_back_when_something_goes_wrong() -> None:
-    text = on_a_terminal(LIVE.replace("time.sleep(0.6)", "raise KeyboardInterrupt"))
-    assert "\x1b[?25h" in text
-    assert text.index("\x1b[?25h") < text.index("Traceback")
-
-
-def test_rich_is_not_imported_without_a_terminal() -> None:
-    code = "import sys; from harness.evaluate.progress import Progress\n"
-    code += "with Progress() as p: p.phase('c', 'x')\n"
-    code += "assert not [m for m in sys.modules if m.startswith('rich')]"
-    subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
-
-
-@pytest.mark.parametrize("quiet", [True, False])
-def test_threads_may_call(quiet: bool) -> None:
-    stream = io.StringIO()
-    progress = Progress(quiet=quiet, stream=stream)
-    with progress:
-        calls = [threading.Thread(target=progress.note, args=("x",)) for _ in range(20)]
-        for call in calls:
-            call.start()
-        for call in calls:
-            call.join()
-    assert stream.getvalue().count("  x\n") == (0 if quiet else 20)
-
-
-def watched() -> tuple[Progress, Clock, list[Snapshot]]:
-    clock = Clock()
-    seen: list[Snapshot] = []
-    progress = Progress(quiet=True, clock=clock)
+def watched() -> tuple[Progress, Clock, Seen]:
+    clock, seen = Clock(), Seen()
+    progress = Progress(seen, clock=clock)
     expected = {"a/m/s": 10.0, "b/m/s": 20.0}
-    progress.plan(4, expected, done=Counter([Status.PASS]), jobs=2, watch=seen.append)
+    progress.plan(4, expected, done=Counter([Status.PASS]), jobs=2)
     return progress, clock, seen
 
 
 def test_a_snapshot_says_how_far_a_run_is() -> None:
     progress, clock, seen = watched()
-    progress.phase("a/m/s", "build")
+    progress(PhaseBegan("a/m/s", BUILD))
     clock.now += 4
-    progress.phase("a/m/s", "probe")
-    progress.phase("b/m/s", "build")
+    progress(PhaseBegan("a/m/s", PROBE))
+    progress(PhaseBegan("b/m/s", BUILD))
     clock.now += 1
     now = progress.snapshot()
     assert (now.total, now.done, now.seconds) == (4, 1, 5)
@@ -148,53 +72,76 @@ def test_a_snapshot_says_how_far_a_run_is() -> None:
     assert (first.expected, second.seconds) == (10.0, 1)
     # 5 and 19 are left of those that run, 15 (the mean) of the one that waits; two at once.
     assert now.left == (5 + 19 + 15) / 2
-    progress.done("b/m/s", Status.FAIL, "")
-    assert seen[-1].counts == {Status.PASS: 1, Status.FAIL: 1} and len(seen[-1].running) == 1
+    progress(CellDone("b/m/s", Status.FAIL, ""))
+    last = seen.snapshots[-1]
+    assert last.counts == {Status.PASS: 1, Status.FAIL: 1} and len(last.running) == 1
+    assert seen.events[-1] == CellDone("b/m/s", Status.FAIL, "", seconds=1)
 
 
 def test_the_time_to_go_is_at_least_that_of_the_longest() -> None:
     clock = Clock()
-    progress = Progress(quiet=True, clock=clock)
+    progress = Progress(clock=clock)
     progress.plan(2, {"a/m/s": 1.0, "b/m/s": 100.0}, jobs=2)
-    progress.phase("a/m/s", "probe")
-    progress.phase("b/m/s", "probe")
+    progress(PhaseBegan("a/m/s", PROBE))
+    progress(PhaseBegan("b/m/s", PROBE))
     assert progress.snapshot().left == 100
     clock.now += 500  # longer than ever before
     assert progress.snapshot().left is None
 
 
 def test_without_a_plan_nothing_is_guessed() -> None:
-    assert Progress(quiet=True).snapshot().left is None
+    assert Progress().snapshot().left is None
 
 
-def test_notes_of_cells_side_by_side_name_the_cell() -> None:
-    stream = io.StringIO()
-    progress = Progress(stream=stream)
-    progress.phase("a/m/s", "build")
-    progress.note("first", "a/m/s")
-    progress.phase("b/m/s", "build")
-    progress.note("second", "a/m/s")
-    assert stream.getvalue().splitlines() == [
-        *("a/m/s: build", "  first", "b/m/s: build", "  a/m/s: second"),
+def test_a_plan_that_grows_forgets_nothing_that_is_done() -> None:
+    progress, _, _ = watched()
+    progress(CellDone("a/m/s", Status.PASS, ""))
+    progress.plan(6, {}, jobs=2)
+    assert (progress.snapshot().total, progress.snapshot().done) == (6, 2)
+
+
+def test_a_note_belongs_to_its_cell_or_to_the_newest() -> None:
+    progress, _, seen = watched()
+    progress(PhaseBegan("a/m/s", BUILD))
+    progress(PhaseBegan("b/m/s", BUILD))
+    notes(progress, "a/m/s")("first")
+    notes(progress)("second")
+    assert [(one.cell, one.note) for one in progress.snapshot().running] == [
+        *(("a/m/s", "first"), ("b/m/s", "second"))
     ]
+    assert seen.events[-2:] == [Note("first", "a/m/s"), Note("second")]
 
 
-def test_a_sign_of_life_when_nothing_was_printed_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_views_are_started_told_each_second_and_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.evaluate.progress.TICK", 0.01)
-    stream, clock = io.StringIO(), Clock()
-    with Progress(stream=stream, clock=clock) as progress:
-        progress.plan(2, {"k/m/s": 100.0, "k/m/t": 100.0})
-        progress.phase("k/m/s", "probe")
-        time.sleep(0.1)
-        assert "still" not in stream.getvalue()
-        clock.now += 40
+    first, second = Seen(), Seen()
+    with pytest.raises(KeyboardInterrupt), Progress(first) as progress:
+        progress.show(second)
         until = time.monotonic() + 30
-        while "still" not in stream.getvalue() and time.monotonic() < until:
+        while not (first.ticks and second.ticks) and time.monotonic() < until:
             time.sleep(0.01)
-    assert stream.getvalue().splitlines()[1:] == [
-        "  still k/m/s: probe 40 s",
-        "  0 of 2 cells done, 40 s, about 2 min 40 s to go",
-    ]
+        raise KeyboardInterrupt
+    assert first.ticks and second.ticks
+    assert first.calls == second.calls == ["start", "stop"]
+    assert not [t for t in threading.enumerate() if t.name == "progress"]
+
+
+def test_all_listeners_are_told_in_their_order() -> None:
+    told: list[tuple[int, Event]] = []
+    both = to_all(lambda e: told.append((1, e)), lambda e: told.append((2, e)))
+    both(Note("x"))
+    assert told == [(1, Note("x")), (2, Note("x"))]
+
+
+def test_threads_may_call() -> None:
+    seen = Seen()
+    with Progress(seen) as progress:
+        calls = [threading.Thread(target=progress, args=(Note("x"),)) for _ in range(20)]
+        for call in calls:
+            call.start()
+        for call in calls:
+            call.join()
+    assert seen.events == [Note("x")] * 20
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 from harness.base.errors import UsageError
 from harness.evaluate.bisect.bisect import Result, bisect
 from harness.evaluate.bisect.commits import History
+from harness.evaluate.events import to_nobody
 from harness.evaluate.patch.verdict.check import Answer
-from harness.evaluate.progress import Progress
 from harness.kernel.spec import KernelSpec, Source
 
 GOOD, BAD, NONE = Answer(True, "works"), Answer(False, "faults"), Answer(None, "no output")
@@ -71,7 +71,7 @@ class Table:
 
 
 def find(history: History, boot: Callable[[str], Answer], repeat: int = 2) -> Result:
-    return bisect(history, "s.*", "", boot, Progress(quiet=True), repeat=repeat)
+    return bisect(history, "s.*", "", boot, to_nobody, repeat=repeat)
 
 
 @pytest.mark.parametrize("first_bad", [1, 13, 14, 15, 28, 29])
@@ -141,7 +141,7 @@ def test_killed_and_started_again_it_goes_on(
         return again(commit)
 
     def question(boot: Callable[[str], Answer]) -> Result:
-        return bisect(history, "s.*", "another", boot, Progress(quiet=True), repeat=2)
+        return bisect(history, "s.*", "another", boot, to_nobody, repeat=2)
 
     with pytest.raises(Killed):
         question(die)
@@ -175,14 +175,14 @@ def test_the_ends_must_be_what_they_are_said_to_be(history: History, commits: li
     }
     for said, table in cases.items():
         with pytest.raises(UsageError, match=said):
-            bisect(history, "s.*", said, table, Progress(quiet=True), repeat=1)
+            bisect(history, "s.*", said, table, to_nobody, repeat=1)
     with pytest.raises(UsageError, match="is bad: turn the two, or use !="):
         backwards = History(history.repository, history.bad, history.good, history.kernel)
-        bisect(backwards, "s.*", "b", Table(commits, 9), Progress(quiet=True), repeat=1)
+        bisect(backwards, "s.*", "b", Table(commits, 9), to_nobody, repeat=1)
     silent = Table(commits, 9)
     silent.odd[0] = itertools.repeat(NONE)
     with pytest.raises(UsageError, match=r"--good .* cannot be judged: no output"):
-        bisect(history, "s.*", "c", silent, Progress(quiet=True), repeat=1)
+        bisect(history, "s.*", "c", silent, to_nobody, repeat=1)
 
 
 def test_a_good_one_on_another_branch(repository: Path, history: History) -> None:
@@ -190,12 +190,10 @@ def test_a_good_one_on_another_branch(repository: Path, history: History) -> Non
     side = git(repository, "commit-tree", "-p", "side", "-m", "x", "side^{tree}").strip()
     other = History(repository, side, history.bad, history.kernel)
     answers = {side: GOOD, history.bad: BAD}
-    result = bisect(
-        other, "s.*", "", lambda c: answers.get(c, GOOD), Progress(quiet=True), repeat=1
-    )
+    result = bisect(other, "s.*", "", lambda c: answers.get(c, GOOD), to_nobody, repeat=1)
     assert result.found == history.bad
     with pytest.raises(UsageError, match="no ancestor of --bad"):
-        bisect(other, "s.*", "x", lambda c: answers.get(c, BAD), Progress(quiet=True), repeat=1)
+        bisect(other, "s.*", "x", lambda c: answers.get(c, BAD), to_nobody, repeat=1)
 
 
 def test_two_at_once_do_not_mix_their_answers(history: History, commits: list[str]) -> None:

@@ -12,8 +12,8 @@ from harness.evaluate.cell.batch import Batch
 from harness.evaluate.cell.cell import Tools, blank
 from harness.evaluate.engine import execute as module
 from harness.evaluate.engine.execute import Policy, disk_full, execute
+from harness.evaluate.events import to_nobody
 from harness.evaluate.plan.plan import Plan, cells_of
-from harness.evaluate.progress import Progress
 from harness.hosts.qemu.binary import QemuBinary
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure, Observation, Phase, Status, Usage
@@ -21,7 +21,7 @@ from harness.results.repeats import moved, together
 
 PLAN = Plan(kernels=["debian-6.1"], machines=["flat-tcg"], suites=["wcprobe", "stage-types"])
 BATCH: Batch = tuple(cells_of(PLAN))
-TOOLS = Tools(QemuBinary(Path("/none"), (), "", ()), Progress(quiet=True))
+TOOLS = Tools(QemuBinary(Path("/none"), (), "", ()), to_nobody)
 
 
 def cell(*seen: Observation, status: Status = Status.PASS, kind: str = "", name: int = 0) -> Cell:

@@ -39,7 +39,7 @@ def seen() -> Snapshot:
 
 def test_it_says_how_far_a_run_is_and_how_it_ended(tmp_path: Path) -> None:
     status = StatusFile(tmp_path, "plans/p.toml", total=4, before=100.0)
-    status.write(seen())
+    status.tick(seen())
     now = read(tmp_path)
     assert (now["schema"], now["state"], now["pid"]) == ("s2eval-status-1", "running", os.getpid())
     assert (now["total"], now["done"], now["counts"]) == (4, 1, {"PASS": 1})
@@ -53,7 +53,7 @@ def test_it_says_how_far_a_run_is_and_how_it_ended(tmp_path: Path) -> None:
         "expected": 4.0,
     }
     status.end("stopped")
-    status.write(seen())  # a tick that comes late
+    status.tick(seen())  # a tick that comes late
     now = read(tmp_path)
     assert (now["state"], now["running"], now["left"]) == ("stopped", [], None)
     assert seconds_of(tmp_path) == 112.0
@@ -61,12 +61,12 @@ def test_it_says_how_far_a_run_is_and_how_it_ended(tmp_path: Path) -> None:
 
 def test_a_reader_sees_whole_documents_only(tmp_path: Path) -> None:
     status = StatusFile(tmp_path, "p", total=1, before=0)
-    status.write(seen())
+    status.tick(seen())
     end = threading.Event()
 
     def write() -> None:
         while not end.is_set():
-            status.write(seen())
+            status.tick(seen())
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -80,7 +80,7 @@ def test_a_reader_sees_whole_documents_only(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_it_goes_without(tmp_path: Path) -> None:
-    StatusFile(tmp_path / "gone", "p", total=1, before=0).write(seen())
+    StatusFile(tmp_path / "gone", "p", total=1, before=0).tick(seen())
     assert seconds_of(tmp_path / "gone") == 0.0
 
 

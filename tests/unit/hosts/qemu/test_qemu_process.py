@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness.base.deadline import Deadline
-from harness.base.errors import MachineError
+from harness.base.errors import MachineError, OutOfTimeError
 from harness.hosts.l1.host import vmm_exit
 from harness.hosts.qemu.channel import PAUSE, QUEUE_LIMIT, Event
 from harness.hosts.qemu.process import QemuProcess
@@ -168,6 +169,24 @@ def test_waiting_ends_with_silence_or_with_the_deadline(process: QemuProcess) ->
     short = Deadline(0.01)
     assert process.wait(lambda _: True, short) is None
     assert short.over
+
+
+def test_a_wait_ends_with_the_limit_of_the_cell_in_any_thread(process: QemuProcess) -> None:
+    """The limit is over in the midst of a wait, or before; a busy channel is no reason to go on."""
+    caught: list[str] = []
+
+    def wait() -> None:
+        limit = Deadline(0.05, reason="the cell's limit")
+        for _ in range(2):
+            try:
+                process.wait(lambda _: True, Deadline(PATIENCE, within=limit), silence=PATIENCE)
+            except OutOfTimeError as error:
+                caught.append(str(error))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    thread.join(PATIENCE)
+    assert caught == ["the cell's limit"] * 2
 
 
 def test_a_log_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> None:
