@@ -62,11 +62,11 @@ def audit(
         target = Target("va", va)
         reading = auditor.read([target], deadline, vcpu=vcpu, flat=True)[0]
     record = audit_record(reading, Expectation())
-    reason = record["detail"].get("reason", "")
-    problem = reason if record["status"] in (Status.ERROR, Status.MISS) else None
+    reason = record.detail.reason
+    problem = reason if record.status in (Status.ERROR, Status.MISS) else None
     document = {
         "schema": SCHEMA,
-        **record,
+        **record.model_dump(mode="json"),
         "problem": problem,
         "steps": [_step_document(step) for step in reading.walk.steps],
     }

@@ -3,50 +3,21 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from harness.base.errors import ExitCode
+from harness.results.base import SEVERITY, Record, Status, exit_code_of, worst
 from harness.results.failure_kinds import Blame, FailureKind
+from harness.results.readings import AuditRecord, FidelityRecord
+
+__all__ = ["SEVERITY", "Record", "Status", "exit_code_of", "worst"]  # to be had from here as well
 
 SCHEMA = "s2eval-run-1"
 # The value of a test that the guest did not survive.
 VM_KILLED = "vm-killed"
 # Between the readings of a value about which sources disagree: `Device-nGnRnE or Device-nGnRE`.
 OR = " or "
-
-
-class Status(StrEnum):
-    """KCIDB v5.3's statuses: whose fault it is decides between FAIL, ERROR and MISS."""
-
-    PASS = "PASS"  # noqa: S105 - not a password
-    FAIL = "FAIL"  # the kernel's fault
-    ERROR = "ERROR"  # the test's own fault
-    MISS = "MISS"  # the harness's or the machine's fault
-    DONE = "DONE"  # measured, no verdict
-    SKIP = "SKIP"  # not run; detail says why
-
-
-# Worst first: the status of a group is the first of these that one of its members has.
-SEVERITY = (Status.FAIL, Status.ERROR, Status.MISS, Status.PASS, Status.DONE, Status.SKIP)
-
-
-def worst(statuses: list[Status]) -> Status:
-    """The status of a group; SKIP for an empty one, since nothing was looked at."""
-    return next((s for s in SEVERITY if s in statuses), Status.SKIP)
-
-
-class Record(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-def exit_code_of(status: Status) -> ExitCode:
-    """What a command returns for a run, or a cell, of this status."""
-    if status is Status.FAIL:
-        return ExitCode.FAIL
-    return ExitCode.UNDECIDED if status in (Status.ERROR, Status.MISS) else ExitCode.OK
 
 
 class Observation(Record):
@@ -149,8 +120,8 @@ class Cell(Record):
     phases: list[Phase] = Field(default_factory=list)
     failure: Failure | None = None
     observations: list[Observation] = Field(default_factory=list)
-    audits: list[dict[str, Any]] = Field(default_factory=list)
-    fidelity: dict[str, Any] = Field(default_factory=dict)
+    audits: list[AuditRecord] = Field(default_factory=list)
+    fidelity: FidelityRecord = Field(default_factory=FidelityRecord)
     expectations: list[Observation] = Field(default_factory=list)
     logs: list[str] = Field(default_factory=list)
     repeats: int = 1

@@ -10,47 +10,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
+from harness.results.readings import AuditRecord
 from harness.results.records import OR, VM_KILLED, Observation, Status
 
-Records = Sequence[Mapping[str, Any]]
 STAGES = ("stage1", "stage2", "combined")
 BEHAVIOUR = "unaligned_load"  # the test whose outcome depends on the type
 MANY = "unaligned_loads"  # the same of many widths and offsets
 _SAID = {"works": "works", "faults": "faults in the guest", VM_KILLED: "kills the VM"}
 
 
-def audit_observations(audits: Records) -> list[Observation]:
-    """`audit.MAPPING.stage1|stage2|combined`, and `audit.MAPPING` with the record's verdict.
+def audit_observations(audits: Sequence[AuditRecord]) -> list[Observation]:
+    """Return `audit.MAPPING` with each record's verdict, and `.stage1|stage2|combined` below it.
 
     A type with two readings (`Device-nGnRnE or Device-nGnRE`) has `ambiguous` in its detail.
     """
-    found = []
+    observations = []
     for record in audits:
-        path = f"audit.{record['mapping']}"
-        verdict = Observation(path=path, status=Status(record["status"]))
-        reason = record["detail"].get("reason")
-        if reason:
-            verdict.detail["reason"] = reason
-        found.append(verdict)
-        for stage in STAGES:
-            if record[stage] is not None:
-                made = Observation(path=f"{path}.{stage}", status=Status.DONE, value=record[stage])
-                if OR in record[stage]:
-                    made.detail["ambiguous"] = True
-                found.append(made)
-    return found
+        path = f"audit.{record.mapping}"
+        verdict = Observation(path=path, status=record.status)
+        if record.detail.reason:
+            verdict.detail["reason"] = record.detail.reason
+        observations.append(verdict)
+        types = (record.stage1, record.stage2, record.combined)
+        for stage, name in zip(STAGES, types, strict=True):
+            if name is not None:
+                read = Observation(path=f"{path}.{stage}", status=Status.DONE, value=name)
+                if OR in name:
+                    read.detail["ambiguous"] = True
+                observations.append(read)
+    return observations
 
 
-def predicted(record: Mapping[str, Any]) -> str | None:
-    """What an unaligned access to an audited mapping must do, None where nothing can be said.
+def predicted(stage1: str | None, combined: str | None) -> str | None:
+    """Return what an unaligned access must do to a mapping of these types, by their names.
+
+    None where nothing can be said.
 
     Device memory refuses it (D8.6, alignment checks). Where stage 1 says so, the fault is the
     guest's own; where only stage 2 does, it is taken to EL2, and KVM gives the guest up.
     """
-    stage1, combined = record["stage1"], record["combined"]
-    if stage1 is None or combined in (None, "reserved"):
+    if stage1 is None or combined is None or combined == "reserved":
         return None
     device = {reading.startswith("Device") for reading in combined.split(OR)}
     if len(device) > 1:
@@ -62,7 +62,10 @@ def predicted(record: Mapping[str, Any]) -> str | None:
 
 
 def witnesses(
-    suite: str, audits: Records, observations: Iterable[Observation], limits: Mapping[str, str]
+    suite: str,
+    audits: Sequence[AuditRecord],
+    observations: Iterable[Observation],
+    limits: Mapping[str, str],
 ) -> list[Observation]:
     """`witness.MAPPING` for every mapping that was both audited and probed.
 
@@ -73,7 +76,7 @@ def witnesses(
     seen = {o.path: o for o in observations}
     found = []
     for record in audits:
-        mapping = record["mapping"]
+        mapping = record.mapping
         own = seen.get(f"{suite}.{mapping}.stage1")
         name = MANY if f"{suite}.{mapping}.{MANY}" in seen else BEHAVIOUR
         probe = seen.get(f"{suite}.{mapping}.{name}")
@@ -93,12 +96,12 @@ def _limit(test: str, limits: Mapping[str, str]) -> str:
 
 
 def _witness(
-    record: Mapping[str, Any], own: Observation | None, probe: Observation | None, limit: str
+    record: AuditRecord, own: Observation | None, probe: Observation | None, limit: str
 ) -> Observation:
-    must = predicted(record)
+    must = predicted(record.stage1, record.combined)
     did = None if limit or probe is None else probe.value
     said = None if own is None else own.value
-    made = Observation(path=f"witness.{record['mapping']}", status=Status.PASS)
+    made = Observation(path=f"witness.{record.mapping}", status=Status.PASS)
     made.detail.update(_testimony(record, must, did, limit))
     problems = []
     if must is not None and did is not None and did != must:
@@ -106,7 +109,7 @@ def _witness(
             f"tables say {made.detail['tables']}, the architecture combines that to"
             f" {made.detail['architecture']}, the probe saw: {did}"
         )
-    tables = record["stage1"]
+    tables = record.stage1
     if None not in (said, tables) and said != tables:
         problems.append(f"the guest's own AT S1E1R says {said}, its tables {tables}")
     if problems:
@@ -114,9 +117,7 @@ def _witness(
         made.detail["reason"] = "; ".join(problems)
     elif must is None:
         made.status = Status.SKIP
-        made.detail["reason"] = (
-            record["detail"].get("reason") or f"no prediction: {made.detail['tables']}"
-        )
+        made.detail["reason"] = record.detail.reason or f"no prediction: {made.detail['tables']}"
     elif did is None and said is None:
         made.status = Status.SKIP
         made.detail["reason"] = limit or f"{BEHAVIOUR} was not observed"
@@ -124,13 +125,13 @@ def _witness(
 
 
 def _testimony(
-    record: Mapping[str, Any], must: str | None, did: object, limit: str
+    record: AuditRecord, must: str | None, did: object, limit: str
 ) -> dict[str, str | bool]:
     """What each of the three says; `abstains` is set when there was no behaviour to look at."""
     consequence = "nothing follows" if must is None else f"an unaligned access {_SAID[must]}"
     testimony: dict[str, str | bool] = {
-        "tables": f"{record['stage1']} over {record['stage2'] or 'no leaf'}",
-        "architecture": f"{record['combined'] or 'no type'}: {consequence}",
+        "tables": f"{record.stage1} over {record.stage2 or 'no leaf'}",
+        "architecture": f"{record.combined or 'no type'}: {consequence}",
         "behaviour": str(did) if did is not None else f"abstains: {limit or 'not observed'}",
     }
     if did is None:

@@ -18,9 +18,9 @@ def by_path(cell: Cell) -> dict[str, Observation]:
     return {o.path: o for o in cell.observations}
 
 
-def audits(cell: Cell) -> dict[str, tuple[str, str]]:
+def audits(cell: Cell) -> dict[str, tuple[str, str | None]]:
     """Of each mapping the status and what both stages came to."""
-    return {a["mapping"]: (a["status"], a["combined"]) for a in cell.audits}
+    return {a.mapping: (a.status.value, a.combined) for a in cell.audits}
 
 
 @pytest.mark.parametrize("device", ["nvme", "bochs"])

@@ -308,19 +308,19 @@ def test_the_audit_finds_what_the_tables_say(guest: Machine, source: str) -> Non
     records = {name: audit_record.audit_record(r, nothing) for name, r in readings.items()}
     for name, (va, stage1, stage2, combined, pa, access) in EXPECTED.items():
         record = records[name]
-        assert (record["va"], record["pa"]) == (f"{va:#x}", f"{pa:#x}")
-        assert (record["stage1"], record["stage2"]) == (stage1, stage2)
-        assert (record["combined"], record["status"]) == (combined, "DONE")
-        assert record["detail"]["stage2"]["el1"] == access
-        assert record["detail"]["vcpu"] == 0
-    assert records["trapped"]["status"] == "SKIP"
-    assert records["trapped"]["detail"]["trapped"]
-    assert records["trapped"]["stage1"] == "Device-nGnRE"
-    assert records["unmapped"]["status"] == "ERROR"
-    assert records["no table"]["status"] == "MISS"
-    assert "no memory at the descriptor's address" in records["no table"]["detail"]["reason"]
-    assert (records["ipa"]["va"], records["ipa"]["stage2"]) == (None, "Normal-NC")
-    assert records["table"]["stage2"] == "Normal-WB"
+        assert (record.va, record.pa) == (f"{va:#x}", f"{pa:#x}")
+        assert (record.stage1, record.stage2) == (stage1, stage2)
+        assert (record.combined, record.status) == (combined, "DONE")
+        assert record.detail.stage2 and record.detail.stage2.el1 == access
+        assert record.detail.vcpu == 0
+    assert records["trapped"].status == "SKIP"
+    assert records["trapped"].detail.trapped
+    assert records["trapped"].stage1 == "Device-nGnRE"
+    assert records["unmapped"].status == "ERROR"
+    assert records["no table"].status == "MISS"
+    assert "no memory at the descriptor's address" in records["no table"].detail.reason
+    assert (records["ipa"].va, records["ipa"].stage2) == (None, "Normal-NC")
+    assert records["table"].stage2 == "Normal-WB"
 
 
 def test_the_guest_is_met_although_the_hypervisor_runs_most_of_the_time(
@@ -493,11 +493,11 @@ def test_verdicts_on_real_readings(guest: Machine) -> None:
         targets = [Target("nc", NC_VA), Target("read-only", READ_ONLY_VA)]
         nc, read_only = auditor.read(targets, deadline)
     good = replace(audit_record.BAR, type="Normal-NC", pa=0x4460_0000)
-    assert audit_record.audit_record(nc, good)["status"] == "PASS"
+    assert audit_record.audit_record(nc, good).status == "PASS"
     wrong = audit_record.audit_record(nc, replace(good, type="Device", pa=0x1000))
-    assert wrong["status"] == "FAIL"
-    assert wrong["detail"]["reason"] == (
+    assert wrong.status == "FAIL"
+    assert wrong.detail.reason == (
         "both stages together give Normal-NC, expected Device; PA is 0x44600000, expected 0x1000"
     )
     bad = audit_record.audit_record(read_only, replace(audit_record.BAR, type="Normal-NC"))
-    assert bad["detail"]["reason"] == "stage 2 forbids write; stage 2 allows execute"
+    assert bad.detail.reason == "stage 2 forbids write; stage 2 allows execute"

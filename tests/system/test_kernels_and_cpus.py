@@ -50,4 +50,4 @@ def test_every_cpu_model_shows_the_same(machine: str, fwb: bool, s2eval: S2Eval)
     assert values(before)[f"wcprobe.{WC}.unaligned_load"] == "vm-killed"
     assert (after.status, values(after)[f"audit.{WC}.stage2"]) == (Status.PASS, "Normal-NC")
     assert agrees(before) and agrees(after)
-    assert after.audits[0]["detail"]["fwb"] is fwb
+    assert after.audits[0].detail.fwb is fwb

@@ -103,7 +103,7 @@ def test_provenance_stands_with_the_result(quickstart: Finished) -> None:
     for cell in (one, two):
         assert cell.kernel.version.startswith("6.1.") and "gcc" in cell.kernel.compiler
         assert cell.machine.qemu and "-accel" in cell.machine.command
-        assert cell.fidelity["facts"]["device_alignment_fault"] is True
+        assert cell.fidelity.facts["device_alignment_fault"] is True
         begun = "restore L1" if cell.machine.restored else "boot L1"
         assert {p.name for p in cell.phases} >= {"build", begun, "start L2", "probe", "judge"}
     assert quickstart.s2eval.run().run.host.cpus > 0

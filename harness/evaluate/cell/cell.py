@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from harness.base.deadline import Deadline
 from harness.base.errors import BuildError, DiskFullError, S2EvalError, UsageError, machine_error
@@ -28,6 +27,7 @@ from harness.hosts.qemu.process import QemuProcess
 from harness.kernel.build import Build, build, build_modules
 from harness.results.failure_kinds import FailureKind
 from harness.results.phases import PhaseName
+from harness.results.readings import FidelityRecord
 from harness.results.records import Cell, Failure, KernelRecord, Phase, Status, SuiteRecord
 
 FLAT_CHANNELS = ["console", "results", "kmsg"]
@@ -181,7 +181,7 @@ def guest_archive(request: CellRequest, built: Build) -> Path:
 
 def calibrate_machine(
     machine: Machine, qemu: QemuBinary, limit: Deadline | None = None
-) -> dict[str, Any]:
+) -> FidelityRecord:
     """What this machine's emulator can show, measured once and cached, as it is recorded."""
     from harness.guests.calibrate import fidelity as emulator  # noqa: PLC0415 - see LATER
 
@@ -195,8 +195,8 @@ def calibrate_machine(
         accel=machine.accel,
         deadline=Deadline(machine.limits.boot, within=limit),
     )
-    record = found.model_dump(mode="json", exclude={"report"})
-    return {**record, "limits": emulator.limits(found)}
+    measured = found.model_dump(mode="json", exclude={"report"})
+    return FidelityRecord(**measured, limits=emulator.limits(found))
 
 
 @dataclass(frozen=True)

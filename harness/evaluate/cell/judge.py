@@ -13,7 +13,7 @@ from harness.suites.witness import audit_observations, witnesses
 def judge_cell(cell: Cell, suite: Suite, ended: Ended) -> None:
     """Fill in the failure, the observations and the status of `cell`."""
     name = suite.name
-    limits = limited(suite.needs, cell.fidelity["limits"])
+    limits = limited(suite.needs, cell.fidelity.limits)
     cell.failure = next((one.run.failure for one in ended.passes if one.run.failure), None)
     guests = [
         observe(name, one.run.lines, limits, one.run.failure, one.bar) for one in ended.passes

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from harness.arm.tables.params import FaultKind
 from harness.arm.tables.permissions import Access
 from harness.arm.tables.result import Stage1, Stage2, Walk
 from harness.guests.audit.auditor import Reading
+from harness.results.readings import AuditDetail, AuditRecord, Expected, Stage1Leaf, Stage2Leaf
 from harness.results.records import Status
 
 NO_LEAF = (
@@ -50,7 +50,7 @@ TABLE = Expectation(stage2="Normal-WB", read=True, write=True, shareability="inn
 GIC = Expectation(stage2="Device", execute=False, may_trap=True)
 
 
-def audit_record(reading: Reading, expected: Expectation) -> dict[str, Any]:
+def audit_record(reading: Reading, expected: Expectation) -> AuditRecord:
     """One record of a cell's `audits`. Addresses and descriptors are hexadecimal text.
 
     `status` is PASS or FAIL where something was expected, DONE where nothing was; SKIP without a
@@ -60,18 +60,18 @@ def audit_record(reading: Reading, expected: Expectation) -> dict[str, Any]:
     walk = reading.walk
     only = reading.target.stage2_only
     status, reason = _verdict(walk, expected)
-    return {
-        "mapping": reading.target.name,
-        "va": None if only else f"{reading.address:#x}",
-        "ipa": f"{reading.address:#x}" if only else _hex(walk.ipa),
-        "pa": _hex(walk.pa),
-        "stage1": walk.stage1.attributes.type.name if walk.stage1 else None,
-        "stage2": walk.stage2.attr.name if walk.stage2 else None,
-        "combined": walk.combined.name if walk.combined else None,
-        "expected": expected.stage2 if only else expected.type,
-        "status": str(status),
-        "detail": _detail(reading, expected, reason),
-    }
+    return AuditRecord(
+        mapping=reading.target.name,
+        va=None if only else f"{reading.address:#x}",
+        ipa=f"{reading.address:#x}" if only else _hex(walk.ipa),
+        pa=_hex(walk.pa),
+        stage1=walk.stage1.attributes.type.name if walk.stage1 else None,
+        stage2=walk.stage2.attr.name if walk.stage2 else None,
+        combined=walk.combined.name if walk.combined else None,
+        expected=expected.stage2 if only else expected.type,
+        status=status,
+        detail=_detail(reading, expected, reason),
+    )
 
 
 def _verdict(walk: Walk, expected: Expectation) -> tuple[Status, str]:
@@ -168,66 +168,66 @@ def _permission_problems(stage2: Stage2 | None, expected: Expectation) -> list[s
     ]
 
 
-def _detail(reading: Reading, expected: Expectation, reason: str) -> dict[str, Any]:
+def _detail(reading: Reading, expected: Expectation, reason: str) -> AuditDetail:
     walk, regs = reading.walk, reading.regs
     wanted = {key: value for key, value in asdict(expected).items() if value is not None}
     if expected.pa is not None:
         wanted["pa"] = f"{expected.pa:#x}"
-    return {
+    return AuditDetail(
         **({"reason": reason} if reason else {}),
-        "trapped": _trapped(walk),
-        "fault": walk.fault.describe() if walk.fault else None,
-        "stage1": _stage1(walk.stage1),
-        "stage2": _stage2(walk.stage2),
-        "combined": walk.combined.describe() if walk.combined else None,
-        "ambiguous": bool(walk.combined and walk.combined.ambiguous),
-        "expected": wanted,
-        "mair": f"{regs.mair_el1:#x}",
-        "fwb": regs.flag("hcr_el2", "FWB"),
-        "vhe": regs.vhe,
-        "notes": list(walk.notes),
-        "vcpu": reading.sight.vcpu,
-        "el": regs.el,
-        "stopped_ms": round(1e3 * reading.stopped, 3),
-        "total_ms": round(1e3 * reading.seconds, 3),
-        "stops": reading.stops,
-        "registers": {name: _hex(value) for name, value in asdict(regs).items()},
-    }
+        trapped=_trapped(walk),
+        fault=walk.fault.describe() if walk.fault else None,
+        stage1=_stage1(walk.stage1),
+        stage2=_stage2(walk.stage2),
+        combined=walk.combined.describe() if walk.combined else None,
+        ambiguous=bool(walk.combined and walk.combined.ambiguous),
+        expected=Expected(**wanted),
+        mair=f"{regs.mair_el1:#x}",
+        fwb=regs.flag("hcr_el2", "FWB"),
+        vhe=regs.vhe,
+        notes=list(walk.notes),
+        vcpu=reading.sight.vcpu,
+        el=regs.el,
+        stopped_ms=round(1e3 * reading.stopped, 3),
+        total_ms=round(1e3 * reading.seconds, 3),
+        stops=reading.stops,
+        registers={name: _hex(value) for name, value in asdict(regs).items()},
+    )
 
 
-def _stage1(stage1: Stage1 | None) -> dict[str, Any] | None:
+def _stage1(stage1: Stage1 | None) -> Stage1Leaf | None:
     """Stage 1's leaf; None where the walk did not come to it or stage 1 is off."""
     if stage1 is None or stage1.leaf is None:
         return None
-    return {
-        "level": stage1.level,
-        "descriptor": _hex(stage1.descriptor),
-        "attr_index": stage1.leaf.attr_index,
-        "mair_byte": _hex(stage1.mair_byte),
-        "size": stage1.leaf.size,
-        "contiguous": stage1.leaf.contiguous,
-        "shareability": stage1.leaf.sh.label,
-        "el1": _access(stage1.el1),
-        "el0": _access(stage1.el0),
-    }
+    return Stage1Leaf(
+        level=stage1.level,
+        descriptor=_hex(stage1.descriptor),
+        attr_index=stage1.leaf.attr_index,
+        mair_byte=_hex(stage1.mair_byte),
+        size=stage1.leaf.size,
+        contiguous=stage1.leaf.contiguous,
+        shareability=stage1.leaf.sh.label,
+        el1=_access(stage1.el1),
+        el0=_access(stage1.el0),
+    )
 
 
-def _stage2(stage2: Stage2 | None) -> dict[str, Any] | None:
+def _stage2(stage2: Stage2 | None) -> Stage2Leaf | None:
     if stage2 is None:
         return None
-    return {
-        "level": stage2.level,
-        "descriptor": _hex(stage2.descriptor),
-        "memattr": _hex(stage2.leaf.memattr),
-        "meaning": stage2.attr.describe(),
-        "size": stage2.leaf.size,
-        "contiguous": stage2.leaf.contiguous,
-        "shareability": stage2.leaf.sh.label,
-        "s2ap": stage2.leaf.s2ap,
-        "xn": stage2.leaf.xn,
-        "el1": _access(stage2.el1),
-        "el0": _access(stage2.el0),
-    }
+    return Stage2Leaf(
+        level=stage2.level,
+        descriptor=_hex(stage2.descriptor),
+        memattr=_hex(stage2.leaf.memattr),
+        meaning=stage2.attr.describe(),
+        size=stage2.leaf.size,
+        contiguous=stage2.leaf.contiguous,
+        shareability=stage2.leaf.sh.label,
+        s2ap=stage2.leaf.s2ap,
+        xn=stage2.leaf.xn,
+        el1=_access(stage2.el1),
+        el0=_access(stage2.el0),
+    )
 
 
 def _access(access: Access | None) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import Any
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
@@ -14,6 +13,7 @@ from harness.guests.audit.auditor import GIC, TABLE, TEXT, Auditor, Reading, Tar
 from harness.guests.audit.record import Expectation, audit_record
 from harness.hosts.qemu.memory import SharedMemory, find_memfd
 from harness.hosts.qemu.process import QemuProcess
+from harness.results.readings import AuditDetail, AuditRecord
 from harness.results.records import Status
 from harness.suites.facts import Audit, Device, Fact
 
@@ -40,7 +40,7 @@ class RunAudit:
         limit: Deadline | None = None,
     ) -> None:
         """`limit` is that of the whole cell."""
-        self.records: list[dict[str, Any]] = []
+        self.records: list[AuditRecord] = []
         self._qemu = qemu
         self._memory_mib = memory_mib
         self._promises = promises
@@ -99,7 +99,7 @@ class RunAudit:
                 return int(words[0].partition("-")[0], 16)
         return None
 
-    def _vfio(self, va: int, fact: Audit) -> dict[str, Any]:
+    def _vfio(self, va: int, fact: Audit) -> AuditRecord:
         """The VMM's mapping: Device memory, whatever stage 2 gives the guest."""
         bar = self._host_bars[self._device.bar] if self._device else None
         target = Target(VFIO, va, host=True)
@@ -108,8 +108,8 @@ class RunAudit:
         except MachineError as error:
             self._stack.close()
             self._auditor = None
-            missed = replace(fact, mapping=VFIO, va=va)
-            return {**_missed(missed, str(error)), "status": str(Status.SKIP)}
+            missed = _missed(replace(fact, mapping=VFIO, va=va), str(error))
+            return missed.model_copy(update={"status": Status.SKIP})
         return audit_record(reading, Expectation(type="Device", pa=bar))
 
     def _connected(self) -> Auditor:
@@ -120,7 +120,7 @@ class RunAudit:
             self._auditor = self._stack.enter_context(auditor)
         return self._auditor
 
-    def _record(self, reading: Reading, fact: Audit) -> dict[str, Any]:
+    def _record(self, reading: Reading, fact: Audit) -> AuditRecord:
         return audit_record(reading, ORDINARY.get(reading.target) or self._expected(fact))
 
     def _expected(self, fact: Audit) -> Expectation:
@@ -131,17 +131,17 @@ class RunAudit:
         return replace(records.BAR, type=self._promises.get(fact.mapping), pa=pa)
 
 
-def _missed(fact: Audit, reason: str) -> dict[str, Any]:
+def _missed(fact: Audit, reason: str) -> AuditRecord:
     """A record of the same shape for a reading that failed."""
-    return {
-        "mapping": fact.mapping,
-        "va": f"{fact.va:#x}",
-        "ipa": f"{fact.ipa:#x}",
-        "pa": None,
-        "stage1": None,
-        "stage2": None,
-        "combined": None,
-        "expected": None,
-        "status": str(Status.MISS),
-        "detail": {"reason": reason},
-    }
+    return AuditRecord(
+        mapping=fact.mapping,
+        va=f"{fact.va:#x}",
+        ipa=f"{fact.ipa:#x}",
+        pa=None,
+        stage1=None,
+        stage2=None,
+        combined=None,
+        expected=None,
+        status=Status.MISS,
+        detail=AuditDetail(reason=reason),
+    )

@@ -6,14 +6,14 @@ Equal readings of several cells are one line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any
 
 from harness.base.text import clean
 from harness.report.view.audits import TRAPS
 from harness.report.view.findings import BAD
+from harness.results.readings import AuditRecord, Stage1Leaf, Stage2Leaf
 from harness.results.records import Cell, Run, Status
 
 
@@ -69,7 +69,7 @@ def audits(run: Run) -> list[Mapped]:
     found: dict[tuple[str, str], dict[Reading, Line]] = {}
     for index, cell in enumerate(run.cells):
         for audit in cell.audits:
-            key = (clean(cell.suite.name), clean(str(audit.get("mapping", ""))))
+            key = (clean(cell.suite.name), clean(audit.mapping))
             reading = _reading(audit, cell)
             line = found.setdefault(key, {}).setdefault(reading, Line(reading))
             line.cells.append(index)
@@ -82,8 +82,7 @@ def limits(run: Run) -> list[Limits]:
     """What the emulators of this run cannot show at all, as it was measured."""
     found: dict[tuple[str, ...], list[str]] = {}
     for cell in run.cells:
-        said = cell.fidelity.get("limits") or {}
-        sentences = tuple(clean(str(sentence)) for sentence in said.values())
+        sentences = tuple(map(clean, cell.fidelity.limits.values()))
         if sentences:
             _once(found.setdefault(sentences, []), clean(cell.machine.name))
     return [Limits(machines, *_split(sentences)) for sentences, machines in found.items()]
@@ -105,26 +104,22 @@ def _once(names: list[str], name: str) -> None:
         names.append(name)
 
 
-def _reading(audit: Mapping[str, Any], cell: Cell) -> Reading:
-    detail = audit.get("detail") or {}
-    first, second = detail.get("stage1") or {}, detail.get("stage2") or {}
-    status = Status(audit.get("status", Status.DONE))
-    no_leaf = TRAPS if detail.get("trapped") else ""
-    verdict = next(
-        (o for o in cell.observations if o.path == f"audit.{audit.get('mapping')}"), None
-    )
+def _reading(audit: AuditRecord, cell: Cell) -> Reading:
+    first, second = audit.detail.stage1 or Stage1Leaf(), audit.detail.stage2 or Stage2Leaf()
+    no_leaf = TRAPS if audit.detail.trapped else ""
+    verdict = next((o for o in cell.observations if o.path == f"audit.{audit.mapping}"), None)
     return Reading(
-        stage1=clean(str(audit.get("stage1") or "")),
-        stage1_bits=_bits(("AttrIndx", first.get("attr_index")), ("MAIR", first.get("mair_byte"))),
-        stage2=clean(str(audit.get("stage2") or no_leaf)),
-        stage2_bits=_bits(("MemAttr", second.get("memattr")), ("", second.get("descriptor"))),
-        combined=clean(str(audit.get("combined") or "")),
-        expected=clean(str(audit.get("expected") or "")),
-        status=status,
+        stage1=clean(audit.stage1 or ""),
+        stage1_bits=_bits(("AttrIndx", first.attr_index), ("MAIR", first.mair_byte)),
+        stage2=clean(audit.stage2 or no_leaf),
+        stage2_bits=_bits(("MemAttr", second.memattr), ("", second.descriptor)),
+        combined=clean(audit.combined or ""),
+        expected=clean(audit.expected or ""),
+        status=audit.status,
         reason=clean(str(verdict.detail.get("reason", ""))) if verdict else "",
     )
 
 
-def _bits(*named: tuple[str, Any]) -> str:
+def _bits(*named: tuple[str, str | int | None]) -> str:
     said = (f"{name} {value}".strip() for name, value in named if value is not None)
     return clean(", ".join(said))

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from harness.base.text import clean
 from harness.report.view.table import Block, Entry, Row
 from harness.report.view.words import LABELS
 from harness.results.compare import NOT_REACHED
-from harness.results.records import Cell, Observation, Status
+from harness.results.readings import AuditRecord
+from harness.results.records import OR, Cell, Observation, Status
 
 STAGES = {"stage2": "stage 2 (audit)", "combined": "effective (audit)"}
 WITNESSES = "witnesses"
@@ -19,12 +19,10 @@ OWN, OWN_TITLE = ("l2-", "l1-"), "must not change"
 TRAPS = "traps (no leaf)"
 BAD = (Status.FAIL, Status.ERROR, Status.MISS)
 
-Audit = Mapping[str, Any]
-
 
 def add_audits(blocks: dict[str, Block], cells: Sequence[Cell]) -> None:
     """Put what was audited into the blocks of the mappings, by name; new ones where needed."""
-    columns = [{str(audit.get("mapping", "")): audit for audit in cell.audits} for cell in cells]
+    columns = [{audit.mapping: audit for audit in cell.audits} for cell in cells]
     names = dict.fromkeys(name for column in columns for name in column)
     for name in (n for n in names if not n.startswith(OWN)):
         block = blocks.setdefault(name, Block(clean(name)))
@@ -50,54 +48,52 @@ def add_audits(blocks: dict[str, Block], cells: Sequence[Cell]) -> None:
 
 
 def _zip(
-    cells: Sequence[Cell], columns: Sequence[Mapping[str, Audit]]
-) -> list[tuple[Cell, Mapping[str, Audit]]]:
+    cells: Sequence[Cell], columns: Sequence[Mapping[str, AuditRecord]]
+) -> list[tuple[Cell, Mapping[str, AuditRecord]]]:
     return list(zip(cells, columns, strict=True))
 
 
-def _entry(cell: Cell, audit: Audit | None, stage: str) -> Entry:
+def _entry(cell: Cell, audit: AuditRecord | None, stage: str) -> Entry:
     """One stage of an audited mapping; the verdict stands where it belongs."""
     if audit is None:
         return _nothing(cell)
-    said = _type(audit, stage)
-    status = Status(audit.get("status", Status.DONE))
+    name = _type(audit, stage)
+    status = audit.status
     if status is Status.FAIL and stage == _blamed(audit):
-        return Entry(f"{status.value}: {said}", status)
-    return Entry(said, status if said == status.value else None)
+        return Entry(f"{status.value}: {name}", status)
+    return Entry(name, status if name == status.value else None)
 
 
-def _type(audit: Audit, stage: str) -> str:
+def _type(audit: AuditRecord, stage: str) -> str:
     """`Normal-NC`; `traps (no leaf)`; `MISS` where it could not be read."""
-    found, detail = audit.get(stage), audit.get("detail") or {}
-    if found:
-        both = detail.get("ambiguous") and stage == "combined"
-        return clean(str(found)) + (" (ambiguous)" if both else "")
-    status = Status(audit.get("status", Status.DONE))
-    if status is Status.SKIP and not detail.get("trapped"):
+    name = audit.combined if stage == "combined" else audit.stage2
+    if name:
+        both = audit.detail.ambiguous and stage == "combined"
+        return clean(name) + (" (ambiguous)" if both else "")
+    if audit.status is Status.SKIP and not audit.detail.trapped:
         return "not seen"
-    return TRAPS if detail.get("trapped") or status not in BAD else status.value
+    return TRAPS if audit.detail.trapped or audit.status not in BAD else audit.status.value
 
 
-def _blamed(audit: Audit) -> str:
+def _blamed(audit: AuditRecord) -> str:
     """The stage to which a FAIL belongs: what takes effect, or stage 2 behind a right effect."""
-    readings = str(audit.get("combined") or "").split(" or ")
-    wrong = audit.get("expected") is not None and audit["expected"] not in readings
+    readings = (audit.combined or "").split(OR)
+    wrong = audit.expected is not None and audit.expected not in readings
     return "combined" if wrong else "stage2"
 
 
-def _own(cell: Cell, audit: Audit | None) -> Entry:
+def _own(cell: Cell, audit: AuditRecord | None) -> Entry:
     """A line for a page that every guest has: its type, and X where it must be executable."""
     if audit is None:
         return _nothing(cell)
-    status = Status(audit.get("status", Status.DONE))
-    said = _type(audit, "combined" if audit.get("combined") else "stage2")
-    detail = audit.get("detail") or {}
-    if (detail.get("expected") or {}).get("execute"):
-        leaf = detail.get("stage2") or {}
-        said += ", X ok" if "x" in str(leaf.get("el1")) else ", no X"
+    status, detail = audit.status, audit.detail
+    text = _type(audit, "combined" if audit.combined else "stage2")
+    if detail.expected.execute:
+        access = (detail.stage2 and detail.stage2.el1) or ""
+        text += ", X ok" if "x" in access else ", no X"
     if status is Status.FAIL:
-        said = f"{status.value}: {said}"
-    return Entry(said, status if status in BAD else None)
+        text = f"{status.value}: {text}"
+    return Entry(text, status if status in BAD else None)
 
 
 def _nothing(cell: Cell) -> Entry:

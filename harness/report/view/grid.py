@@ -91,8 +91,8 @@ def about(machine: MachineRecord) -> str:
 def _stage2(cell: Cell) -> str:
     """The stage-2 types of the devices' mappings, one where all have the same."""
     types = [
-        clean(str(audit["stage2"]))
+        clean(audit.stage2)
         for audit in cell.audits
-        if audit.get("stage2") and not str(audit.get("mapping", "")).startswith(OWN)
+        if audit.stage2 and not audit.mapping.startswith(OWN)
     ]
     return ", ".join(dict.fromkeys(types))

@@ -8,12 +8,12 @@ says both stages combine to (harness/arm/combine.py, Arm ARM D8.6.5 and D8.6.6).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from harness.arm.combine import Attributes, Controls, combine
 from harness.arm.memtype import MAIR_BYTES, Rule, Shareability, decode_mair_byte, decode_memattr
+from harness.results.readings import AuditRecord, Stage2Leaf
 from harness.results.records import VM_KILLED, Cell, Status
 from harness.suites.witness import BEHAVIOUR, predicted
 
@@ -79,31 +79,34 @@ def matrix(cells: Iterable[Cell]) -> list[Table]:
     """The tables of all that `cells` show, FWB off first; none for cells of other suites."""
     found: dict[tuple[bool, int], Column] = {}
     for cell in cells:
-        for record in _leaves(cell):
-            _enter(found, cell, record)
+        for record, leaf in _leaves(cell):
+            _enter(found, cell, record, leaf)
     return [
         Table(fwb, [found[key] for key in sorted(found) if key[0] is fwb])
         for fwb in sorted({fwb for fwb, _ in found})
     ]
 
 
-def _leaves(cell: Cell) -> Iterator[Mapping[str, Any]]:
+def _leaves(cell: Cell) -> Iterator[tuple[AuditRecord, Stage2Leaf]]:
     """The audits of mappings that are named after a type and have leaves of both stages."""
     for record in cell.audits:
-        if record["mapping"] in ROWS and record["combined"] and record["detail"].get("stage2"):
-            yield record
+        leaf = record.detail.stage2
+        if record.mapping in ROWS and record.combined and leaf and leaf.memattr:
+            yield record, leaf
 
 
-def _enter(found: dict[tuple[bool, int], Column], cell: Cell, record: Mapping[str, Any]) -> None:
-    row, fwb = str(record["mapping"]), bool(record["detail"]["fwb"])
-    memattr = int(record["detail"]["stage2"]["memattr"], 16)
+def _enter(
+    found: dict[tuple[bool, int], Column], cell: Cell, record: AuditRecord, leaf: Stage2Leaf
+) -> None:
+    row, fwb = record.mapping, bool(record.detail.fwb)
+    memattr = int(leaf.memattr or "", 16)
     column = found.setdefault((fwb, memattr), Column(memattr, _stage2(memattr, fwb)))
     if cell.kernel.name not in column.kernels:
         column.kernels.append(cell.kernel.name)
     entry = column.entries.setdefault(row, _expected(row, memattr, fwb))
     # A mapping that is not of its row's type cannot speak for it.
     entry.combined.add(
-        str(record["combined"]) if record["stage1"] == row else f"stage 1 is {record['stage1']}"
+        str(record.combined) if record.stage1 == row else f"stage 1 is {record.stage1}"
     )
     path = f"{cell.suite.name}.{row}.{BEHAVIOUR}"
     entry.behaviours |= {
@@ -117,7 +120,7 @@ def _expected(row: str, memattr: int, fwb: bool) -> Entry:
     """What the architecture says, from the type's name and MemAttr alone."""
     stage1 = Attributes(decode_mair_byte(MAIR_BYTES[row]), Shareability.INNER)
     both = combine(stage1, memattr, Shareability.INNER, Controls(fwb=fwb)).name
-    return Entry(both, predicted({"stage1": row, "combined": both}))
+    return Entry(both, predicted(row, both))
 
 
 def _stage2(memattr: int, fwb: bool) -> str:

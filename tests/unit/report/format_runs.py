@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from harness.results.failure_kinds import FailureKind
+from harness.results.readings import AuditRecord, FidelityRecord
 from harness.results.records import Failure, Observation, Run, Status, worst
 from tests.unit.report.report_runs import LINES, a_cell, a_run
 
@@ -55,7 +56,7 @@ def hostile() -> Run:
         Observation(path=f"{HOSTILE}.x", status=Status.DONE, value=1.5, unit=HOSTILE)
     )
     cell.kernel.version, cell.kernel.compiler = HOSTILE, HOSTILE
-    cell.audits = [{"mapping": HOSTILE, "stage1": HOSTILE, "stage2": HOSTILE, "combined": ""}]
-    cell.fidelity = {"limits": {"x": HOSTILE}}
+    cell.audits = [AuditRecord(mapping=HOSTILE, stage1=HOSTILE, stage2=HOSTILE, combined="")]
+    cell.fidelity = FidelityRecord(limits={"x": HOSTILE})
     run.run.plan, run.run.command = HOSTILE, [HOSTILE]
     return run

@@ -6,6 +6,7 @@ from __future__ import annotations
 from harness.report.view.sentence import fill, sentences
 from harness.results.compare import Change, Pair, difference, pairs
 from harness.results.failure_kinds import FailureKind
+from harness.results.readings import AuditRecord
 from harness.results.records import (
     Cell,
     Comparison,
@@ -79,8 +80,8 @@ def test_a_word_with_or_in_it_has_one_reading() -> None:
 
 def test_audits_are_compared_once() -> None:
     before, after = cell("a", *audited("wc", NGNRE, NC)), cell("b", *audited("wc", NC, NC))
-    before.audits = [{"mapping": "wc", "stage2": NGNRE}]
-    after.audits = [{"mapping": "wc", "stage2": NC}]
+    before.audits = [AuditRecord(mapping="wc", stage2=NGNRE)]
+    after.audits = [AuditRecord(mapping="wc", stage2=NC)]
     found = difference(Pair(before, after))
     assert found.changes == [Change("audit.wc.stage2", NGNRE, NC)]
     assert found.unchanged == 2  # the verdict and the combined type

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.results.readings import AuditRecord
 from harness.results.records import Observation, Status
 from harness.suites.witness import audit_observations, predicted, witnesses
 
@@ -15,18 +16,9 @@ NO_LEAF = "no stage-2 leaf: every access traps"
 NEVER_FAULTS = {"*.unaligned_*": "this QEMU never raises alignment faults"}
 
 
-def audit(
-    stage1: str | None, stage2: str | None, combined: str | None, **more: Any
-) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "mapping": "ioremap_wc",
-        "stage1": stage1,
-        "stage2": stage2,
-        "combined": combined,
-        "status": "PASS",
-        "detail": {},
-    }
-    return {**record, **more}
+def audit(stage1: str | None, stage2: str | None, combined: str | None, **more: Any) -> AuditRecord:
+    types = {"stage1": stage1, "stage2": stage2, "combined": combined}
+    return AuditRecord.model_validate({"mapping": "ioremap_wc", "status": "PASS", **types, **more})
 
 
 def probed(
@@ -56,7 +48,7 @@ def only(found: list[Observation]) -> Observation:
         (audit(NC, WB, NC), NC, "works"),
     ],
 )
-def test_agreement(record: dict[str, Any], stage1: str, outcome: str) -> None:
+def test_agreement(record: AuditRecord, stage1: str, outcome: str) -> None:
     one = only(witnesses("wcprobe", [record], probed(outcome, stage1), {}))
     assert one.status is Status.PASS
     assert one.detail["behaviour"] == outcome
@@ -74,13 +66,13 @@ def test_agreement(record: dict[str, Any], stage1: str, outcome: str) -> None:
         (audit(NC, NC, NC), "faults", "an unaligned access works, the probe saw: faults"),
     ],
 )
-def test_behaviour_disagrees(record: dict[str, Any], outcome: str, said: str) -> None:
+def test_behaviour_disagrees(record: AuditRecord, outcome: str, said: str) -> None:
     one = only(witnesses("wcprobe", [record], probed(outcome), {}))
     assert one.status is Status.FAIL
     reason = one.detail["reason"]
     # All three are named.
-    assert f"tables say {record['stage1']} over {record['stage2']}" in reason
-    assert f"the architecture combines that to {record['combined']}: " in reason
+    assert f"tables say {record.stage1} over {record.stage2}" in reason
+    assert f"the architecture combines that to {record.combined}: " in reason
     assert said in reason
 
 
@@ -147,8 +139,8 @@ def test_nothing_follows_from_a_reserved_type() -> None:
 
 
 def test_nothing_follows_from_two_readings_of_which_one_is_device() -> None:
-    assert predicted(audit(NC, NC, f"{NGNRE} or {NC}")) is None
-    assert predicted(audit(NGNRE, NC, f"{NGNRE} or Device-GRE")) == "faults"
+    assert predicted(NC, f"{NGNRE} or {NC}") is None
+    assert predicted(NGNRE, f"{NGNRE} or Device-GRE") == "faults"
 
 
 def test_only_what_was_both_audited_and_probed() -> None:

@@ -28,8 +28,8 @@ def not_comparable(pair: Pair) -> str:
     if here.qemu != there.qemu:
         return f"different QEMUs: {here.qemu or 'unknown'} and {there.qemu or 'unknown'}"
     if base.fidelity != patched.fidelity:
-        keys = sorted(base.fidelity.keys() | patched.fidelity.keys())
-        odd = [k for k in keys if base.fidelity.get(k) != patched.fidelity.get(k)]
+        ours, theirs = base.fidelity.model_dump(), patched.fidelity.model_dump()
+        odd = [k for k in sorted(ours.keys() | theirs.keys()) if ours.get(k) != theirs.get(k)]
         return f"different fidelity: {', '.join(odd)}"
     if base.suite.source_hash != patched.suite.source_hash:
         return f"different sources of the suite {base.suite.name}"

@@ -11,6 +11,7 @@ from harness.evaluate.cell.judge import aftermath_observations, judge_cell
 from harness.guests.suite_run import SuiteRun
 from harness.hosts.l1.session import Aftermath, Ended, Pass
 from harness.results.failure_kinds import FailureKind
+from harness.results.readings import FidelityRecord
 from harness.results.records import (
     Cell,
     Failure,
@@ -40,7 +41,7 @@ def cell() -> Cell:
         machine=machine,
         suite=SuiteRecord(name="s"),
         status=Status.MISS,
-        fidelity={"limits": {}},
+        fidelity=FidelityRecord(),
     )
 
 

@@ -204,13 +204,13 @@ def test_verdicts(
     memory: dict[int, int], va: int, expected: Expectation, status: str, reason: str
 ) -> None:
     record = audit_record(reading(va, memory), expected)
-    assert record["status"] == status
-    assert record["detail"].get("reason", "") == reason
-    json.dumps(record)
+    assert record.status == status
+    assert record.detail.reason == reason
 
 
 def test_a_record_in_full() -> None:
-    record = audit_record(reading(NC_VA + 0x10, tables()), replace(WC, pa=LEAF_IPA + 0x10))
+    made = audit_record(reading(NC_VA + 0x10, tables()), replace(WC, pa=LEAF_IPA + 0x10))
+    record = json.loads(made.model_dump_json())
     detail: dict[str, Any] = record.pop("detail")
     assert record == {
         "mapping": "m",
@@ -278,21 +278,21 @@ def test_where_sources_disagree_either_type_passes() -> None:
     found = reading(NGNRNE_VA, tables(0x1 << 2 | XN), HCR_EL2=VM | FWB)
     for name in ("Device-nGnRnE", "Device-nGnRE"):
         record = audit_record(found, replace(WC, type=name))
-        assert (record["status"], record["detail"]["ambiguous"]) == ("PASS", True)
-    assert audit_record(found, WC)["status"] == "FAIL"
+        assert (record.status, record.detail.ambiguous) == ("PASS", True)
+    assert audit_record(found, WC).status == "FAIL"
 
 
 def test_an_ipa_is_judged_by_stage_2_alone() -> None:
     expected = Expectation(stage2="Normal-WB", shareability="inner shareable")
     good = audit_record(reading(RAM_IPA, tables(), stage2_only=True), expected)
-    assert (good["va"], good["ipa"], good["status"]) == (None, f"{RAM_IPA:#x}", "PASS")
+    assert (good.va, good.ipa, good.status) == (None, f"{RAM_IPA:#x}", "PASS")
     lost = tables(flags=RW_IS & ~0x300)
     bad = audit_record(reading(RAM_IPA, lost, stage2_only=True), expected)
-    assert bad["detail"]["reason"] == "non-shareable, expected inner shareable"
+    assert bad.detail.reason == "non-shareable, expected inner shareable"
     trapped = audit_record(reading(0x0800_0000, tables(), stage2_only=True), record_module.GIC)
-    assert (trapped["status"], trapped["detail"]["trapped"]) == ("PASS", True)
+    assert (trapped.status, trapped.detail.trapped) == ("PASS", True)
     cached = audit_record(reading(RAM_IPA, tables(), stage2_only=True), record_module.GIC)
-    assert cached["detail"]["reason"] == (
+    assert cached.detail.reason == (
         "stage 2 gives Normal-WB, expected Device; stage 2 allows execute"
     )
 
@@ -435,5 +435,5 @@ def test_targets_by_register() -> None:
     stub = ScriptedStub([[cpu(EL1)]])
     text, table = auditor(stub).read([audit_module.TEXT, audit_module.TABLE], Deadline(30))
     assert (text.address, table.address) == (RAM_VA, S1)
-    assert audit_record(text, record_module.TEXT)["status"] == "PASS"
-    assert audit_record(table, record_module.TABLE)["status"] == "PASS"
+    assert audit_record(text, record_module.TEXT).status == "PASS"
+    assert audit_record(table, record_module.TABLE).status == "PASS"

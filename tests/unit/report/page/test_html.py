@@ -14,6 +14,7 @@ import pytest
 from harness.report.page import failures, render
 from harness.report.page.trends import Bar, Trend, Trends
 from harness.results.failure_kinds import FailureKind
+from harness.results.readings import AuditRecord, FidelityRecord
 from harness.results.records import Failure, Observation, Run, Status
 from tests.unit.report.format_runs import HOSTILE, expected, failing, hostile
 from tests.unit.report.report_runs import LINES, a_cell, a_run, quickstart, recorded
@@ -130,7 +131,8 @@ def test_both_stages_with_what_is_expected() -> None:
     wrong = {"mapping": "Normal-WB", "stage1": "Normal-WB", "combined": "Device-GRE"}
     right = {"mapping": "Normal-NC", "stage1": "Normal-NC", "combined": "Normal-NC"}
     for audit in (wrong, right):
-        cell.audits.append({**audit, "status": "DONE", "detail": {"fwb": False, "stage2": leaf}})
+        read = {"status": "DONE", "detail": {"fwb": False, "stage2": leaf}}
+        cell.audits.append(AuditRecord.model_validate({**audit, **read}))
     text = Reader(render(a_run(cell))).text
     assert "FEAT_S2FWB off: NOT as the architecture says where marked" in text
     assert "Device-GRE , no load reached it NOT as expected: Normal-NC, works" in text
@@ -140,7 +142,8 @@ def test_both_stages_with_what_is_expected() -> None:
 def test_limits_flakes_and_skips_are_said() -> None:
     cell = a_cell("debian-6.1", LINES)
     cell.status = Status.PASS
-    cell.fidelity = {"limits": {"a": "QEMU 1 has no MTE", "b": "QEMU 1 has no FWB"}}
+    sentences = {"a": "QEMU 1 has no MTE", "b": "QEMU 1 has no FWB"}
+    cell.fidelity = FidelityRecord(limits=sentences)
     reason = {"reason": "this machine has no MTE"}
     cell.observations = [
         Observation(path="wcprobe.x", status=Status.SKIP, detail=reason),

@@ -15,6 +15,7 @@ from harness.report.page.plots import Plotter
 from harness.report.page.since import changes, previous
 from harness.report.page.trends import Trends
 from harness.results.logs import pack
+from harness.results.readings import FidelityRecord
 from harness.results.records import Observation, Run, Status
 from harness.results.stats import summaries, summarize
 from harness.results.store import RECORD
@@ -215,7 +216,8 @@ def test_equal_readings_are_one_line() -> None:
 
 def test_the_limits_of_machines_name_the_machine_once() -> None:
     run = recorded()
-    run.cells[0].fidelity = {"limits": {"mte": "QEMU 10 has no MTE", "fwb": "QEMU 10 has no FWB"}}
+    said = {"mte": "QEMU 10 has no MTE", "fwb": "QEMU 10 has no FWB"}
+    run.cells[0].fidelity = FidelityRecord(limits=said)
     run.cells[1].fidelity = run.cells[0].fidelity
     (found,) = limits(run)
     assert found.machines == ["nested-tcg"] and found.what == "QEMU 10 has no"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.results.readings import AuditRecord
 from harness.results.records import Cell, Status
 from tests.unit.report.report_runs import (
     LINES,
@@ -85,8 +86,8 @@ def test_findings_of_a_recorded_run() -> None:
 def audited(**more: Any) -> Cell:
     """The patched cell with another audit of ioremap_wc."""
     cell = recorded().cells[1]
-    at = [audit["mapping"] for audit in cell.audits].index("ioremap_wc")
-    cell.audits[at] = {**cell.audits[at], **more}
+    at = [audit.mapping for audit in cell.audits].index("ioremap_wc")
+    cell.audits[at] = AuditRecord.model_validate({**cell.audits[at].model_dump(), **more})
     return cell
 
 
@@ -149,11 +150,12 @@ def test_witnesses(status: Status, detail: dict[str, Any], said: str) -> None:
 
 def test_ordinary_memory_that_is_wrong() -> None:
     cell = recorded().cells[1]
-    text = next(audit for audit in cell.audits if audit["mapping"] == "l2-text")
-    text["detail"]["stage2"]["el1"] = "rw-"
-    text["status"], text["combined"] = "FAIL", "Normal-NC"
-    gic = next(audit for audit in cell.audits if audit["mapping"] == "l2-gic")
-    gic["stage2"] = "Device-nGnRE"
+    text = next(audit for audit in cell.audits if audit.mapping == "l2-text")
+    assert text.detail.stage2
+    text.detail.stage2.el1 = "rw-"
+    text.status, text.combined = Status.FAIL, "Normal-NC"
+    gic = next(audit for audit in cell.audits if audit.mapping == "l2-gic")
+    gic.stage2 = "Device-nGnRE"
     rows = rows_of(cell, "must not change")
     assert re.search(r"  l2-text +FAIL: Normal-NC, no X\n", rows)
     assert re.search(r"  l2-gic +Device-nGnRE$", rows)
@@ -161,7 +163,7 @@ def test_ordinary_memory_that_is_wrong() -> None:
 
 def test_audits_that_a_dead_guest_never_came_to() -> None:
     base, patched = recorded().cells
-    base.audits = [audit for audit in base.audits if audit["mapping"] != "ioremap_wc"]
+    base.audits = [audit for audit in base.audits if audit.mapping != "ioremap_wc"]
     base.observations = [o for o in base.observations if o.path != "witness.ioremap_wc"]
     rows = block(shown(a_run(base, patched)), "ioremap_wc")
     assert re.search(r"  effective \(audit\) +not reached +Normal-NC\n", rows)

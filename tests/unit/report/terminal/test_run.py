@@ -12,6 +12,7 @@ import pytest
 from harness.report.terminal.run import print_run
 from harness.results.compare import Pair, difference
 from harness.results.failure_kinds import FailureKind
+from harness.results.readings import AuditDetail, AuditRecord
 from harness.results.records import Comparison, Failure, Observation, Status
 from harness.suites.failures import classify
 from harness.suites.observe import observe
@@ -111,7 +112,9 @@ def test_a_guest_cannot_write_on_the_terminal() -> None:
         Observation(path=f"wcprobe.{evil}.x", status=Status.ERROR, value=evil, unit=evil)
     )
     cell.kernel.version = cell.machine.qemu = evil
-    cell.audits = [{"mapping": evil, "stage2": evil, "status": "FAIL", "detail": {"reason": evil}}]
+    cell.audits = [
+        AuditRecord(mapping=evil, stage2=evil, status=Status.FAIL, detail=AuditDetail(reason=evil))
+    ]
     text = shown(a_run(cell))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
     assert "[red]evil" in text

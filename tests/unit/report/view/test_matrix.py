@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.report.view.matrix import ROWS, Table, lines, matrix
+from harness.results.readings import AuditDetail, AuditRecord
 from harness.results.records import (
     VM_KILLED,
     Cell,
@@ -19,9 +20,9 @@ from harness.results.records import (
 SUITE = "stage-types"
 
 
-def record(mapping: str, combined: str, memattr: int, fwb: bool, **other: Any) -> dict[str, Any]:
+def record(mapping: str, combined: str, memattr: int, fwb: bool, **other: Any) -> AuditRecord:
     """An audit as audit_record() makes it, with what the table looks at."""
-    return {
+    made = {
         "mapping": mapping,
         "stage1": mapping,
         "combined": combined,
@@ -29,11 +30,12 @@ def record(mapping: str, combined: str, memattr: int, fwb: bool, **other: Any) -
         "detail": {"fwb": fwb, "stage2": {"memattr": f"{memattr:#x}"}},
         **other,
     }
+    return AuditRecord.model_validate(made)
 
 
 def cell(
     kernel: str,
-    audits: list[dict[str, Any]],
+    audits: list[AuditRecord],
     loads: dict[str, str] | None = None,
     status: Status = Status.PASS,
 ) -> Cell:
@@ -137,7 +139,7 @@ def test_forced_write_back_over_device_predicts_no_load() -> None:
 
 def test_other_suites_and_mappings_without_a_leaf_are_left_out() -> None:
     assert matrix([cell("k", [record("ioremap_wc", "Normal-NC", 0x5, False)])]) == []
-    missed = {**record("Normal-NC", "", 0, False), "combined": None, "detail": {"reason": "gone"}}
+    missed = AuditRecord(mapping="Normal-NC", detail=AuditDetail(reason="gone"))
     assert matrix([cell("k", [missed])]) == []
 
 

@@ -10,6 +10,7 @@ from harness.evaluate.patch.verdict.figures import compared, not_comparable
 from harness.evaluate.patch.verdict.verdict import Change, Kind, Verdict, observed, unknown, verdict
 from harness.results.compare import Pair
 from harness.results.failure_kinds import FailureKind
+from harness.results.readings import FidelityRecord
 from harness.results.records import Failure, Observation, Status
 from tests.unit.evaluate.patch.patch_cells import cell, saw
 
@@ -170,8 +171,8 @@ def test_figures_of_different_machines_are_refused() -> None:
     other.machine.cpu = "cortex-a72"
     assert not_comparable(Pair(base, other)) == "different machines: cpu max and cortex-a72"
     other = cell("b", figure(*SLOW))
-    other.fidelity = {"alignment": True}
-    assert not_comparable(Pair(base, other)) == "different fidelity: alignment"
+    other.fidelity = FidelityRecord(facts={"alignment": True})
+    assert not_comparable(Pair(base, other)) == "different fidelity: facts"
     other = cell("b", figure(*SLOW))
     other.suite.source_hash = "1"
     assert not_comparable(Pair(base, other)) == "different sources of the suite s"

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What was read of a machine: its page tables, and what its emulator can show."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from harness.results.base import OpenRecord, Status
+
+
+class Stage1Leaf(OpenRecord):
+    """Stage 1's leaf of an audited mapping. Hexadecimal text, but for levels, sizes and indices."""
+
+    level: int | None = None
+    descriptor: str | None = None
+    attr_index: int | None = None
+    mair_byte: str | None = None
+    size: int | None = None
+    contiguous: bool | None = None
+    shareability: str | None = None
+    el1: str | None = None  # the access it gives, e.g. `rw-`
+    el0: str | None = None
+
+
+class Stage2Leaf(OpenRecord):
+    """Stage 2's leaf of an audited mapping. `meaning` is its MemAttr in words."""
+
+    level: int | None = None
+    descriptor: str | None = None
+    memattr: str | None = None
+    meaning: str | None = None
+    size: int | None = None
+    contiguous: bool | None = None
+    shareability: str | None = None
+    s2ap: int | None = None
+    xn: int | None = None
+    el1: str | None = None
+    el0: str | None = None
+
+
+class Expected(OpenRecord):
+    """What an audited mapping had to be, without what nothing was expected of."""
+
+    type: str | None = None  # of both stages together
+    stage2: str | None = None
+    pa: str | None = None
+    read: bool | None = None
+    write: bool | None = None
+    execute: bool | None = None
+    shareability: str | None = None
+    may_trap: bool | None = None
+
+
+class AuditDetail(OpenRecord):
+    """How an audit came to its types. `reason` says why its status is not PASS."""
+
+    reason: str = ""
+    trapped: bool = False  # no stage-2 leaf: every access traps
+    fault: str | None = None
+    stage1: Stage1Leaf | None = None
+    stage2: Stage2Leaf | None = None
+    combined: str | None = None
+    ambiguous: bool = False
+    expected: Expected = Field(default_factory=Expected)
+    mair: str | None = None
+    fwb: bool | None = None
+    vhe: bool | None = None
+    notes: list[str] = Field(default_factory=list)
+    vcpu: int | None = None
+    el: int | None = None
+    stopped_ms: float | None = None
+    total_ms: float | None = None
+    stops: int | None = None
+    registers: dict[str, str | None] = Field(default_factory=dict)
+
+
+class AuditRecord(OpenRecord):
+    """A mapping as the page tables have it (docs/audit.md): its address and types.
+
+    A type is None where no leaf gives one; `expected` is the type that was to take effect.
+    """
+
+    mapping: str = ""
+    va: str | None = None
+    ipa: str | None = None
+    pa: str | None = None
+    stage1: str | None = None
+    stage2: str | None = None
+    combined: str | None = None
+    expected: str | None = None
+    status: Status = Status.DONE
+    detail: AuditDetail = Field(default_factory=AuditDetail)
+
+
+class FidelityRecord(OpenRecord):
+    """What the emulator shows (docs/fidelity.md): its identity, the facts, and what follows.
+
+    `limits` says of each need that cannot be met why, as the reason of a SKIP.
+    """
+
+    qemu: str = ""
+    qemu_size: int | None = None
+    qemu_mtime_ns: int | None = None
+    qemu_version: str = ""
+    qemu_args: list[str] = Field(default_factory=list)
+    accel: str = ""
+    cpu: str = ""
+    smp: int | None = None
+    el2: bool | None = None
+    icount: bool | None = None
+    host: str = ""
+    guest: str = ""
+    facts: dict[str, bool | int | str] = Field(default_factory=dict)
+    limits: dict[str, str] = Field(default_factory=dict)
