@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -11,10 +12,11 @@ from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure, Observation, Phase, Status, Usage, worst
 
 NOT_THERE = "not observed"
+BOOTS = "boots"  # in an observation's detail: how many of its samples each boot made
 
 
-def moved(cell: Cell, folder: str) -> Cell:
-    """The record with its logs in `folder`, a folder below the cell's own."""
+def renamed_copy(cell: Cell, folder: str) -> Cell:
+    """Return the record with its logs in `folder`, a folder below the cell's own."""
     failure = cell.failure
     if failure and failure.log and not failure.log.startswith("/"):
         failure = failure.model_copy(update={"log": f"{folder}/{failure.log}"})
@@ -22,8 +24,8 @@ def moved(cell: Cell, folder: str) -> Cell:
     return cell.model_copy(update={"logs": logs, "failure": failure})
 
 
-def given_up(cell: Cell) -> Failure:
-    """Why this boot of a cell does not count."""
+def summary_failure(cell: Cell) -> Failure:
+    """Return why this boot of a cell does not count."""
     if cell.failure:
         return cell.failure
     missing = next((o for o in cell.observations if o.status is Status.MISS), None)
@@ -31,12 +33,13 @@ def given_up(cell: Cell) -> Failure:
     return Failure(kind=FailureKind.MISS, summary=reason or "no verdict", where="harness")
 
 
-def together(takes: Sequence[Cell], retried: Sequence[Cell]) -> Cell:
-    """The record of a cell: `takes` are its repeats, `retried` the boots that were given up.
+def merge_takes(takes: Sequence[Cell], retried: Sequence[Cell]) -> Cell:
+    """Return one record: `takes` are a cell's repeats, `retried` the boots that do not count.
 
-    Samples of all repeats stand in one observation. One whose status or word changed is marked in
-    `detail["flaky"]`: how often it was what. Its status is then the worst of them, with the value
-    of that one. Phases and usage are those of all boots.
+    Samples of all repeats stand in one observation, and in `detail["boots"]` how many each made.
+    An observation whose status or word changed is marked in `detail["flaky"]`: how often it was
+    what. Its status is then the worst of them, with the value of that one. Phases and usage are
+    those of all boots.
     """
     first = takes[0]
     every = [*retried, *takes]
@@ -50,7 +53,7 @@ def together(takes: Sequence[Cell], retried: Sequence[Cell]) -> Cell:
             "audits": next((t.audits for t in takes if t.audits), []),
             "logs": [name for t in every for name in t.logs],
             "repeats": len(takes),
-            "retried": [given_up(t) for t in retried],
+            "retried": [summary_failure(t) for t in retried],
             "usage": _usage(every),
         }
     )
@@ -83,14 +86,34 @@ def _observation(seen: Sequence[Observation | None]) -> Observation:
     there = [o for o in seen if o]
     status = worst([o.status for o in there])
     chosen = next(o for o in there if o.status is status)
-    samples = [sample for o in there for sample in o.samples or _figure(o)]
+    boots = [o.samples or _figure(o) for o in there]
+    samples = [sample for boot in boots for sample in boot]
     update: dict[str, object] = {"samples": samples}
+    detail: dict[str, object] = {}
+    if chosen.unit and samples:
+        detail[BOOTS] = [len(boot) for boot in boots]
     if chosen.unit and samples and len(_figure(chosen)) == 1:
         update["value"] = statistics.median(samples)
     counts = Counter(_words(o) for o in seen)
     if len(counts) > 1:
-        update["detail"] = {**chosen.detail, "flaky": dict(counts.most_common())}
+        detail["flaky"] = dict(counts.most_common())
+    if detail:
+        update["detail"] = {**chosen.detail, **detail}
     return chosen.model_copy(update=update)
+
+
+def boots_of(item: Observation, repeats: int) -> list[list[float]]:
+    """Return the samples of a figure by the boot that made them.
+
+    Records of before had no `detail["boots"]`: there, each of the cell's `repeats` made as many;
+    where that cannot be, all samples are taken to be of one boot.
+    """
+    sizes = item.detail.get(BOOTS)
+    total = len(item.samples)
+    if not isinstance(sizes, list) or sum(sizes) != total:
+        sizes = [total // repeats] * repeats if total % repeats == 0 else [total]
+    ends = list(itertools.accumulate(sizes))
+    return [item.samples[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
 def _figure(seen: Observation) -> list[float]:

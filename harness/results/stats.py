@@ -8,6 +8,7 @@ because nothing is known about their distribution.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ class Shift:
 
     `ratio` is median over median (NaN when the base's is 0), `p` the probability of such ranks if
     nothing had changed (two-sided Mann-Whitney U), `effect` Cliff's delta: -1 (every patched
-    sample is smaller) to 1 (every one is larger).
+    sample is smaller) to 1 (every one is larger), `figures` how many are compared at once.
     """
 
     base: Summary
@@ -45,20 +46,24 @@ class Shift:
     ratio: float
     p: float
     effect: float
+    figures: int = 1
 
     @property
     def differs(self) -> bool:
-        """Too unlikely to be chance, and not too small to matter."""
-        return self.p < 1 - CONFIDENCE and abs(self.effect) >= SMALL_EFFECT
+        """Tell whether this is too unlikely to be chance, and not too small to matter.
+
+        Where `figures` are looked at, each has to be that much less likely (Bonferroni).
+        """
+        return self.p * self.figures < 1 - CONFIDENCE and abs(self.effect) >= SMALL_EFFECT
 
 
 def summarize(samples: Sequence[float]) -> Summary:
-    """The median and its interval. ValueError for no sample, or one that is not finite."""
+    """Return the median and its interval; raise ValueError for no sample, or one not finite."""
     return summaries([samples])[0]
 
 
 def summaries(sets: Sequence[Sequence[float]]) -> list[Summary]:
-    """summarize() of each of `sets`, all of one size: together they take a fraction of the time."""
+    """Return summarize() of each of `sets`, all of one size, in a fraction of the time."""
     import numpy as np  # noqa: PLC0415 - numpy and scipy take 300 ms, most commands need neither
     from scipy.stats import bootstrap  # noqa: PLC0415
 
@@ -84,8 +89,35 @@ def summaries(sets: Sequence[Sequence[float]]) -> list[Summary]:
     ]
 
 
-def shift(base: Sequence[float], patched: Sequence[float]) -> Shift:
-    """Compare two sets of samples of one figure. ValueError as for summarize()."""
+def independent(boots: Sequence[Sequence[float]]) -> list[float]:
+    """Return what one boot has not in common with another: a median each.
+
+    Of a single boot there is its median alone: nothing tells how far another one would be off.
+    """
+    return [statistics.median(samples) for samples in boots if samples]
+
+
+def shown_values(boots: Sequence[Sequence[float]]) -> list[float]:
+    """Return the values whose spread is shown: a median a boot, or the samples of a single one."""
+    return independent(boots) if len(boots) > 1 else list(*boots)
+
+
+def boots_needed(figures: int) -> int:
+    """Return how many boots of each kernel it takes that any of so many `figures` can differ.
+
+    The least likely order of n and n ranks, all of one side first, has the chance 2 / C(2n, n).
+    """
+    boots = 1
+    while 2 / math.comb(2 * boots, boots) * max(figures, 1) >= 1 - CONFIDENCE:
+        boots += 1
+    return boots
+
+
+def shift(base: Sequence[float], patched: Sequence[float], figures: int = 1) -> Shift:
+    """Compare two sets of independent samples of one figure, one of so many `figures`.
+
+    Raise ValueError as summarize() does.
+    """
     from scipy.stats import mannwhitneyu  # noqa: PLC0415
 
     before, after = summarize(base), summarize(patched)
@@ -93,4 +125,4 @@ def shift(base: Sequence[float], patched: Sequence[float]) -> Shift:
     test = mannwhitneyu(patched, base, alternative="two-sided")
     # U counts the pairs in which the patched sample is the larger one, ties half.
     effect = 2 * float(test.statistic) / (len(base) * len(patched)) - 1
-    return Shift(before, after, ratio, float(test.pvalue), effect)
+    return Shift(before, after, ratio, float(test.pvalue), effect, figures)

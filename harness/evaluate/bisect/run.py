@@ -26,7 +26,7 @@ from harness.evaluate.progress import Progress
 from harness.hosts.qemu.binary import find_qemu
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Run, RunInfo, Status
-from harness.results.repeats import moved, together
+from harness.results.repeats import merge_takes, renamed_copy
 from harness.results.store import RunStore
 
 NAME = "bisect"
@@ -97,9 +97,9 @@ class _Boot:
             return self.store.cell_folder(cell, number + boot - 1)
 
         (cell,) = execute((wanted,), self.tools, folder, Policy(fresh=number > 1))
-        takes.append(moved(cell, str(number)) if number > 1 else cell)
+        takes.append(renamed_copy(cell, str(number)) if number > 1 else cell)
         self.tools.listener(CellDone(cell.name, cell.status, summary_of(cell)))
-        self.store.add(together(takes, []))
+        self.store.add(merge_takes(takes, []))
         if cell.failure and (cell.failure.kind.ours or cell.failure.kind is FailureKind.INPUT):
             raise UsageError(cell.failure.summary)
         return self.check.of(cell)
@@ -130,7 +130,7 @@ def _booted(
             yield boot, store
         finally:
             info.seconds = round(time.monotonic() - started, 3)
-            record.cells = [together(takes, []) for takes in boot.takes.values() if takes]
+            record.cells = [merge_takes(takes, []) for takes in boot.takes.values() if takes]
             store.write(record)
 
 

@@ -17,7 +17,7 @@ from harness.evaluate.cell.batch import Batch, run_batch
 from harness.evaluate.cell.cell import Tools
 from harness.evaluate.engine.meter import Meter
 from harness.results.records import Cell, Status
-from harness.results.repeats import moved, together
+from harness.results.repeats import merge_takes, renamed_copy
 
 
 class Folder(Protocol):
@@ -52,7 +52,7 @@ class _Boots:
 
     def add(self, cell: Cell, policy: Policy) -> None:
         count = len(self.takes) + len(self.retried)
-        cell = moved(cell, str(count + 1)) if count else cell
+        cell = renamed_copy(cell, str(count + 1)) if count else cell
         again = _worth_a_boot(cell) and len(self.retried) < policy.retries
         (self.retried if again else self.takes).append(cell)
 
@@ -97,7 +97,7 @@ def execute(
                     mine = boots[cell.name]
                     mine.add(cell, policy)
                     if mine.complete(policy):
-                        yield together(mine.takes, mine.retried)
+                        yield merge_takes(mine.takes, mine.retried)
             left = tuple(r for r in left if not boots[r.name].complete(policy))
             if not left:
                 return

@@ -19,10 +19,11 @@ from harness.base.errors import UsageError
 from harness.base.text import clean
 from harness.report.formats import Source
 from harness.report.logs import excerpt
-from harness.report.view.cases import Case, cases, representative
+from harness.report.view.cases import Case, cases
 from harness.report.view.findings import BAD
 from harness.report.view.grid import about
 from harness.results.records import Cell, Observation, Status
+from harness.results.shifts import representative
 
 Object = dict[str, Any]
 

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.base.text import clean
-from harness.report.view.cases import representative
 from harness.report.view.findings import below
 from harness.report.view.rows import ELSEWHERE, MAX_PARTS
+from harness.results.compare import Pair
 from harness.results.figures import figure as words
 from harness.results.records import Cell, Observation, Run, Status
-from harness.results.stats import Shift, Summary, shift, summaries
+from harness.results.repeats import boots_of
+from harness.results.shifts import figure_shifts, representative
+from harness.results.stats import Shift, Summary, shown_values, summaries
 
 NONE = Summary(math.nan, math.nan, math.nan, 0)
 AT_ONCE = 200  # sets of samples that are resampled in one array
@@ -22,12 +24,17 @@ COUNTS = ("tests",)  # units of what is counted, not measured
 
 @dataclass
 class Point:
-    """One figure of one cell; `place` is the mapping it was measured on."""
+    """One figure of one cell; `place` is the mapping it was measured on.
+
+    `values` are what its summary is of: a median a boot, or the samples of a single boot.
+    """
 
     index: int
+    path: str
     kernel: str
     place: str
     samples: list[float]
+    values: list[float]
     representative: bool
     summary: Summary = NONE
 
@@ -72,8 +79,9 @@ def figures(run: Run) -> list[Figure]:
             )
             made.points.append(_point(index, cell, place, item))
     _summarize([point for made in found.values() for point in made.points])
+    shifts = _Shifts(run)
     for made in found.values():
-        made.shifts = list(_shifts(made))
+        made.shifts = list(_told_shifts(made, shifts))
     return list(found.values())
 
 
@@ -92,30 +100,54 @@ def measured(cell: Cell) -> Iterator[tuple[Observation, str, str]]:
 
 def _point(index: int, cell: Cell, place: str, item: Observation) -> Point:
     samples = item.samples or [float(item.value or 0)]
-    return Point(index, clean(cell.kernel.name), place, samples, representative(item))
+    return Point(
+        index,
+        item.path,
+        clean(cell.kernel.name),
+        place,
+        samples,
+        shown_values(boots_of(item, cell.repeats)) or samples,
+        representative(item),
+    )
 
 
 def _summarize(points: Sequence[Point]) -> None:
     """Give each point its summary; sets of samples of one size are resampled together."""
     sizes: dict[int, list[Point]] = {}
     for point in points:
-        sizes.setdefault(len(point.samples), []).append(point)
+        sizes.setdefault(len(point.values), []).append(point)
     for alike in sizes.values():
         for start in range(0, len(alike), AT_ONCE):
             part = alike[start : start + AT_ONCE]
-            for point, summary in zip(part, summaries([p.samples for p in part]), strict=True):
+            for point, summary in zip(part, summaries([p.values for p in part]), strict=True):
                 point.summary = summary
 
 
-def _shifts(made: Figure) -> Iterator[str]:
+class _Shifts:
+    """How the figures of two cells lie against each other: compared once, as a verdict does."""
+
+    def __init__(self, run: Run) -> None:
+        self._cells = run.cells
+        self._known: dict[tuple[int, int], dict[str, Shift]] = {}
+
+    def of(self, base: Point, other: Point) -> Shift | None:
+        """Return how a figure of two cells differs; None where the cells are not comparable."""
+        key = (base.index, other.index)
+        if key not in self._known:
+            pair = Pair(self._cells[base.index], self._cells[other.index])
+            self._known[key] = {one.base.path: one.shift for one in figure_shifts(pair)}
+        return self._known[key].get(base.path)
+
+
+def _told_shifts(made: Figure, shifts: _Shifts) -> Iterator[str]:
     """Where a kernel differs from the first, for figures that say something about hardware."""
     if not made.representative:
         return
     for place in made.places:
         base, *others = [point for point in made.points if point.place == place]
         for other in others:
-            found = shift(base.samples, other.samples)
-            if found.differs:
+            found = shifts.of(base, other)
+            if found and found.differs:
                 yield f"{_where(place)}{base.kernel} -> {other.kernel}: {_ratio(found)}"
 
 
@@ -124,7 +156,7 @@ def _where(place: str) -> str:
 
 
 def _ratio(found: Shift) -> str:
-    counts = f"{found.base.count} and {found.patched.count} samples"
+    counts = f"{found.base.count} and {found.patched.count} boots"
     return f"x {found.ratio:.2f} (p = {found.p:.2g}, Cliff's delta {found.effect:+.2f}, {counts})"
 
 

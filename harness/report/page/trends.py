@@ -11,11 +11,12 @@ from typing import Protocol
 
 from harness.base.text import clean
 from harness.report.page.figures import measured
-from harness.report.view.cases import EXPECT, WHOLE, cases, representative
+from harness.report.view.cases import EXPECT, WHOLE, cases
 from harness.report.view.findings import BAD
 from harness.report.view.words import words
 from harness.results.figures import figure
 from harness.results.records import Run
+from harness.results.shifts import representative
 
 POINTS = 30  # runs that a line shows
 SOME, MANY = 100, 1000  # observations looked up for a run's page, and when all are asked for

@@ -11,6 +11,7 @@ from harness.report.view.findings import BAD, as_expected, below
 from harness.report.view.words import words
 from harness.results.figures import figure
 from harness.results.records import Cell, Observation, Status
+from harness.results.shifts import representative
 
 WHOLE = "cell"  # the case of a cell whose observations do not say what became of it
 EXPECT = "expect"  # before the path of an expectation
@@ -53,11 +54,6 @@ def cases(cell: Cell) -> list[Case]:
     if first is not None:
         found[first] = replace(found[first], log=True)
     return found
-
-
-def representative(item: Observation) -> bool:
-    """Whether a figure says anything about hardware; an emulator's timings do not."""
-    return item.detail.get("representative") is not False
 
 
 def said(item: Observation) -> str:

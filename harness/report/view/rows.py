@@ -26,6 +26,8 @@ from harness.report.view.words import (
 from harness.results.compare import ABSENT, absent
 from harness.results.figures import figure, interval, spread
 from harness.results.records import VM_KILLED, Cell, Observation, Status
+from harness.results.repeats import boots_of
+from harness.results.stats import shown_values
 
 MAX_PARTS = 3  # block, test, figure; what is deeper is for --json
 FOLDED = 4  # a family with more rows is one row, as is one without a row of its own
@@ -135,7 +137,8 @@ class _Column:
         value, status = item.value, item.status
         if isinstance(value, int | float) and not isinstance(value, bool):
             spread_told = len(item.samples) > 1 and item.detail.get("representative") is True
-            said = interval(item.samples, item.unit) if spread_told else figure(value, item.unit)
+            values = shown_values(boots_of(item, self.cell.repeats)) if spread_told else []
+            said = interval(values, item.unit) if values else figure(value, item.unit)
         else:
             said = words(str(value)) if value is not None else ""
         if status is Status.DONE:

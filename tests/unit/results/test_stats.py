@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.results.stats import shift, summarize
+from harness.results.stats import boots_needed, independent, shift, shown_values, summarize
 
 FIGURES = st.floats(-1e9, 1e9)
 
@@ -78,3 +79,36 @@ def test_turning_it_round_turns_the_effect_round(one: list[float], other: list[f
     assert forth.effect == pytest.approx(-back.effect)
     assert forth.p == pytest.approx(back.p)
     assert -1 <= forth.effect <= 1
+
+
+def boots(rng: np.random.Generator, level: float) -> list[list[float]]:
+    """Six boots of 20 samples: each boot is off by as much as one sample from another."""
+    return [list(level + rng.normal(0, 1) + rng.normal(0, 1, 20)) for _ in range(6)]
+
+
+def test_samples_of_one_boot_have_that_boot_in_common() -> None:
+    rng = np.random.default_rng(3)
+    pairs = [(boots(rng, 50), boots(rng, 50)) for _ in range(100)]
+    pooled = sum(shift(list(chain(*a)), list(chain(*b))).differs for a, b in pairs)
+    assert pooled > 30  # taken for independent, what is the same differs every third time
+    assert sum(shift(independent(a), independent(b)).differs for a, b in pairs) <= 8
+    found = shift(independent(boots(rng, 50)), independent(boots(rng, 60)))
+    assert found.differs and found.base.count == 6
+
+
+def test_one_boot_says_nothing_of_another() -> None:
+    found = shift(independent([[1.0, 2.0, 3.0] * 9]), independent([[7.0, 8.0, 9.0] * 9]))
+    assert (found.p, found.differs) == (1.0, False)
+
+
+@pytest.mark.parametrize("figures", [1, 2, 20])
+def test_so_many_boots_are_needed(figures: int) -> None:
+    needed = boots_needed(figures)
+    low, high = [float(n) for n in range(needed)], [float(n) for n in range(50, 50 + needed)]
+    assert shift(low, high, figures).differs
+    assert not shift(low[1:], high[1:], figures).differs
+
+
+def test_what_is_shown_of_one_boot_and_of_several() -> None:
+    assert shown_values([[1.0, 2.0, 9.0]]) == [1.0, 2.0, 9.0]
+    assert shown_values([[1.0, 2.0, 9.0], [4.0, 4.0]]) == [2.0, 4.0]

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from harness.evaluate.patch.verdict import figures
+from harness.evaluate.patch.verdict.figures import FigureRecord, changes, compared
 from harness.evaluate.patch.verdict.logdiff import LOGS, Complaint, complaints, news
 from harness.evaluate.patch.verdict.verdict import (
     Change,
@@ -21,6 +20,8 @@ from harness.evaluate.patch.verdict.verdict import (
 )
 from harness.results.compare import Pair, difference
 from harness.results.records import Cell, Status
+from harness.results.shifts import not_comparable
+from harness.results.stats import boots_needed
 from harness.results.store import cell_path
 
 
@@ -30,7 +31,7 @@ class Conclusion:
 
     changes: list[Change] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
-    figures: list[dict[str, Any]] = field(default_factory=list)
+    figures: list[FigureRecord] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unchanged: int = 0
     pairs: list[Pair] = field(default_factory=list)
@@ -51,12 +52,12 @@ def conclude(
         told.unchanged += difference(pair).unchanged
         told.changes += _logged(pair, folders)
         machine, suite = pair.patched.machine.name, pair.patched.suite.name
-        reason = figures.not_comparable(pair)
+        reason = not_comparable(pair)
         if reason:
             told.notes.append(f"figures of {machine}, {suite} are not compared: {reason}")
-        found = figures.compared(pair, always=every_figure)
-        told.figures += found
-        told.changes += figures.changes(found)
+        records = compared(pair, always=every_figure)
+        told.figures += records
+        told.changes += changes(records)
     told.notes += _about_figures(told)
     if not any(pair.patched.status is not Status.SKIP for pair in pairs) and not told.open:
         told.open.append("no cell to compare")
@@ -115,7 +116,8 @@ def _about_figures(told: Conclusion) -> list[str]:
     seen = [o for p in told.pairs for o in p.patched.observations if o.unit and o.samples]
     if seen and not any(o.detail.get("representative", True) for o in seen):
         return ["figures are not compared: none of this machine is representative (TCG)"]
-    few = min((p.patched.repeats for p in told.pairs), default=figures.BOOTS) < figures.BOOTS
-    if few and any(one["differs"] for one in told.figures):
-        return [f"figures decide nothing below {figures.BOOTS} boots (--repeat)"]
+    figures = [one for one in told.figures if one.representative]
+    needed = boots_needed(len(figures))
+    if figures and min(min(one.base.count, one.patched.count) for one in figures) < needed:
+        return [f"figures decide nothing below {needed} boots of each kernel (--repeat {needed})"]
     return []

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.evaluate.patch.verdict.figures import FigureRecord
 from harness.evaluate.patch.verdict.verdict import Change, Verdict
 from harness.results.records import Cell, KernelRecord, Status
 
@@ -69,7 +70,7 @@ class Document(_Part):
     same_image: bool = False
     changes: list[Change] = Field(default_factory=list)
     unchanged: int = 0
-    figures: list[dict[str, Any]] = Field(default_factory=list)
+    figures: list[FigureRecord] = Field(default_factory=list)
     size: dict[str, tuple[int, int]] = Field(default_factory=dict)
     style: list[Style] = Field(default_factory=list)
     steps: list[StepRecord] = Field(default_factory=list)

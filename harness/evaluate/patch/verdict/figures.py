@@ -1,121 +1,103 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figures of two cells: how they lie against each other, and whether that may be said at all."""
+"""Figures of two cells as records and as changes of a verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict
 
 from harness.evaluate.patch.verdict.verdict import Change, Kind
 from harness.results.compare import Pair
 from harness.results.figures import figure
-from harness.results.records import Observation, Status
-from harness.results.stats import CONFIDENCE, SMALL_EFFECT, Shift, shift
+from harness.results.shifts import FigureShift, figure_shifts
+from harness.results.stats import Shift, Summary
 
-BOOTS = 3  # samples of one boot have that boot in common: fewer decide nothing
 # Units of which more is better; of all others (times, ticks, counts) less is.
 RATES = ("/s", "Hz")
 
 
-def not_comparable(pair: Pair) -> str:
-    """Why figures of the two cells must not be compared; "" when they may be."""
-    base, patched = pair.base, pair.patched
-    here, there = base.machine, patched.machine
-    for what in ("accel", "cpu", "smp", "memory_mib", "topology", "name"):
-        before, after = getattr(here, what), getattr(there, what)
-        if before != after:
-            return f"different machines: {what} {before} and {after}"
-    if here.qemu != there.qemu:
-        return f"different QEMUs: {here.qemu or 'unknown'} and {there.qemu or 'unknown'}"
-    if base.fidelity != patched.fidelity:
-        ours, theirs = base.fidelity.model_dump(), patched.fidelity.model_dump()
-        odd = [k for k in sorted(ours.keys() | theirs.keys()) if ours.get(k) != theirs.get(k)]
-        return f"different fidelity: {', '.join(odd)}"
-    if base.suite.source_hash != patched.suite.source_hash:
-        return f"different sources of the suite {base.suite.name}"
-    return ""
+class FigureSide(BaseModel):
+    """The median of one kernel's boots with its 95 % interval; `count` is how many boots."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    median: float
+    low: float
+    high: float
+    count: int
 
 
-def compared(pair: Pair, *, always: bool = False) -> list[dict[str, Any]]:
-    """One record a figure that both cells measured; nothing where `not_comparable` says why.
+class FigureRecord(BaseModel):
+    """One figure of both kernels. `ratio` is None where the base's median is 0."""
 
-    Figures that are not representative (an emulator's) are left out unless `always`: they cost
-    time and decide nothing.
-    """
-    if not_comparable(pair):
-        return []
-    found = [
-        (was, now)
-        for was, now in _both(pair)
-        if always or (_representative(was) and _representative(now))
-    ]
-    return [_record(pair, was, now, len(found)) for was, now in found]
+    model_config = ConfigDict(extra="forbid")
+
+    path: str
+    machine: str
+    suite: str
+    unit: str | None
+    base: FigureSide
+    patched: FigureSide
+    ratio: float | None
+    p: float
+    effect: float
+    representative: bool
+    differs: bool
+    kind: Kind
 
 
-def changes(records: list[dict[str, Any]]) -> list[Change]:
-    """The figures that differ as changes."""
+def compared(pair: Pair, *, always: bool = False) -> list[FigureRecord]:
+    """Return a record of each figure that figure_shifts() compares; `always` is as for that."""
+    return [_record(pair, found) for found in figure_shifts(pair, always=always)]
+
+
+def changes(records: Iterable[FigureRecord]) -> list[Change]:
+    """Return the figures that differ as changes."""
     return [
         Change(
-            path=one["path"],
-            base=_words(one["base"], one["unit"]),
-            patched=_words(one["patched"], one["unit"]),
-            kind=Kind(one["kind"]),
+            path=one.path,
+            base=_median_and_range(one.base, one.unit),
+            patched=_median_and_range(one.patched, one.unit),
+            kind=one.kind,
             about="figure",
-            machine=one["machine"],
-            suite=one["suite"],
-            detail={key: one[key] for key in ("ratio", "p", "effect")},
+            machine=one.machine,
+            suite=one.suite,
+            detail={"ratio": one.ratio, "p": one.p, "effect": one.effect},
         )
         for one in records
-        if one["differs"]
+        if one.differs
     ]
 
 
-def _record(pair: Pair, was: Observation, now: Observation, count: int) -> dict[str, Any]:
-    found = shift(was.samples, now.samples)
-    representative = _representative(was) and _representative(now)
-    # Many figures are looked at: each has to be that much less likely to be chance (Bonferroni).
-    differs = found.p * count < 1 - CONFIDENCE and abs(found.effect) >= SMALL_EFFECT
-    decides = representative and min(pair.base.repeats, pair.patched.repeats) >= BOOTS
-    return {
-        "path": was.path,
-        "machine": pair.patched.machine.name,
-        "suite": pair.patched.suite.name,
-        "unit": was.unit,
-        "base": _summary(found, "base"),
-        "patched": _summary(found, "patched"),
-        "ratio": None if found.ratio != found.ratio else found.ratio,
-        "p": found.p,
-        "effect": found.effect,
-        "representative": representative,
-        "differs": differs and representative,
-        "kind": (_direction(found, was.unit or "") if differs and decides else Kind.CHANGED).value,
-    }
+def _record(pair: Pair, found: FigureShift) -> FigureRecord:
+    shift, unit = found.shift, found.base.unit
+    differs = shift.differs and found.representative
+    return FigureRecord(
+        path=found.base.path,
+        machine=pair.patched.machine.name,
+        suite=pair.patched.suite.name,
+        unit=unit,
+        base=_side(shift.base),
+        patched=_side(shift.patched),
+        ratio=None if shift.ratio != shift.ratio else shift.ratio,
+        p=shift.p,
+        effect=shift.effect,
+        representative=found.representative,
+        differs=differs,
+        kind=_direction(shift, unit or "") if differs else Kind.CHANGED,
+    )
 
 
-def _direction(found: Shift, unit: str) -> Kind:
-    better = found.effect > 0 if unit.endswith(RATES) else found.effect < 0
+def _direction(shift: Shift, unit: str) -> Kind:
+    better = shift.effect > 0 if unit.endswith(RATES) else shift.effect < 0
     return Kind.IMPROVED if better else Kind.REGRESSED
 
 
-def _summary(found: Shift, side: str) -> dict[str, float]:
-    one = getattr(found, side)
-    return {"median": one.median, "low": one.low, "high": one.high, "count": one.count}
+def _side(summary: Summary) -> FigureSide:
+    return FigureSide(**vars(summary))
 
 
-def _words(one: dict[str, float], unit: str | None) -> str:
-    interval = f"{figure(one['low'], None)}..{figure(one['high'], None)}"
-    return f"{figure(one['median'], unit)} ({interval})"
-
-
-def _both(pair: Pair) -> Iterator[tuple[Observation, Observation]]:
-    after = {item.path: item for item in pair.patched.observations}
-    for was in pair.base.observations:
-        now = after.get(was.path)
-        if now is None or not was.unit or was.unit != now.unit:
-            continue
-        if was.samples and now.samples and {was.status, now.status} == {Status.DONE}:
-            yield was, now
-
-
-def _representative(item: Observation) -> bool:
-    return item.detail.get("representative", True) is True
+def _median_and_range(side: FigureSide, unit: str | None) -> str:
+    interval = f"{figure(side.low, None)}..{figure(side.high, None)}"
+    return f"{figure(side.median, unit)} ({interval})"

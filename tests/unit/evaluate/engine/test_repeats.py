@@ -17,7 +17,7 @@ from harness.evaluate.plan.plan import Plan, cells_of
 from harness.hosts.qemu.binary import QemuBinary
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure, Observation, Phase, Status, Usage
-from harness.results.repeats import moved, together
+from harness.results.repeats import boots_of, merge_takes, renamed_copy
 
 PLAN = Plan(kernels=["debian-6.1"], machines=["flat-tcg"], suites=["wcprobe", "stage-types"])
 BATCH: Batch = tuple(cells_of(PLAN))
@@ -44,15 +44,24 @@ def figure(value: float, *samples: float) -> Observation:
 
 
 def merged(*seen: Observation) -> Observation:
-    (found,) = together([cell(one) for one in seen], []).observations
+    (found,) = merge_takes([cell(one) for one in seen], []).observations
     return found
 
 
 def test_samples_of_all_repeats_and_their_median() -> None:
     found = merged(figure(2, 1, 2, 3), figure(5, 4, 5, 60))
     assert (found.value, found.samples) == (3.5, [1, 2, 3, 4, 5, 60])
+    assert boots_of(found, 2) == [[1, 2, 3], [4, 5, 60]]
+    uneven = merged(figure(2, 1, 2), figure(5), figure(7, 7, 8, 9))
+    assert boots_of(uneven, 3) == [[1, 2], [5], [7, 8, 9]]
     assert "flaky" not in found.detail
     assert merged(figure(2), figure(4)).value == 3  # a figure without samples is one itself
+
+
+def test_older_records_do_not_say_which_boot_a_sample_is_of() -> None:
+    old = figure(2, 1, 2, 3, 4, 5, 6)
+    assert boots_of(old, 3) == [[1, 2], [3, 4], [5, 6]]
+    assert boots_of(old, 4) == [[1, 2, 3, 4, 5, 6]]
 
 
 def test_a_word_that_changes_is_flaky_and_the_worst_counts() -> None:
@@ -66,7 +75,7 @@ def test_a_word_that_changes_is_flaky_and_the_worst_counts() -> None:
 
 
 def test_what_only_some_repeats_saw_is_flaky() -> None:
-    found = together([cell(fact("works")), cell(), cell()], []).observations[0]
+    found = merge_takes([cell(fact("works")), cell(), cell()], []).observations[0]
     assert found.detail["flaky"] == {"not observed": 2, "PASS works": 1}
 
 
@@ -78,8 +87,8 @@ def test_a_count_is_no_figure() -> None:
 
 def test_the_record_of_all_boots() -> None:
     bad = cell(status=Status.MISS, kind="silence")
-    failed = moved(cell(status=Status.FAIL, kind="panic"), "3")
-    found = together([moved(cell(), "2"), failed], [bad])
+    failed = renamed_copy(cell(status=Status.FAIL, kind="panic"), "3")
+    found = merge_takes([renamed_copy(cell(), "2"), failed], [bad])
     assert found.status is Status.FAIL and found.repeats == 2
     assert found.failure and found.failure.log == "3/console.log"
     assert found.logs == ["console.log", "2/console.log", "3/console.log"]
@@ -92,13 +101,13 @@ def test_a_log_elsewhere_stays_where_it_is() -> None:
     built = cell(kind="build")
     assert built.failure
     built.failure.log = "/cache/logs/build.log"
-    found = moved(built, "2")
+    found = renamed_copy(built, "2")
     assert found.failure and found.failure.log == "/cache/logs/build.log"
 
 
 def test_one_boot_is_its_own_record() -> None:
     one = cell(figure(2, 1, 2, 9))
-    assert together([one], []) == one
+    assert merge_takes([one], []) == one
 
 
 Boots = Callable[[str, int], Cell]

@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
+from harness.evaluate.patch.verdict.figures import compared
 from harness.report import logs
 from harness.report.page.audits import audits, limits
 from harness.report.page.figures import Figure, figures, short_names
@@ -14,6 +17,7 @@ from harness.report.page.model import page_of
 from harness.report.page.plots import Plotter
 from harness.report.page.since import changes, previous
 from harness.report.page.trends import Trends
+from harness.results.compare import Pair
 from harness.results.logs import pack
 from harness.results.readings import FidelityRecord
 from harness.results.records import Observation, Run, Status
@@ -31,8 +35,11 @@ from tests.unit.report.report_runs import (
 )
 
 
-def measured(kernel: str, samples: list[float], *, representative: bool = True) -> Run:
+def measured(
+    kernel: str, samples: list[float], *, representative: bool = True, repeats: int = 1
+) -> Run:
     cell = a_cell(kernel, LINES)
+    cell.repeats = repeats
     detail = {} if representative else {"representative": False}
     cell.observations = [
         Observation(
@@ -71,13 +78,25 @@ def test_intervals_are_those_of_the_statistics() -> None:
 
 def test_only_representative_figures_are_compared() -> None:
     slow, fast = [10.0, 11, 12, 10, 11, 12, 10], [20.0, 21, 22, 20, 21, 22, 20]
-    (rate,) = figures(together(measured("a", slow), measured("b", fast)))
+    (rate,) = figures(together(measured("a", slow, repeats=7), measured("b", fast, repeats=7)))
     assert any(re.match(r"ioremap: a -> b: x 1\.91 \(p = ", line) for line in rate.shifts)
-    (rate,) = figures(together(measured("a", slow), measured("b", slow)))
+    assert rate.shifts[0].endswith("7 and 7 boots)")
+    (rate,) = figures(together(measured("a", slow, repeats=7), measured("b", slow, repeats=7)))
     assert rate.shifts == []
-    tcg = [measured("a", slow), measured("b", fast, representative=False)]
+    tcg = [measured("a", slow, repeats=7), measured("b", fast, representative=False, repeats=7)]
     (rate,) = figures(together(*tcg))
     assert rate.shifts == [] and not rate.representative
+
+
+@pytest.mark.parametrize("repeats", [1, 3, 4, 7])
+def test_the_page_differs_where_the_verdict_does(repeats: int) -> None:
+    """Two figures, ioremap's and ioremap_wc's: four boots are enough for one, not for both."""
+    slow, fast = [10.0 + n for n in range(84)], [100.0 + n for n in range(84)]
+    run = together(measured("a", slow, repeats=repeats), measured("b", fast, repeats=repeats))
+    (rate,) = figures(run)
+    records = compared(Pair(*run.cells))
+    assert len(records) == 2
+    assert len(rate.shifts) == sum(one.differs for one in records) == (2 if repeats == 7 else 0)
 
 
 def test_what_is_no_figure() -> None:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import pytest
 
 from harness.evaluate.patch.verdict.figures import changes as figure_changes
-from harness.evaluate.patch.verdict.figures import compared, not_comparable
+from harness.evaluate.patch.verdict.figures import compared
 from harness.evaluate.patch.verdict.verdict import Change, Kind, Verdict, observed, unknown, verdict
 from harness.results.compare import Pair
 from harness.results.failure_kinds import FailureKind
 from harness.results.readings import FidelityRecord
 from harness.results.records import Failure, Observation, Status
+from harness.results.shifts import not_comparable
 from tests.unit.evaluate.patch.patch_cells import cell, saw
 
 WORKS, KILLED = saw("s.t", "works"), saw("s.t", "vm-killed", Status.FAIL)
@@ -126,7 +127,7 @@ def figure(*samples: float, unit: str = "ns", representative: bool = True) -> Ob
 SLOW, FAST = [100.0 + n for n in range(12)], [50.0 + n for n in range(12)]
 
 
-def measured(before: Observation, after: Observation, boots: int = 3) -> list[Change]:
+def measured(before: Observation, after: Observation, boots: int = 4) -> list[Change]:
     a, b = cell("a", before), cell("b", after)
     a.repeats = b.repeats = boots
     return figure_changes(compared(Pair(a, b)))
@@ -135,7 +136,7 @@ def measured(before: Observation, after: Observation, boots: int = 3) -> list[Ch
 def test_figures_decide_when_they_may() -> None:
     (slower,) = measured(figure(*FAST), figure(*SLOW))
     assert slower.kind is Kind.REGRESSED and slower.about == "figure"
-    assert slower.detail["effect"] == 1 and slower.detail["p"] < 0.001
+    assert slower.detail["effect"] == 1 and slower.detail["p"] < 0.05
     assert slower.base.startswith("55.5 ns (") and ".." in slower.base
     (faster,) = measured(figure(*FAST, unit="MB/s"), figure(*SLOW, unit="MB/s"))
     assert faster.kind is Kind.IMPROVED
@@ -143,14 +144,15 @@ def test_figures_decide_when_they_may() -> None:
 
 
 def test_figures_that_decide_nothing() -> None:
-    assert [c.kind for c in measured(figure(*FAST), figure(*SLOW), boots=2)] == [Kind.CHANGED]
+    # Three boots of each can have come in this order by chance, once in ten times.
+    assert measured(figure(*FAST), figure(*SLOW), boots=3) == []
     assert measured(figure(*FAST, representative=False), figure(*SLOW)) == []
 
 
 def test_many_figures_are_not_a_find_by_chance() -> None:
     """One that is unlikely at 5 % is nothing among twenty."""
     before, after = cell("a"), cell("b")
-    before.repeats = after.repeats = 3
+    before.repeats = after.repeats = 6
     for number in range(20):
         odd = number == 7
         one = figure(1, 2, 3, 4, 5, 6)
@@ -158,7 +160,7 @@ def test_many_figures_are_not_a_find_by_chance() -> None:
         before.observations.append(one.model_copy(update={"path": f"s.f{number}"}))
         after.observations.append(other.model_copy(update={"path": f"s.f{number}"}))
     records = compared(Pair(before, after))
-    assert min(one["p"] for one in records) < 0.05
+    assert min(one.p for one in records) < 0.05
     assert figure_changes(records) == []
 
 
