@@ -8,7 +8,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.results.stats import boots_needed, independent, shift, shown_values, summarize
@@ -73,6 +73,7 @@ def test_a_ratio_to_nothing_is_no_number() -> None:
     assert math.isnan(shift([0.0, 0.0], [1.0, 2.0]).ratio)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(FIGURES, min_size=1, max_size=20), st.lists(FIGURES, min_size=1, max_size=20))
 def test_turning_it_round_turns_the_effect_round(one: list[float], other: list[float]) -> None:
     forth, back = shift(one, other), shift(other, one)
