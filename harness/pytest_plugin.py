@@ -44,9 +44,11 @@ def _wanted(request: pytest.FixtureRequest, what: str) -> str:
 @pytest.fixture
 def s2eval_kernel(request: pytest.FixtureRequest) -> Build:
     """The kernel, built or out of the store; `image`, `record.version` and the rest of a build."""
-    from harness.kernel.build import build  # noqa: PLC0415 - see above
+    from harness.base.paths import hold_cache  # noqa: PLC0415 - see above
+    from harness.kernel.build import build  # noqa: PLC0415
     from harness.kernel.spec import resolve  # noqa: PLC0415
 
+    hold_cache()
     return build(resolve(_wanted(request, "kernel")), progress=lambda _: None)
 
 

@@ -6,21 +6,26 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 from pydantic import BaseModel
 
-from harness.base import paths
+from harness.base.paths import KERNELS, PLANS, origin
 from harness.base.toml import read_toml
 from harness.hosts.machines.machine import list_machines, load_machine, unusable
-from harness.kernel.spec import list_kernels, list_series
+from harness.kernel.spec import list_series, load
 from harness.suites.suite import list_suites, load_suite
 
 NARROW = 20  # characters: a description is not folded into less
 
 
 class Entry(BaseModel):
+    """`folder` is the data folder it comes from, "" for the project's own."""
+
     name: str
     description: str
+    folder: str = ""
 
 
 class Listing(BaseModel):
@@ -35,28 +40,35 @@ class Listing(BaseModel):
 
 def listing() -> Listing:
     """Read the data files. UsageError when one of them is wrong."""
-    machines = []
-    for name in list_machines():
-        machine = load_machine(name)
-        reason = unusable(machine)
-        note = f" (not here: {reason})" if reason else ""
-        machines.append(Entry(name=name, description=machine.description + note))
-    plans = [
-        Entry(name=f"plans/{path.name}", description=read_toml(path).get("description", ""))
-        for path in sorted(paths.PLANS.glob("*.toml"))
-    ]
     return Listing(
-        kernels=[Entry(name=k.name, description=k.description) for k in list_kernels()],
-        series=[Entry(name=name, description=_subject(name)) for name in list_series()],
-        machines=machines,
-        suites=[Entry(name=n, description=load_suite(n).description) for n in list_suites()],
-        plans=plans,
+        kernels=_entries(KERNELS.files(), lambda name, path: load(path).description),
+        series=_entries(list_series(), lambda name, path: _subject(path)),
+        machines=_entries(list_machines(), lambda name, path: _machine(name)),
+        suites=_entries(list_suites(), lambda name, path: load_suite(name).description),
+        plans=_entries(PLANS.files(), lambda name, path: _plan(path)),
     )
 
 
-def _subject(series: str) -> str:
+def _entries(files: dict[str, Path], describe: Callable[[str, Path], str]) -> list[Entry]:
+    return [
+        Entry(name=name, description=describe(name, path), folder=origin(path))
+        for name, path in files.items()
+    ]
+
+
+def _machine(name: str) -> str:
+    machine = load_machine(name)
+    reason = unusable(machine)
+    return f"{machine.description} (not here: {reason})" if reason else machine.description
+
+
+def _plan(path: Path) -> str:
+    return str(read_toml(path).get("description", ""))
+
+
+def _subject(series: Path) -> str:
     """The subject of a series' last patch, which is what it comes down to."""
-    patches = sorted((paths.KERNELS / "patches" / series).glob("*.patch"))
+    patches = sorted(series.glob("*.patch"))
     for line in patches[-1].read_text().splitlines() if patches else []:
         if line.startswith("Subject: "):
             return line.removeprefix("Subject: ").partition("] ")[2] or line
@@ -64,10 +76,11 @@ def _subject(series: str) -> str:
 
 
 def render(found: Listing, *, every: bool = False, width: int | None = None) -> str:
-    """The listing as text, a group a paragraph, in lines of at most `width` characters.
+    """Return the listing as text, a group a paragraph, in lines of at most `width` characters.
 
-    Without `width` the terminal's; one line an entry where there is none, for grep. The series
-    of a folder (`mutants/…`) are one line unless `every`.
+    What is not the project's own is followed by its folder. Without `width` the terminal's; one
+    line an entry where there is none, for grep. The series of a folder (`mutants/…`) are one line
+    unless `every`.
     """
     width = shutil.get_terminal_size((0, 0)).columns if width is None else width
     paragraphs = []
@@ -101,8 +114,9 @@ def _lines(entry: Entry, name_width: int, width: int) -> list[str]:
     """The name, and beside it the description, folded where there is room for that."""
     first = f"  {entry.name:<{name_width}}  "
     room = width - len(first)
+    words = f"{entry.description} [{entry.folder}]" if entry.folder else entry.description
     if room < NARROW:
-        return [f"{first}{entry.description}".rstrip()]
-    folded = textwrap.wrap(entry.description, room, break_on_hyphens=False) or [""]
+        return [f"{first}{words}".rstrip()]
+    folded = textwrap.wrap(words, room, break_on_hyphens=False) or [""]
     pieces = [first, *[" " * len(first)] * (len(folded) - 1)]
     return [f"{piece}{text}".rstrip() for piece, text in zip(pieces, folded, strict=True)]

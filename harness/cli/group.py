@@ -15,6 +15,8 @@ from harness.base.errors import ExitCode, S2EvalError
 from harness.cli.output import discard_stdout
 
 COMMANDS = {path.stem: path.parent.name for path in Path(__file__).parent.glob("*/[a-z]*.py")}
+# Which of them read or fill the cache.
+USING_CACHE = frozenset({"bisect", "boot", "build", "clean", "doctor", "patch", "plan", "run"})
 
 
 class Command(click.Group):
@@ -49,7 +51,10 @@ class Command(click.Group):
             from harness.base.toml import unknown  # noqa: PLC0415 - pydantic takes 50 ms
 
             raise unknown("command", args[0], self.list_commands(ctx))
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if name and not ctx.resilient_parsing and not set(ctx.help_option_names) & set(rest):
+            _prepare(name)
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -74,7 +79,18 @@ class Command(click.Group):
             ctx.exit(ExitCode.UNDECIDED)
 
 
+def _prepare(name: str) -> None:
+    """Do what comes before the work of any command, and is not needed for `--help`."""
+    from harness.base import paths  # noqa: PLC0415 - what it imports takes 5 ms
+
+    paths.make_environment_absolute()
+    paths.check_installation()
+    if name in USING_CACHE:
+        paths.hold_cache()
+
+
 def _say(error: click.UsageError) -> None:
-    """What is wrong with a command line, in one line."""
+    """Print what is wrong with a command line, in one line."""
     command = error.ctx.command_path if error.ctx else "s2eval"
-    click.echo(f"s2eval: {error.format_message()} ({command} --help)", err=True)
+    message = " ".join(error.format_message().split())
+    click.echo(f"s2eval: {message} ({command} --help)", err=True)

@@ -23,15 +23,15 @@ def cli() -> None:
     """What does a kernel patch do to device memory in real KVM guests on arm64?
 
     \b
-    s2eval run plans/quickstart.toml     two kernels, one guest each, the difference
-    s2eval show                          the newest run again
-    s2eval doctor                        what this machine has and what its emulator can show
+    s2eval run quickstart     two kernels, one guest each, the difference
+    s2eval show               the newest run again
+    s2eval doctor             what this machine has and what its emulator can show
     """
     end_in_good_order()
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the command line of this process and end it with its exit code."""
     # pydantic looks for plugins in everything that is installed: 30 ms for nothing.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Python's end looks for garbage among all that was ever imported: 50 ms for nothing.

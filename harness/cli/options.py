@@ -10,7 +10,29 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from harness.results.records import Run
+
+
+def plan_file(_ctx: click.Context, _param: click.Parameter, name: str | None) -> Path | None:
+    """Return the file of the plan that an option or argument names. UsageError without one."""
+    from harness.evaluate.plan.plan import find_plan  # noqa: PLC0415 - pydantic takes 50 ms
+
+    return None if name is None else find_plan(name)
+
+
+def complete_plan(
+    _ctx: click.Context, _param: click.Parameter, word: str
+) -> list[CompletionItem] | list[str]:
+    """Return the plans whose names begin with `word`, or have the shell look for files."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for a shell
+
+    from harness.base.paths import PLANS  # noqa: PLC0415 - not for `--help`
+
+    names = [name for name in PLANS.files() if name.startswith(word)]
+    return names or [CompletionItem(word, type="file")]
+
 
 KERNELS = click.option("--kernel", "-k", "kernels", multiple=True, help="Kernel, repeatable.")
 MACHINES = click.option("--machine", "-m", "machines", multiple=True, help="Machine, repeatable.")

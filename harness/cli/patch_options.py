@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from harness.cli.options import MACHINES, QUIET, SUITES
+from harness.cli.options import MACHINES, QUIET, SUITES, complete_plan, plan_file
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option("--tree", default="", help="Kernel tree; default: the one you stand in."),
     click.option("--kernel", "-k", default="", help="A kernel of `s2eval list`, not a tree."),
-    click.option("--plan", type=click.Path(path_type=Path), help="Machines and suites of a plan."),
+    click.option(
+        "--plan",
+        callback=plan_file,
+        shell_complete=complete_plan,
+        help="Machines and suites of a plan.",
+    ),
     MACHINES,
     SUITES,
     click.option("--cpu", help="Another CPU model for the machines."),

@@ -12,12 +12,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock
 
 from harness.base.errors import BuildError
-from harness.base.paths import cache_dir
+from harness.base.paths import cache_dir, shared_headers
 from harness.base.process import disk_full_told
 from harness.kernel import headers
 from harness.kernel.make import Maker
@@ -40,7 +41,7 @@ def build_modules(build: Build, source_dir: Path) -> Path:
     kernel = headers.tree(tree, build.inputs["applied"])
     files = sources(source_dir)
     place = cache_dir("modules", _kbuild_hash(build, kernel))
-    done = place / f"{source_dir.name}-{sources_hash(source_dir, files)}"
+    done = place / f"{source_dir.name}-{sources_hash(files)}"
     if not done.is_dir():
         with disk_full_told(), FileLock(place / "lock"):
             if not done.is_dir():
@@ -57,10 +58,11 @@ def _kbuild_hash(build: Build, kernel: Path) -> str:
     return whole.hexdigest()[:20]
 
 
-def sources(folder: Path) -> list[Path]:
-    """The files a module is made of, relative to `folder`: all but hidden and made ones.
+def sources(folder: Path) -> dict[str, Path]:
+    """Return the files a module is made of, by their names from `folder`: all but hidden and made.
 
-    With them the headers of `../include`, when the Kbuild file names that folder.
+    With them the headers that suites share, as `../include/…`, when the Kbuild file names that
+    folder. Raises BuildError for a folder without a Kbuild file.
     """
     kbuild = folder / "Kbuild"
     if not kbuild.is_file():
@@ -73,30 +75,32 @@ def sources(folder: Path) -> list[Path]:
         and not path.name.endswith(".mod.c")
         and not any(part.startswith(".") for part in path.parts)
     )
-    if _SHARED not in kbuild.read_text(errors="replace"):
-        return own
-    shared = folder / _SHARED
-    return [*own, *sorted(_SHARED / path.relative_to(shared) for path in shared.rglob("*.h"))]
+    files = {str(path): folder / path for path in own}
+    if _SHARED in kbuild.read_text(errors="replace"):
+        files |= {f"{_SHARED}/{name}": path for name, path in shared_headers(folder).items()}
+    return files
 
 
-def sources_hash(folder: Path, files: list[Path]) -> str:
-    """20 hex digits of the SHA-256 over names and contents."""
+def sources_hash(files: Mapping[str, Path]) -> str:
+    """Return 20 hex digits of the SHA-256 over names and contents."""
     whole = hashlib.sha256()
-    for path in files:
-        content = hashlib.sha256((folder / path).read_bytes()).hexdigest()
-        whole.update(f"{path} {content}\n".encode())
+    for name, path in files.items():
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        whole.update(f"{name} {content}\n".encode())
     return whole.hexdigest()[:20]
 
 
-def _make(build: Build, kernel: Path, source_dir: Path, files: list[Path], done: Path) -> None:
+def _make(
+    build: Build, kernel: Path, source_dir: Path, files: Mapping[str, Path], done: Path
+) -> None:
     tools = toolchain(llvm=build.inputs["llvm"])
     log = cache_dir("logs") / f"modules-{source_dir.name}-{build.record.build_key}.log"
     log.write_text("")
     with tempfile.TemporaryDirectory(dir=done.parent, prefix=".tmp-") as scratch:
         work = Path(scratch) / source_dir.name
-        for path in files:
-            (work / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source_dir / path, work / path)
+        for name, path in files.items():
+            (work / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, work / name)
         name = f"{source_dir.name} for {build.record.name}"
         maker = Maker(name, kernel, build.kbuild, tools, log, lambda _: None)
         maker.make(f"M={work}", "modules", hidden=(work, Path(scratch)))

@@ -20,11 +20,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.base.errors import UsageError
-from harness.base.paths import KERNELS, cache_dir
+from harness.base.paths import FRAGMENTS, KERNELS, SERIES, cache_dir
 from harness.base.toml import parse, read_toml, unknown
 
-FRAGMENTS = KERNELS / "fragments"
-PATCHES = KERNELS / "patches"
 LLVM = "llvm"  # in a name, beside the series: the compiler
 
 
@@ -64,13 +62,17 @@ class KernelSpec(BaseModel):
 
 
 def list_kernels() -> list[KernelSpec]:
-    """The kernels that kernels/*.toml describe, by name."""
-    return [load(path) for path in sorted(KERNELS.glob("*.toml"))]
+    """Return the kernels that kernels/*.toml describe, by name. Raises UsageError as load()."""
+    return [load(path) for path in KERNELS.files().values()]
 
 
-def list_series() -> list[str]:
-    """The project's own series: the folders with patches below kernels/patches/, e.g. `NAME`."""
-    return sorted({str(path.parent.relative_to(PATCHES)) for path in PATCHES.rglob("*.patch")})
+def list_series() -> dict[str, Path]:
+    """Return the folder of each series below kernels/patches/, by name: `NAME` or `SET/NAME`."""
+    found: dict[str, Path] = {}
+    for folder in SERIES.folders():
+        for path in folder.rglob("*.patch"):
+            found.setdefault(str(path.parent.relative_to(folder)), path.parent)
+    return dict(sorted(found.items()))
 
 
 def resolve(name: str) -> KernelSpec:
@@ -84,10 +86,10 @@ def resolve(name: str) -> KernelSpec:
         spec = _local_tree(base.removeprefix("tree:"))
     elif base.endswith(".toml"):
         spec = load(Path(base).expanduser())
-    elif base in _names():
-        spec = load(KERNELS / f"{base}.toml")
+    elif file := KERNELS.find(base):
+        spec = load(file)
     else:
-        raise unknown("kernel", base, [*_names(), "tree:PATH"])
+        raise unknown("kernel", base, [*KERNELS.files(), "tree:PATH"])
     if spec.source.tree == "" and not spec.source.package:
         raise UsageError(f"kernel {base} needs a git tree: {base}:PATH or {base}:PATH@REF")
     for one in (*spec.series, *series):
@@ -104,9 +106,13 @@ def load(path: Path) -> KernelSpec:
 
 
 def find_series(series: str) -> Path:
-    """The folder or file of a series: a path, or a name in kernels/patches/ or in the cache."""
-    if series in list_series():
-        return PATCHES / series
+    """Return the folder or file of a series: a path, or a name in kernels/patches or the cache.
+
+    UsageError when there is none.
+    """
+    named = list_series()
+    if series in named:
+        return named[series]
     kept = cache_dir("series") / series
     if "/" not in series and kept.is_dir():  # put there by `s2eval patch`
         return kept
@@ -115,23 +121,20 @@ def find_series(series: str) -> Path:
         return path.resolve()
     if series.startswith((".", "/", "~")):
         raise UsageError(f"series {series}: no such file or folder")
-    raise unknown("series", series, list_series())
+    raise unknown("series", series, named)
 
 
 def find_fragment(fragment: str) -> Path:
-    """The file of a fragment: a path, or a name in kernels/fragments/."""
-    own = FRAGMENTS / f"{fragment}.config"
-    if "/" not in fragment and own.is_file():
-        return own
+    """Return the file of a fragment: a path, or a name in kernels/fragments.
+
+    UsageError when there is none.
+    """
+    if "/" not in fragment and (named := FRAGMENTS.find(fragment)):
+        return named
     path = Path(fragment).expanduser()
     if path.is_file():
         return path.resolve()
-    known = [path.stem for path in FRAGMENTS.glob("*.config")]
-    raise unknown("config fragment", fragment, known)
-
-
-def _names() -> list[str]:
-    return sorted(path.stem for path in KERNELS.glob("*.toml"))
+    raise unknown("config fragment", fragment, FRAGMENTS.files())
 
 
 def _split(name: str) -> tuple[str, list[str]]:
@@ -159,4 +162,7 @@ def _local_tree(text: str) -> KernelSpec:
     if not ref:
         raise UsageError(f"tree:{text}: no ref after @")
     source = Source(tree=str(path.resolve()), ref=ref)
-    return load(KERNELS / "tree.toml").model_copy(update={"source": source})
+    template = KERNELS.find("tree")
+    if template is None:
+        raise AssertionError("check_installation() has looked for the project's kernels")
+    return load(template).model_copy(update={"source": source})

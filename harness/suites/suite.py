@@ -58,37 +58,45 @@ class Suite(BaseModel):
     def source_hash(self) -> str:
         """sha256 over the names and bytes of the folder's files and of the headers suites share."""
         digest = hashlib.sha256()
-        for folder in (self.folder, self.folder.parent / "include"):
-            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-                digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+        own = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        files = [(str(path.relative_to(self.folder)), path) for path in own]
+        for name, path in (*files, *paths.shared_headers(self.folder).items()):
+            digest.update(name.encode() + b"\0" + path.read_bytes())
         return digest.hexdigest()
 
 
-def list_suites() -> list[str]:
-    return sorted(p.parent.name for p in paths.SUITES.glob("*/suite.toml"))
+def list_suites() -> dict[str, Path]:
+    """Return the suite.toml of each suite with a name."""
+    return paths.SUITES.files()
 
 
 def load_suite(name: str) -> Suite:
-    """The suite `name`, or that of the folder which a name with a slash is.
+    """Return the suite `name`, or that of the folder which a name with a slash is.
 
     UsageError when there is none or its file is wrong.
     """
-    folder = Path(name).expanduser().resolve() if "/" in name else paths.SUITES / name
-    values = _values(folder, ())
-    return parse(Suite, folder / "suite.toml", {**values, "name": folder.name})
+    path = Path(name).expanduser().resolve() / "suite.toml" if "/" in name else _named(name)
+    values = _values(path, ())
+    return parse(Suite, path, {**values, "name": path.parent.name})
 
 
-def _values(folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    path = folder / "suite.toml"
-    if folder in seen:
+def _named(name: str, behind: Path | None = None) -> Path:
+    path = paths.SUITES.find(name, behind)
+    if path is None:
+        raise unknown("suite", name, list_suites())
+    return path
+
+
+def _values(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
+    """What a suite.toml says, and where it says nothing what the suites say that it extends."""
+    if path in extending:
         raise UsageError(f"{path}: suites extend each other in a circle")
-    if not path.is_file():
-        if folder.parent == paths.SUITES:
-            raise unknown("suite", folder.name, list_suites())
-        raise UsageError(f"{path}: no such file")
     own = read_toml(path)
     if "extends" not in own:
-        return {**own, "folder": folder}
+        return {**own, "folder": path.parent}
     base = str(own["extends"])
-    where = (folder / base).resolve() if "/" in base else paths.SUITES / base
-    return {**_values(where, (*seen, folder)), **own}
+    if "/" in base:
+        extended = (path.parent / base).resolve() / "suite.toml"
+    else:
+        extended = _named(base, behind=path if base == path.parent.name else None)
+    return {**_values(extended, (*extending, path)), **own}

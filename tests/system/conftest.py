@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.base.paths import PLANS, cache_dir
+from harness.base.paths import cache_dir, hold_cache
 from harness.kernel.build import build, resolve
 from tests.system.commands import Ran, S2Eval
 from tests.system.once import once
@@ -46,6 +46,8 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
     Which L1s are saved, and which restored, does not depend on earlier sessions.
     """
 
+    hold_cache()
+
     def make(_: Path) -> None:
         shutil.rmtree(cache_dir("states"), ignore_errors=True)
         for name in ("debian-6.1", "debian-6.1+stage2-normal-nc"):
@@ -65,7 +67,7 @@ def s2eval(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S2Eval]:
 @pytest.fixture(scope="session")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """plans/quickstart.toml: Linux 6.1 as it is and with the series stage2-normal-nc."""
-    return finished(tmp_path_factory, "quickstart", "run", str(PLANS / "quickstart.toml"))
+    return finished(tmp_path_factory, "quickstart", "run", "quickstart")
 
 
 @pytest.fixture(scope="session")

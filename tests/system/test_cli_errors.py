@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.base.paths import PLANS
+from harness.base.paths import PROJECT
 from tests.system.commands import KERNEL, S2Eval, cache_without
 
-QUICKSTART = str(PLANS / "quickstart.toml")
+QUICKSTART = str(PROJECT / "plans/quickstart.toml")
 PLAN = 'kernels = ["debian-6.1"]\nmachines = ["flat-tcg"]\nsuites = ["wcprobe"]\n'
 
 # command, what its one line says

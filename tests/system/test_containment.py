@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from harness.base.paths import SUITES
+from harness.base.paths import PROJECT
 from harness.results.records import Cell, Observation, Status
 from tests.system.commands import KERNEL, S2Eval
 
@@ -46,8 +46,8 @@ def test_a_bar_is_not_executed(s2eval: S2Eval) -> None:
 
 def test_a_device_that_was_lost_is_told(s2eval: S2Eval, tmp_path: Path) -> None:
     suite = tmp_path / "containment"
-    shutil.copytree(SUITES / "containment", suite)
-    shutil.copytree(SUITES / "include", tmp_path / "include")
+    shutil.copytree(PROJECT / "guest-tests/containment", suite)
+    shutil.copytree(PROJECT / "guest-tests/include", tmp_path / "include")
     lose = "(echo 1 > /sys/bus/pci/devices/$BDF/remove) < /dev/null > /dev/null 2>&1 &\n"
     (suite / "host" / "decode-on.sh").write_text(lose)
     ran = s2eval("run", "-k", KERNEL, "-m", "nested-tcg-edu", "-s", str(suite))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import BuildError
-from harness.base.paths import SUITES
+from harness.base.paths import PROJECT
 from harness.kernel import series, source
 from harness.kernel.build import Build, build, build_modules, is_built
 from harness.kernel.spec import find_fragment, resolve
@@ -152,7 +152,7 @@ def test_a_compile_error_is_the_compilers_own(base: source.Base, tmp_path: Path)
 @pytest.mark.parametrize("suite", ["wcprobe", "provoke"])
 def test_modules_fit_the_build_they_are_made_for(suite: str, plain: Build, patched: Build) -> None:
     for built in (plain, patched):
-        module = build_modules(built, SUITES / suite) / f"{suite}.ko"
+        module = build_modules(built, PROJECT / "guest-tests" / suite) / f"{suite}.ko"
         assert f"vermagic={built.record.version} SMP".encode() in module.read_bytes()
 
 

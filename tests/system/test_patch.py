@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from harness.base.paths import PROJECT
 from harness.kernel import source
 from harness.kernel.git import git
-from harness.kernel.spec import PATCHES, resolve
+from harness.kernel.spec import resolve
 from tests.system.commands import KERNEL, S2Eval
 
-NC = PATCHES / "stage2-normal-nc"
+NC = PROJECT / "kernels/patches/stage2-normal-nc"
 PGTABLE = "arch/arm64/kvm/hyp/pgtable.c"
 HEAD = """\
 From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.base.paths import KERNELS, PLANS, cache_dir
+from harness.base.paths import PLANS, PROJECT, cache_dir
 from tests.system.commands import KERNEL, S2Eval, make_suite
 
 PLAN = """\
@@ -52,7 +52,7 @@ def shared(cache: str) -> None:
 
 
 def test_a_kernel_that_is_to_be_built(s2eval: S2Eval) -> None:
-    (known,) = (KERNELS / "patches/stage2-normal-nc").glob("*.patch")
+    (known,) = (PROJECT / "kernels/patches/stage2-normal-nc").glob("*.patch")
     patch = s2eval.home / "never-built.patch"
     patch.write_text(known.read_text() + f"\n{s2eval.home}\n")  # behind the patch: another hash
     path = s2eval.home / "plan.toml"
@@ -61,7 +61,7 @@ def test_a_kernel_that_is_to_be_built(s2eval: S2Eval) -> None:
     assert (ran.code, ran.err) == (0, "") and "to be built" in ran.out
 
 
-@pytest.mark.parametrize("plan", sorted(PLANS.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("plan", PLANS.files().values(), ids=lambda path: path.stem)
 def test_the_plans_that_come_along_have_no_problems(s2eval: S2Eval, plan: Path) -> None:
     ran = s2eval("plan", "check", str(plan))
     assert (ran.code, ran.err) == (0, "")

@@ -56,21 +56,24 @@ LACKING = {
 def test_the_doctor_names_what_qemu_lacks_for_a_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in paths.MACHINES.glob("*.j2"):
-        shutil.copy(path, tmp_path)
+    own, folder = paths.PROJECT / "qemu-configs", tmp_path / "qemu-configs"
+    folder.mkdir()
+    for path in own.glob("*.j2"):
+        shutil.copy(path, folder)
     for name in ("flat-tcg", "nested-tcg", "flat-tcg-bochs", "flat-tcg-testdev"):
-        shutil.copy(paths.MACHINES / f"{name}.toml", tmp_path)
-    shutil.copytree(paths.MACHINES / "devices", tmp_path / "devices")
-    edu = (tmp_path / "devices/edu.toml").read_text()
+        shutil.copy(own / f"{name}.toml", folder)
+    shutil.copytree(own / "devices", folder / "devices")
+    edu = (folder / "devices/edu.toml").read_text()
     for name, (arguments, _) in LACKING.items():
         device = edu.partition("arguments = ")[0] + f'arguments = "{arguments}"\n'
-        (tmp_path / f"devices/{name}.toml").write_text(device)
+        (folder / f"devices/{name}.toml").write_text(device)
         for base in ("flat", "nested"):
             text = f'extends = "{base}-tcg"\ndevice = "{name}"\n'
-            (tmp_path / f"{base}-{name}.toml").write_text(text)
-    testdev = tmp_path / "devices/pci-testdev.toml"
+            (folder / f"{base}-{name}.toml").write_text(text)
+    testdev = folder / "devices/pci-testdev.toml"
     testdev.write_text(testdev.read_text().replace('qemu = "10.1"', 'qemu = "99.1"'))
-    monkeypatch.setattr(paths, "MACHINES", tmp_path)
+    monkeypatch.setattr(paths, "PROJECT", tmp_path)
+    monkeypatch.chdir(tmp_path)
     report = doctor()
     machines = {machine.name: machine for machine in report.machines}
     for name, (_, words) in LACKING.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from harness.base.errors import ExitCode
-from harness.cli.options import AS_JSON
+from harness.cli.options import AS_JSON, complete_plan, plan_file
 
 
 @click.group(name="plan")
@@ -16,19 +16,19 @@ def command() -> None:
     """Look at a plan without running it.
 
     \b
-    s2eval plan check plans/nightly.toml
+    s2eval plan check nightly
     """
 
 
 @command.command(name="check")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("plan", callback=plan_file, shell_complete=complete_plan)
 @AS_JSON
 @click.pass_context
-def check(ctx: click.Context, /, file: Path, as_json: bool) -> None:
-    """Say what the plan FILE would run, what is in the store, and how long it will take.
+def check(ctx: click.Context, /, plan: Path, as_json: bool) -> None:
+    """Say what PLAN (a name or a file) would run, what is in the store, and how long it will take.
 
     \b
-    s2eval plan check plans/nightly.toml
+    s2eval plan check nightly
     s2eval plan check my-plan.toml --json | jq .seconds
 
     Exit code: 0 a good plan, 2 one with problems, each of which is told with its line. A path that
@@ -36,7 +36,7 @@ def check(ctx: click.Context, /, file: Path, as_json: bool) -> None:
     """
     from harness.app.plan import forecast, render
 
-    found = forecast(file)
+    found = forecast(plan)
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     elif found.problems:

@@ -8,12 +8,21 @@ from typing import Any
 
 import click
 
-from harness.cli.options import AS_JSON, KERNELS, MACHINES, QUIET, SUITES, show_run
+from harness.cli.options import (
+    AS_JSON,
+    KERNELS,
+    MACHINES,
+    QUIET,
+    SUITES,
+    complete_plan,
+    plan_file,
+    show_run,
+)
 from harness.cli.output import reader_may_leave
 
 
 @click.command(name="run")
-@click.argument("plan", required=False, type=click.Path(path_type=Path))
+@click.argument("plan", required=False, callback=plan_file, shell_complete=complete_plan)
 @KERNELS
 @MACHINES
 @SUITES
@@ -51,11 +60,11 @@ def command(
     page: bool,
     **given: Any,
 ) -> None:
-    """Run PLAN, or the matrix of the kernels, machines and suites given.
+    """Run PLAN (a name or a file), or the matrix of the kernels, machines and suites given.
 
     \b
-    s2eval run plans/quickstart.toml
-    s2eval run plans/nightly.toml --jobs 2 --report
+    s2eval run quickstart
+    s2eval run nightly --jobs 2 --report
     s2eval run --resume
     s2eval run -k debian-6.1 -k debian-6.1+stage2-vma-flag -m nested-tcg -s wcprobe --repeat 5
     s2eval run -k tree:~/linux@HEAD -m nested-tcg-cortex-a72 -s wcprobe --json > run.json

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import harness
 from harness.base import paths
 from harness.base.errors import S2EvalError
 from harness.evaluate.plan.plan import CellRequest
@@ -26,14 +27,26 @@ LOOKED_AT = 20  # runs, newest first
 DECIDED = (Status.PASS, Status.FAIL, Status.DONE)
 
 
-@functools.cache
 def harness_hash() -> str:
-    """sha256 over the files that make a guest or judge it: this package, machines, inits."""
+    """sha256 over the files that make a guest or judge it: this package, templates, inits."""
+    digest = hashlib.sha256(_package_hash().encode())
+    for name, path in paths.TEMPLATES.files().items():  # of whichever folder they are found in
+        digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _package_hash() -> str:
+    """sha256 over this package and the programs of its own, the same in a checkout and a wheel."""
     digest = hashlib.sha256(version("s2eval").encode())
-    folders = (paths.ROOT / "harness", paths.MACHINES, paths.SUITES / "init")
-    for path in sorted(p for folder in folders for p in folder.rglob("*") if p.is_file()):
-        if path.suffix != ".pyc":
-            digest.update(str(path.relative_to(paths.ROOT)).encode() + b"\0" + path.read_bytes())
+    package = Path(harness.__file__).parent
+    carried = package / "data"
+    for base in (package, *(paths.own_program(name) for name in ("init", "calibrate", "include"))):
+        for path in sorted(path for path in base.rglob("*") if path.is_file()):
+            if path.suffix == ".pyc" or (base == package and path.is_relative_to(carried)):
+                continue
+            name = f"{base.name}/{path.relative_to(base)}"
+            digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -40,7 +40,7 @@ class Caught(BaseModel):
     suite: Pattern = "*"
 
 
-def expand(kernels: Iterable[str], series: Sequence[str]) -> list[str]:
+def expand(kernels: Iterable[str], series: Iterable[str]) -> list[str]:
     """The names of a plan's kernels with patterns of series replaced by all that fit.
 
     `debian-6.1+mutants/*` becomes one name for each of `series` below `mutants/`. Raises

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.base.errors import UsageError
+from harness.base.paths import PLANS
 from harness.base.toml import line_of, parse, read_toml, unknown
 from harness.evaluate.plan.expect import Expect, Filter, Pattern, can_be_seen
 from harness.evaluate.plan.mutants import Caught, check_rules, expand
@@ -89,6 +90,24 @@ class CellRequest:
         return f"{self.kernel.name}/{self.machine.name}/{self.suite.name}"
 
 
+def find_plan(name: str) -> Path:
+    """Return the file of a plan: a path, or the name of one in a folder `plans` (s2eval list).
+
+    It is relative where it is below the current folder. UsageError when there is none.
+    """
+    if "/" in name or name.endswith(".toml"):
+        path = Path(name).expanduser()
+        known = path.name.removesuffix(".toml")
+        if not path.exists() and PLANS.find(known):
+            raise UsageError(f"{name}: no such file: did you mean the plan '{known}'?")
+        return path
+    path = PLANS.find(name) or Path(name)
+    if not path.exists():
+        raise unknown("plan", name, PLANS.files())
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def load_plan(path: Path) -> Plan:
     """Read a plan; UsageError with file, line and key when it is not one."""
     return _load(path, ())
@@ -105,14 +124,28 @@ def _load(path: Path, seen: tuple[Path, ...]) -> Plan:
         raise UsageError(f"{path}:{line}: plans extend each other in a circle: {circle}")
     if not isinstance(own["extends"], str):
         return parse(Plan, path, own)  # which says what is wrong
-    base = path.parent / own["extends"]
-    if not base.is_file():
-        raise UsageError(f"{path}:{line}: extends: {base}: no such file")
+    base = _extended(path, own["extends"])
+    if base is None:
+        raise UsageError(f"{path}:{line}: extends: {_no_plan(path, own['extends'])}")
     values: dict[str, Any] = _load(base, (*seen, here)).model_dump(exclude_unset=True)
     parse(Plan, path, {**values, **own})  # what is wrong in this file is told with its line
     added = {key: [*values.get(key, ()), *own[key]] for key in ADDED if key in own}
     merged = {key: {**values.get(key, {}), **own[key]} for key in MERGED if key in own}
     return parse(Plan, path, {**values, **own, **added, **merged})
+
+
+def _extended(path: Path, base: str) -> Path | None:
+    """The file that the plan `path` extends: one named from its folder, or a plan with a name."""
+    if "/" in base or base.endswith(".toml"):
+        file = path.parent / base
+        return file if file.is_file() else None
+    return PLANS.find(base, behind=path if base == path.stem else None)
+
+
+def _no_plan(path: Path, base: str) -> str:
+    if "/" in base or base.endswith(".toml"):
+        return f"{path.parent / base}: no such file"
+    return str(unknown("plan", base, PLANS.files()))
 
 
 def cells_of(plan: Plan, path: Path | None = None) -> list[CellRequest]:
@@ -203,7 +236,7 @@ def _origin(path: Path, keys: tuple[int | str, ...]) -> tuple[Path, tuple[int | 
     own = read_toml(path)
     if "extends" not in own:
         return path, keys
-    base = path.parent / own["extends"]
+    base = _extended(path, own["extends"]) or path
     if keys[0] not in ADDED or len(keys) == 1:
         return (path, keys) if keys[0] in own else _origin(base, keys)
     before = len(getattr(_load(base, ()), str(keys[0])))

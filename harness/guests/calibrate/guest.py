@@ -18,7 +18,7 @@ from harness.base.errors import BuildError, MachineError
 from harness.hosts.qemu.process import die_with_parent
 from harness.kernel.toolchain import cross_prefix
 
-SOURCES = paths.SUITES / "calibrate"
+SOURCES = paths.own_program("calibrate")
 SOURCE_FILES = ("Makefile", "calibrate.ld", "main.c", "start.S")
 
 # The guest's whole output is about 7 KB.

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from harness.base import apt
 from harness.base.errors import BuildError, MachineError
-from harness.base.paths import SUITES, cache_dir
+from harness.base.paths import cache_dir, header_folders, own_program, shared_headers
 from harness.base.toolrun import run_tool
 from harness.hosts.l1 import stub_library
 from harness.kernel.toolchain import cross_prefix
@@ -43,7 +43,7 @@ def busybox() -> Path:
 
 def _l1() -> Path:
     """The folder with what is made of L1's packages; its name tells what went into it."""
-    init = guest_program(SUITES / "init", "l1")
+    init = guest_program(own_program("init"), "l1")
     digest = hashlib.sha256(init.name.encode())
     for source in (L1_CONTENTS, Path(stub_library.__file__), Path(__file__)):
         digest.update(source.read_bytes())
@@ -111,19 +111,19 @@ def _with_libraries(packages: Path, programs: Iterable[str], apart: Collection[s
 
 def guest_init() -> Path:
     """The static init of a guest (guest-tests/init). Raises BuildError."""
-    return guest_program(SUITES / "init", "init")
+    return guest_program(own_program("init"), "init")
 
 
 def guest_program(folder: Path, name: str) -> Path:
     """The static program `name` of a guest, made of NAME.c in `folder` when it has changed.
 
-    The headers beside the suites are found as `<s2eval/NAME.h>`; one that a program uses counts
+    The headers that suites share are found as `<s2eval/NAME.h>`; one that a program uses counts
     as its source. BuildError with the compiler's first words.
     """
     cross = cross_prefix()
-    source, shared = folder / f"{name}.c", folder.parent / "include"
+    source = folder / f"{name}.c"
     digest = hashlib.sha256(cross.encode())
-    for path in [source, *sorted(shared.rglob("*.h"))]:
+    for path in [source, *shared_headers(folder).values()]:
         if not path.is_file():
             raise BuildError(f"{path}: no such file")
         digest.update(path.read_bytes() + b"\0")
@@ -133,7 +133,8 @@ def guest_program(folder: Path, name: str) -> Path:
         return binary
     with FileLock(cache / "lock"), tempfile.TemporaryDirectory(dir=cache) as tmp:
         made = Path(tmp, "program")
-        flags = ["-static", "-Os", "-s", "-Wall", "-Werror", f"-I{shared}"]
+        headers = [f"-I{shared}" for shared in header_folders(folder)]
+        flags = ["-static", "-Os", "-s", "-Wall", "-Werror", *headers]
         try:
             command = [f"{cross}gcc", *flags, "-o", str(made), str(source)]
             run_tool(command, f"the guest's {name}")

@@ -121,37 +121,46 @@ class Machine(BaseModel):
         )
 
 
-def list_machines() -> list[str]:
-    return sorted(p.stem for p in paths.MACHINES.glob("*.toml"))
+def list_machines() -> dict[str, Path]:
+    """Return the file of each machine with a name."""
+    return paths.MACHINES.files()
 
 
-def list_devices() -> list[str]:
-    return sorted(p.stem for p in (paths.MACHINES / "devices").glob("*.toml"))
+def list_devices() -> dict[str, Path]:
+    """Return the file of each device."""
+    return paths.DEVICES.files()
 
 
 def load_device(name: str) -> Device:
-    """The device `name`; UsageError when there is none or its file is wrong."""
-    path = paths.MACHINES / "devices" / f"{name}.toml"
-    if not path.is_file():
+    """Return the device `name`; UsageError when there is none or its file is wrong."""
+    path = paths.DEVICES.find(name)
+    if path is None:
         raise unknown("device", name, list_devices())
     return parse(Device, path, {**read_toml(path), "name": name})
 
 
-def _path(name: str) -> Path:
-    """The file of machine `name`; a name with a slash is the file itself."""
-    return Path(name).expanduser() if "/" in name else paths.MACHINES / f"{name}.toml"
-
-
-def _values(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    path = _path(name)
-    if name in seen:
-        raise UsageError(f"{path}: machines extend each other in a circle: {' -> '.join(seen)}")
-    if "/" not in name and not path.is_file():
+def _file(name: str, behind: Path | None = None) -> Path:
+    """The file of machine `name`; UsageError when there is none."""
+    path = paths.MACHINES.find(name, behind)
+    if path is None:
         raise unknown("machine", name, list_machines())
+    return path
+
+
+def _values(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What a machine's file says, and where it says nothing what the files say that it extends."""
+    if path in extending:
+        circle = " -> ".join(file.stem for file in (*extending, path))
+        raise UsageError(f"{path}: machines extend each other in a circle: {circle}")
     own = read_toml(path)
     if "extends" not in own:
         return own
-    merged = _values(str(own["extends"]), (*seen, name))
+    base = str(own["extends"])
+    if "/" in base:
+        extended = (path.parent / Path(base).expanduser()).resolve()
+    else:
+        extended = _file(base, behind=path if base == path.stem else None)
+    merged = _values(extended, (*extending, path))
     for key, value in own.items():
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = {**merged[key], **value}
@@ -161,12 +170,13 @@ def _values(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def load_machine(name: str, *, cpu: str | None = None) -> Machine:
-    """The machine `name`; `cpu` puts another CPU model in its place.
+    """Return the machine `name`, or that of the file which a name with a slash is.
 
-    UsageError when there is none or its file is wrong.
+    `cpu` puts another CPU model in its place. UsageError when there is no such machine or its
+    file is wrong.
     """
-    path = _path(name)
-    values = _values(name)
+    path = Path(name).expanduser().absolute() if "/" in name else _file(name)
+    values = _values(path)
     if "device" in values:
         values["device"] = load_device(str(values["device"]))
     machine = parse(Machine, path, {**values, "name": path.stem})

@@ -57,8 +57,8 @@ def _marked(
 ) -> list[str]:
     """The arguments with marks, as they were kept or as Jinja2 gives them."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for path in sorted(paths.MACHINES.glob("*.j2")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name, path in paths.TEMPLATES.files().items():
+        digest.update(name.encode() + b"\0" + path.read_bytes())
     digest.update(json.dumps([template, machine.model_dump_json(), names, control]).encode())
     kept = paths.cache_dir("options") / f"{digest.hexdigest()[:32]}.json"
     with contextlib.suppress(OSError, ValueError):
@@ -82,7 +82,9 @@ def _filled(
     )
 
     env = Environment(  # noqa: S701 - command lines, not HTML; values are quoted by filters
-        loader=FileSystemLoader(paths.MACHINES), undefined=StrictUndefined, trim_blocks=True
+        loader=FileSystemLoader(paths.TEMPLATES.folders()),
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     env.filters["arg"] = lambda value: shlex.quote(str(value))
     env.filters["value"] = _option_value

@@ -31,8 +31,8 @@ from tests.unit.results.history_runs import GOOD, PATH, cell, name, on_disk, run
 
 USER = """
 import sys
-from harness.base.paths import cache_dir
-cache_dir("builds")
+from harness.base.paths import hold_cache
+hold_cache()
 print("ready", flush=True)
 sys.stdin.readline()
 """

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import BuildError, UsageError
+from harness.base.paths import FRAGMENTS
 from harness.kernel import config, kconfig
-from harness.kernel.spec import FRAGMENTS
 
 Git = Callable[..., str]
 KCONFIG = r"""
@@ -91,7 +91,7 @@ def test_a_line_that_is_none_is_refused_with_its_place(line: str, tmp_path: Path
 
 @pytest.mark.parametrize("version", [(6, 1), (6, 12), (7, 2)])
 def test_the_projects_fragments_can_be_read(version: tuple[int, int]) -> None:
-    names = [path.stem for path in FRAGMENTS.glob("*.config")]
+    names = list(FRAGMENTS.files())
     options = config.read(names, version)
     assert {"KVM", "VFIO_PCI", "ARM_SMMU_V3", "DEVTMPFS", "MODULES"} <= set(options)
     assert ("VFIO_CONTAINER" in options) == (version >= (6, 2))

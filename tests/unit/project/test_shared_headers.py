@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.paths import PROJECT, header_folders, shared_headers
 from harness.kernel.modules import sources, sources_hash
 from harness.suites.suite import Suite
 
@@ -29,16 +30,40 @@ def use(folder: Path) -> None:
 
 
 def test_they_come_with_a_suite_that_names_them(folder: Path) -> None:
-    assert sources(folder) == [Path("Kbuild"), Path("probe.c")]
+    assert list(sources(folder)) == ["Kbuild", "probe.c"]
     use(folder)
-    assert sources(folder) == [Path("Kbuild"), Path("probe.c"), Path("../include/common/one.h")]
+    shared = {n: path for n, path in sources(folder).items() if n.startswith("../include/")}
+    assert shared["../include/common/one.h"] == folder.parent / "include/common/one.h"
+    assert not any(name.endswith(".txt") for name in shared)
+
+
+def test_the_projects_come_with_a_suite_that_lies_anywhere(folder: Path) -> None:
+    use(folder)
+    own = PROJECT / "guest-tests/include/s2eval/access.h"
+    assert sources(folder)["../include/s2eval/access.h"] == own
+    mine = folder.parent / "include/s2eval/access.h"
+    mine.parent.mkdir()
+    mine.write_text("int mine;\n")
+    assert sources(folder)["../include/s2eval/access.h"] == mine
+    assert header_folders(folder) == [folder.parent / "include", PROJECT / "guest-tests/include"]
+
+
+def test_the_projects_suites_use_the_projects_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "guest-tests").mkdir()
+    (folder.parent / "include").rename(tmp_path / "guest-tests/include")
+    monkeypatch.chdir(tmp_path)
+    assert "common/one.h" in shared_headers(folder)
+    assert "common/one.h" in shared_headers(tmp_path / "guest-tests/probe")
+    assert "common/one.h" not in shared_headers(PROJECT / "guest-tests/wcprobe")
 
 
 def test_an_edit_of_one_makes_other_modules(folder: Path) -> None:
     use(folder)
-    before = sources_hash(folder, sources(folder))
+    before = sources_hash(sources(folder))
     (folder.parent / "include" / "common" / "one.h").write_text("int z;\n")
-    assert sources_hash(folder, sources(folder)) != before
+    assert sources_hash(sources(folder)) != before
 
 
 def test_an_edit_of_one_is_another_suite(folder: Path) -> None:

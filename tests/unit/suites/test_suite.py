@@ -10,7 +10,7 @@ import pytest
 from harness.base import paths
 from harness.suites.suite import load_suite
 
-FOLDER = paths.SUITES / "wcprobe"
+FOLDER = paths.PROJECT / "guest-tests" / "wcprobe"
 SUITES = {"wcprobe": "basic", "wcprobe-figures": "figures", "wcprobe-risky": "risky"}
 
 
@@ -51,7 +51,7 @@ def test_every_accessor_has_a_name_of_its_own() -> None:
 
 
 def test_no_version_is_asked_for_outside_the_compatibility_header() -> None:
-    files = [*paths.SUITES.rglob("*.[ch]")]
+    files = [*(paths.PROJECT / "guest-tests").rglob("*.[ch]")]
     asking = [
         p.name for p in files if re.search(r"LINUX_VERSION_CODE|KERNEL_VERSION", p.read_text())
     ]

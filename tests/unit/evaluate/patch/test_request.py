@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import UsageError
+from harness.base.paths import PROJECT
 from harness.evaluate.patch.request import Options, job_of, where_of
-from harness.kernel.spec import PATCHES, find_series, resolve
+from harness.kernel.spec import find_series, resolve
 
+SERIES = PROJECT / "kernels/patches"
 PLAN = """\
 kernels = ["debian-6.1", "debian-6.12"]
 machines = ["flat-tcg", "nested-tcg"]
@@ -50,7 +52,9 @@ def test_a_plan_that_leaves_nothing(tmp_path: Path) -> None:
     plan.write_text(PLAN + '[[exclude]]\nmachine = "*"\n')
     with pytest.raises(UsageError, match="the plan leaves no cell"):
         job_of(
-            str(PATCHES / "stage2-normal-nc"), Options(kernel="debian-6.1", plan=plan), each=False
+            f"{SERIES}/stage2-normal-nc",
+            Options(kernel="debian-6.1", plan=plan),
+            each=False,
         )
 
 
@@ -60,7 +64,7 @@ def test_another_cpu() -> None:
 
 
 def test_the_kernels_can_be_named_again() -> None:
-    job = job_of(str(PATCHES / "stage2-vma-flag"), Options(kernel="debian-6.1"), each=True)
+    job = job_of(f"{SERIES}/stage2-vma-flag", Options(kernel="debian-6.1"), each=True)
     assert [step.count for step in job.steps] == [0, 1, 2, 3, 4]
     assert job.tree is None
     for step in job.steps[1:]:

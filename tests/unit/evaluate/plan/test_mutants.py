@@ -12,7 +12,7 @@ from harness.base import paths
 from harness.base.errors import UsageError
 from harness.evaluate.engine.loop import run_status
 from harness.evaluate.plan.mutants import Caught, check_rules, concerning, expand, judge_caught
-from harness.evaluate.plan.plan import Plan, cells_of, load_plan
+from harness.evaluate.plan.plan import Plan, cells_of, find_plan, load_plan
 from harness.report.view.caught import lines
 from harness.results.records import (
     VM_KILLED,
@@ -159,9 +159,9 @@ def test_a_run_passes_when_every_mutant_is_caught() -> None:
 
 
 def test_every_mutant_of_the_project_is_in_the_plan() -> None:
-    plan = load_plan(paths.PLANS / "mutants.toml")
+    plan = load_plan(find_plan("mutants"))
     requests = cells_of(plan)
-    folders = {p.parent.name for p in (paths.KERNELS / "patches" / "mutants").glob("*/*.patch")}
+    folders = {p.parent.name for p in (paths.PROJECT / "kernels/patches/mutants").glob("*/*.patch")}
     assert len(folders) >= 12
     concerned = {
         Path(request.kernel.name).name

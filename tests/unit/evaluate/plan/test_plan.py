@@ -89,9 +89,9 @@ def test_a_plan_is_a_matrix_kernel_by_kernel() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", sorted(paths.PLANS.glob("*.toml")), ids=lambda p: p.stem)
-def test_the_plans_that_come_with_the_project_are_good(path: object) -> None:
-    assert cells_of(load_plan(paths.PLANS / str(path)))
+@pytest.mark.parametrize("path", paths.PLANS.files().values(), ids=lambda p: p.stem)
+def test_the_plans_that_come_with_the_project_are_good(path: Path) -> None:
+    assert cells_of(load_plan(path))
 
 
 def test_unknown_names_in_a_plan() -> None:

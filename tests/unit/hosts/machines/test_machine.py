@@ -10,7 +10,6 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from harness.base import paths
 from harness.base.errors import UsageError
 from harness.evaluate.cell.reproduce import script
 from harness.guests import launch
@@ -33,6 +32,15 @@ FILES = GuestFiles(Path("/tmp/a b,c"), Path("/cache/Image"), Path("/cache/initrd
 def no_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("S2EVAL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(launch, "l1_root", lambda: Path("/cache/root.cpio"))
+
+
+@pytest.fixture
+def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder qemu-configs of the current folder: one of the user's own."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "qemu-configs"
+    folder.mkdir()
+    return folder
 
 
 def chardev(name: str) -> str:
@@ -74,38 +82,57 @@ def test_a_machine_extends_another_and_keeps_the_rest() -> None:
     assert icount.l2.memory_mib == base.l2.memory_mib
 
 
+def test_a_machine_of_the_users_own_comes_first_and_extends_the_projects(machines: Path) -> None:
+    (machines / "mine.toml").write_text('extends = "nested-tcg"\ncpu = "neoverse-n2"\n')
+    (machines / "nested-tcg.toml").write_text('extends = "nested-tcg"\nsmp = 3\n')
+    assert (load_machine("mine").cpu, load_machine("mine").smp) == ("neoverse-n2", 3)
+    assert load_machine("nested-tcg-cortex-a72").smp == 3, "the project's extend it, too"
+    assert load_machine("flat-tcg").smp != 3
+    assert {"mine", "nested-tcg", "flat-tcg"} <= set(list_machines())
+
+
+def test_a_file_extends_one_beside_it(machines: Path, tmp_path: Path) -> None:
+    (machines / "base.toml").write_text('extends = "flat-tcg"\nsmp = 3\n')
+    (tmp_path / "mine.toml").write_text('extends = "./qemu-configs/base.toml"\n')
+    assert load_machine(f"{tmp_path}/mine.toml").smp == 3
+
+
+def test_a_template_of_the_users_own_uses_the_projects(machines: Path) -> None:
+    made = load_machine("flat-tcg")
+    (machines / "x.j2").write_text("{% import 'common.j2' as common %}-m {{ machine.memory_mib }}")
+    assert render("x.j2", made, chardev=chardev, files={}) == ["-m", str(made.memory_mib)]
+    (machines / "common.j2").write_text("{% macro a() %}-a{% endmacro %}")
+    (machines / "y.j2").write_text("{% import 'common.j2' as common %}{{ common.a() }}")
+    assert render("y.j2", made, chardev=chardev, files={}) == ["-a"]
+
+
 def test_cpu_can_be_replaced() -> None:
     assert load_machine("nested-tcg", cpu="neoverse-n2").cpu == "neoverse-n2"
 
 
-def test_bad_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_machines(machines: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'flat-tcg'"):
         load_machine("flat-tgc")
-    (tmp_path / "a.toml").write_text('extends = "b"\n')
-    (tmp_path / "b.toml").write_text('extends = "a"\n')
-    monkeypatch.setattr(paths, "MACHINES", tmp_path)
+    (machines / "a.toml").write_text('extends = "b"\n')
+    (machines / "b.toml").write_text('extends = "a"\n')
     with pytest.raises(UsageError, match="circle"):
         load_machine("a")
 
 
-def test_a_template_with_an_unknown_name_is_a_usage_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_template_with_an_unknown_name_is_a_usage_error(machines: Path) -> None:
     made = load_machine("flat-tcg")
-    (tmp_path / "x.j2").write_text("-m {{ machine.momery }}")
-    monkeypatch.setattr(paths, "MACHINES", tmp_path)
+    (machines / "x.j2").write_text("-m {{ machine.momery }}")
     with pytest.raises(UsageError, match="momery"):
         render("x.j2", made, chardev=chardev, files={})
 
 
-def test_a_template_is_filled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_is_filled_once(machines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = load_machine("flat-tcg")
-    template = tmp_path / "x.j2"
+    template = machines / "x.j2"
     template.write_text(
         "-a {{ image | arg }} -b f={{ image | value }},on -c {{ chardev('x') }} "
         "{% if share %}-d{% endif %} -m {{ machine.memory_mib }} -e {{ ('k ' ~ append) | arg }}"
     )
-    monkeypatch.setattr(paths, "MACHINES", tmp_path)
 
     def words(image: str, share: str = "", append: str = "") -> list[str]:
         return render(
@@ -115,12 +142,12 @@ def test_a_template_is_filled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert words("a b,c", append="q 'r'") == [
         *("-a", "a b,c", "-b", "f=a b,,c,on", "-c", "null,id=x", "-m", "256", "-e", "k q 'r'")
     ]
+    environment = jinja2.Environment
     monkeypatch.setattr(jinja2, "Environment", None)
     assert words("$x", append="s")[:4] == ["-a", "$x", "-b", "f=$x,on"]
     with pytest.raises(TypeError):  # another value is empty
         words("a", share="b", append="s")
-    monkeypatch.undo()
-    monkeypatch.setattr(paths, "MACHINES", tmp_path)
+    monkeypatch.setattr(jinja2, "Environment", environment)
     template.write_text("-z")
     assert words("a", append="s") == ["-z"]
 
@@ -161,10 +188,9 @@ def test_a_device_that_needs_a_newer_qemu() -> None:
     assert unusable(load_machine("flat-tcg-nvme"), QEMU) is None
 
 
-def test_bad_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "MACHINES", tmp_path)
-    (tmp_path / "devices").mkdir()
-    (tmp_path / "devices" / "edu.toml").write_text('description = "x"\n')
+def test_bad_devices(machines: Path) -> None:
+    (machines / "devices").mkdir()
+    (machines / "devices" / "edu.toml").write_text('description = "x"\n')
     with pytest.raises(UsageError, match="did you mean 'edu'"):
         load_device("eud")
     with pytest.raises(UsageError, match=r"edu\.toml"):
