@@ -6,12 +6,14 @@ from __future__ import annotations
 import re
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_INSTALLING = "bootstrap: installing "
 # Each has the tool's name, or the file that a tool's package brings, as its only group.
 _MISSING = tuple(
     re.compile(pattern, re.M)
     for pattern in (
         r"^  (\S[^:\n]*?) +(?:missing|too old|[\d.]+ is too old)[: ]",  # bootstrap, s2eval doctor
         r"(?:^|[\s:])([\w.+-]+) is missing\b",  # s2eval
+        r"^E: Unable to locate package (\S+)",
         r"^\S*sh: (?:\d+: |line \d+: )?(\S+): (?:command )?not found",
         r"(\S+): command not found",
         r"^make.*: (\S+): No such file or directory$",
@@ -31,8 +33,12 @@ def plain(text: str) -> str:
 
 
 def missing(text: str) -> list[str]:
-    """The tools that `text` says are not there, each once, in its order."""
+    """The tools that `text` says are not there, each once, in its order.
+
+    What ./bootstrap says before it installs is not lacking any more.
+    """
     text = plain(text)
+    text = text[max(text.rfind(_INSTALLING), 0) :]
     found = [(match.start(), match[1]) for wanted in _MISSING for match in wanted.finditer(text)]
     return list(dict.fromkeys(name for _, name in sorted(found)))
 

@@ -98,6 +98,12 @@ def test_sources_of_another_release_are_those_of_this_one_but_for_the_suites() -
         ("  flex missing: kernel build\n  bison 1.0 is too old: kernel build", ["flex", "bison"]),
         ("/bin/sh: 1: bc: not found\nmake[1]: *** [Kbuild:9] Error 127", ["bc"]),
         ("./x.sh: line 3: cpio: command not found", ["cpio"]),
+        (
+            "  flex missing: kernel build\nbootstrap: installing flex\n"
+            "bootstrap: still not right after installing:\n  perl missing: checkpatch\n",
+            ["perl"],
+        ),
+        ("bootstrap: installing fex\nE: Unable to locate package fex", ["fex"]),
         ("make: flex: No such file or directory", ["flex"]),
         ("s2eval: \x1b[31mdpkg-deb is missing\x1b[0m: Debian's packages need it", ["dpkg-deb"]),
         ("extract-cert.c:21:10: fatal error: openssl/bio.h: No such file", ["openssl/bio.h"]),
