@@ -170,6 +170,9 @@ def _start(command: Command) -> tuple[int, int]:
         for target, source in enumerate((standard_in, its, its)):
             os.dup2(source, target)
         os.closerange(3, 1024)
+        # A login ignores no signal; Python does, and what is started in a shell's background.
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_DFL)
         os.umask(0o022)
         if command.uid:
             os.setgroups([command.uid])

@@ -289,6 +289,16 @@ def test_an_ordinary_user_owns_a_shared_folder_that_is_roots_outside(
 
 
 @as_root
+def test_no_signal_is_ignored(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run_here(tmp_path, "grep SigIgn /proc/self/status").status == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert int((tmp_path / "log").read_text().split()[1], 16) == 0
+
+
+@as_root
 def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert run_here(tmp_path, "sleep 4712", seconds=0.5).status is None
     assert alive("4712") == []
