@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,6 +16,32 @@ from harness.base.paths import cache_dir, hold_cache
 from harness.kernel.build import build, resolve
 from tests.system.commands import Ran, S2Eval
 from tests.system.once import once
+
+# Groups of tests that a worker of pytest-xdist runs one after the other, the long ones first: those
+# that build kernels, which would wait for each other's source tree, and those that share a fixture.
+# A test in no group goes to whichever worker is free.
+GROUPS = ("builds", "restored", "failures", "quickstart")
+# Files whose tests take a second each fill the gaps at the end.
+SHORT = ("test_fidelity", "test_gdbstub", "test_history", "test_cli_errors", "test_cli_output")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes long at the beginning."""
+
+    def rank(item: pytest.Item) -> int:
+        mark = item.get_closest_marker("xdist_group")
+        group = mark.args[0] if mark else ""
+        if group in GROUPS:
+            return GROUPS.index(group)
+        return len(GROUPS) + (item.path.stem in SHORT)
+
+    items.sort(key=rank)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many guests may run side by side: each has two vCPUs and 2 GiB."""
+    return min(4, len(os.sched_getaffinity(0)))
 
 
 @dataclass(frozen=True)

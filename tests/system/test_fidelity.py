@@ -23,6 +23,7 @@ from harness.guests.calibrate.report import Mapping, interpret, parse_report
 from harness.hosts.qemu.binary import QemuBinary, find_qemu
 from harness.kernel.toolchain import cross_prefix
 
+pytestmark = pytest.mark.xdist_group("fidelity")
 # Guests that are none: what they do is all that the harness gets to know of them.
 BAD_GUESTS = {
     "silent": "1: wfi; b 1b",

@@ -30,6 +30,7 @@ from harness.hosts.qemu.binary import QemuBinary, find_qemu
 from harness.hosts.qemu.gdbstub import GdbStub
 from harness.hosts.qemu.memory import RAM_BASE, SharedMemory, StubMemory, find_memfd
 
+pytestmark = pytest.mark.xdist_group("gdbstub")
 RAM_MIB = 256
 STAGE2_ON = "-DHCR=0x80000001"  # RW and VM
 MAIR = 0xFF44_0400  # 0 nGnRnE, 1 nGnRE, 2 NC, 3 WB

@@ -44,6 +44,7 @@ from tests.unit.results.history.test_history import (  # noqa: F401
 )
 from tests.unit.results.history.test_history_file import BOTH
 
+pytestmark = pytest.mark.xdist_group("history")
 FACT = "wcprobe.ioremap_wc.unaligned_load"
 FLAT = ("run", "-q", "-k", "debian-6.1", "-m", "flat-tcg")
 

@@ -16,6 +16,7 @@ import pytest
 from harness.results.records import Cell
 from tests.system.commands import KERNEL, S2Eval, cache_without, make_suite, wait_for
 
+pytestmark = pytest.mark.xdist_group("restored")
 PATCHED = f"{KERNEL}+stage2-normal-nc"
 FOUND = {KERNEL: 1, PATCHED: 0}  # the exit code: the VM that is killed, and the one that is not
 AGAIN = "L1 boots again, without a saved state"

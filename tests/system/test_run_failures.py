@@ -28,6 +28,7 @@ from tests.system.commands import (
 )
 from tests.system.conftest import Finished
 
+pytestmark = pytest.mark.xdist_group("failures")
 # Silence is waited out: a shorter one than a machine's own 15 s is enough for a guest that hangs.
 IMPATIENT = 'extends = "{}"\n[limits]\nsilence = 6\n'
 # /init is a program: bytes that are no text. The line breaks come with the text after it.
