@@ -74,7 +74,7 @@ class SeenCell:
 
     def __getitem__(self, path: str) -> Observation:
         """The observation at `path`, e.g. `audit.ioremap_wc.stage2`; LookupError says why not."""
-        found = {o.path: o for o in self.cell.observations}
+        found = {o.path: o for o in self.cell.outcomes()}
         if path not in found:
             why = self.cell.failure.summary if self.cell.failure else "; ".join(found) or "nothing"
             raise LookupError(f"{self.cell.name}: no {path}: {why} (logs: {self.logs})")
@@ -85,7 +85,7 @@ class SeenCell:
         """Every FAIL, ERROR and MISS with its reason: an empty list is what a test likes."""
         return [
             f"{o.path}: {o.status}: {o.detail.get('reason', o.value)}"
-            for o in self.cell.observations
+            for o in self.cell.outcomes()
             if o.status in ("FAIL", "ERROR", "MISS")
         ]
 

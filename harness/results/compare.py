@@ -105,7 +105,7 @@ def _facts(cell: Cell) -> dict[str, list[str]]:
     No figure (timings differ from run to run), no place. One reading, but for an ambiguous type.
     """
     found = {}
-    for item in cell.observations:
+    for item in cell.outcomes():
         place = item.path.rpartition(".")[2] in _PLACES and item.status is Status.DONE
         if item.unit is None and not place:
             said = word(item)
@@ -120,7 +120,7 @@ _PLACES = ("device", "mapping")
 def absent(cell: Cell, path: str) -> str:
     """Why there is nothing at `path`: no leaf, or the guest died before, or it never got so far."""
     place = path
-    seen = {o.path: o for o in cell.observations}
+    seen = {o.path: o for o in cell.outcomes()}
     audit = seen.get(path.rpartition(".")[0]) if path.startswith("audit.") else None
     if audit is not None:
         read = audit.status in (Status.PASS, Status.FAIL, Status.SKIP)

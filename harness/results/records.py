@@ -37,6 +37,21 @@ class Observation(Record):
     detail: dict[str, Any] = Field(default_factory=dict)
 
 
+class Case(Record):
+    """One test that only passes or fails, e.g. one of kselftest's.
+
+    `name` is its path below the suite, the names of nested tests joined with dots. `message` says
+    why it did not pass; `seconds` is None where the test did not say. `flaky`: how often it was
+    what, where the repeats did not agree (`{"PASS": 4, "FAIL": 1}`).
+    """
+
+    name: str
+    status: Status
+    message: str = ""
+    seconds: float | None = None
+    flaky: dict[str, int] = Field(default_factory=dict)
+
+
 class Phase(Record):
     """One step of a cell and what it took (seconds of wall time)."""
 
@@ -105,7 +120,8 @@ class Usage(Record):
 
 
 class Cell(Record):
-    """kernel x machine x suite: what was seen.
+    """kernel x machine x suite: what was seen, as observations and, of tests that only pass or
+    fail, as cases.
 
     With `repeats` above 1 the observations are those of all repeats together. `retried` is why
     earlier boots were given up, one record each. `inputs` is a hash over all that shaped the cell;
@@ -120,6 +136,7 @@ class Cell(Record):
     phases: list[Phase] = Field(default_factory=list)
     failure: Failure | None = None
     observations: list[Observation] = Field(default_factory=list)
+    cases: list[Case] = Field(default_factory=list)
     audits: list[AuditRecord] = Field(default_factory=list)
     fidelity: FidelityRecord = Field(default_factory=FidelityRecord)
     expectations: list[Observation] = Field(default_factory=list)
@@ -129,6 +146,16 @@ class Cell(Record):
     inputs: str = ""
     carried: str = ""
     usage: Usage | None = None
+
+    def outcomes(self) -> list[Observation]:
+        """Return the observations, and each case in their form, at `SUITE.CASE`."""
+        return [*self.observations, *(self._observation(case) for case in self.cases)]
+
+    def _observation(self, case: Case) -> Observation:
+        detail: dict[str, Any] = {"reason": case.message} if case.message else {}
+        if case.flaky:
+            detail["flaky"] = case.flaky
+        return Observation(path=f"{self.suite.name}.{case.name}", status=case.status, detail=detail)
 
 
 class HostInfo(Record):

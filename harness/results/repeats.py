@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.results.failure_kinds import FailureKind
-from harness.results.records import Cell, Failure, Observation, Phase, Status, Usage, worst
+from harness.results.records import Case, Cell, Failure, Observation, Phase, Status, Usage, worst
 
 NOT_THERE = "not observed"
 BOOTS = "boots"  # in an observation's detail: how many of its samples each boot made
@@ -28,7 +28,7 @@ def summary_failure(cell: Cell) -> Failure:
     """Return why this boot of a cell does not count."""
     if cell.failure:
         return cell.failure
-    missing = next((o for o in cell.observations if o.status is Status.MISS), None)
+    missing = next((o for o in cell.outcomes() if o.status is Status.MISS), None)
     reason = str(missing.detail.get("reason", "")) if missing else ""
     return Failure(kind=FailureKind.MISS, summary=reason or "no verdict", where="harness")
 
@@ -50,6 +50,7 @@ def merge_takes(takes: Sequence[Cell], retried: Sequence[Cell]) -> Cell:
             "failure": failed,
             "phases": _phases(every),
             "observations": first.observations if len(takes) == 1 else _observations(takes),
+            "cases": first.cases if len(takes) == 1 else _cases(takes),
             "audits": next((t.audits for t in takes if t.audits), []),
             "logs": [name for t in every for name in t.logs],
             "repeats": len(takes),
@@ -114,6 +115,26 @@ def boots_of(item: Observation, repeats: int) -> list[list[float]]:
         sizes = [total // repeats] * repeats if total % repeats == 0 else [total]
     ends = list(itertools.accumulate(sizes))
     return [item.samples[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+def _cases(takes: Sequence[Cell]) -> list[Case]:
+    """Every case of all boots, each at its worst."""
+    by_name = [{case.name: case for case in take.cases} for take in takes]
+    names = dict.fromkeys(case.name for take in takes for case in take.cases)
+    return [_case([boot.get(name) for boot in by_name]) for name in names]
+
+
+def _case(boots: Sequence[Case | None]) -> Case:
+    """One case of all boots; None where a boot has none."""
+    there = [case for case in boots if case]
+    status = worst([case.status for case in there])
+    seconds = [case.seconds for case in there if case.seconds is not None]
+    counts = Counter(case.status.value if case else NOT_THERE for case in boots)
+    update = {
+        "seconds": statistics.median(seconds) if seconds else None,
+        "flaky": dict(counts.most_common()) if len(counts) > 1 else {},
+    }
+    return next(case for case in there if case.status is status).model_copy(update=update)
 
 
 def _figure(seen: Observation) -> list[float]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from harness.results.records import VM_KILLED, Failure, Observation, Status, worst
+from harness.results.records import VM_KILLED, Case, Failure, Observation, Status, worst
+from harness.suites.cases import case_of, fails_alone, status_of
 from harness.suites.facts import Begin, CommandError, Device, Expect, Fact, Seen, Value
 from harness.suites.facts import Mapping as MappingFact
 from harness.suites.ktap import Document, Test, parse_lines
@@ -23,9 +24,6 @@ RECORDED = "recorded"  # the value of a test that judges nothing
 COMBINING = ("combining", "blocks", "spaced")  # a test, and its figures
 TOLD = 5  # damages that a reason names
 
-# What a directive makes of a result; SKIP and ERROR whatever the result says.
-_DIRECTIVE = {"SKIP": Status.SKIP, "ERROR": Status.ERROR, "TIMEOUT": Status.MISS}
-
 
 def observe(
     suite: str,
@@ -34,21 +32,37 @@ def observe(
     death: Failure | None,
     bar: Memory | None,
 ) -> list[Observation]:
-    """The observations of one guest, which sent `lines`.
+    """Return the observations of one guest, which sent `lines`.
 
     `limits` says what the machine cannot show: a test (`ioremap.unaligned_load`), the name of
     one (`unaligned_load`) or a pattern (`*.unaligned_*`), and the sentence why. `death` is what
     ended the guest early. `bar` is the device's memory as the host sees it, None if it has none.
     """
+    return observe_suite(suite, lines, limits, death, bar, cases=False)[0]
+
+
+def observe_suite(
+    suite: str,
+    lines: Iterable[str],
+    limits: Mapping[str, str],
+    death: Failure | None,
+    bar: Memory | None,
+    *,
+    cases: bool,
+) -> tuple[list[Observation], list[Case]]:
+    """Return what observe() does and, with `cases`, apart the tests that said only ok or not ok.
+
+    A test of which the guest told more, a value say, stays an observation.
+    """
     document = parse_lines(lines)
-    observer = _Observer(suite, document, limits, death)
+    observer = _Observer(suite, document, limits, death, cases=cases)
     observer.tests(document.tests, document.plan, "")
     observer.facts()
     observer.combining()
     observer.died()
     observer.host(bar)
     observer.stream()
-    return observer.found
+    return observer.apart() if cases else (observer.found, [])
 
 
 def limited(needs: Mapping[str, Sequence[str]], limits: Mapping[str, str]) -> dict[str, str]:
@@ -84,9 +98,13 @@ class _Observer:
         document: Document,
         limits: Mapping[str, str],
         death: Failure | None,
+        *,
+        cases: bool,
     ) -> None:
         self.suite, self.document, self.limits, self.death = suite, document, limits, death
+        self.cases = cases
         self.found: list[Observation] = []
+        self._results: dict[str, Test] = {}  # by the path of its observation
         self._by_path: dict[str, Observation] = {}
         self._open = _unfinished(document)
 
@@ -107,12 +125,16 @@ class _Observer:
     # -- verdicts -----------------------------------------------------------------------------
 
     def tests(self, tests: Sequence[Test], plan: int | None, parent: str) -> None:
-        """The leaves of the tree: a parent's own line only repeats what its children say."""
+        """The leaves of the tree: a parent's own line only repeats what its children say.
+
+        But a program of several cases may fail although none of them does.
+        """
         for test in tests:
             path = ".".join(filter(None, (parent, _word(test.name))))
-            if test.children or test.ok is None:
+            nested = test.children or test.ok is None
+            if nested:
                 self.tests(test.children, test.plan, path)
-            else:
+            if not nested or (self.cases and fails_alone(test)):
                 self._test(path, test)
         missing = (plan or 0) - len(tests)
         # The test the guest died in is told by died().
@@ -128,14 +150,11 @@ class _Observer:
         return f"not reached: {end}{where}"
 
     def _test(self, path: str, test: Test) -> None:
-        status = _DIRECTIVE.get(test.directive)
-        if status is None and test.directive in ("TODO", "XFAIL"):
-            status = Status.DONE  # known to fail: no verdict
-        if status is None:
-            status = Status.PASS if test.ok else Status.FAIL
+        status = status_of(test)
         said = [_reason(line) for line in test.diagnostics]
         reason = test.reason or ("; ".join(said) if status is not Status.PASS else "")
         made = self.add(path, status, reason)
+        self._results[made.path] = test
         if test.directive:
             made.detail["directive"] = test.directive
         if said and status is Status.PASS:
@@ -145,6 +164,17 @@ class _Observer:
             made.detail["seen"] = str(status)
             made.detail["reason"] = limit
             made.status = Status.SKIP
+
+    def apart(self) -> tuple[list[Observation], list[Case]]:
+        """Observations, and the results of tests that no fact tells more of."""
+        told = {f.test for f in self.document.facts if isinstance(f, Value | Seen | Expect)}
+        more = {f"{self.suite}.{test}" for test in told}
+        plain = {o.path for o in self.found if o.path in self._results and o.path not in more}
+        observations = [o for o in self.found if o.path not in plain]
+        cases = [
+            case_of(self.suite, o, self._results[o.path]) for o in self.found if o.path in plain
+        ]
+        return observations, cases
 
     def _limit(self, path: str) -> str:
         for pattern, sentence in self.limits.items():
@@ -244,7 +274,9 @@ class _Observer:
             if self.death is None and self._open is None:
                 self.add("end", Status.MISS, "the suite never said that it was over")
             return
-        findings = [f.text for f in self.document.findings if f.weight != "note"]
+        # A program of cases that was ended at its limit has told so itself, with TIMEOUT.
+        passed_over = ("note", "torn") if self.cases else ("note",)
+        findings = [f.text for f in self.document.findings if f.weight not in passed_over]
         if findings:
             made = self.add("ktap", Status.ERROR, "; ".join(findings[:TOLD]))
             made.detail["findings"] = findings

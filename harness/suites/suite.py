@@ -30,7 +30,8 @@ class Suite(BaseModel):
     `devices` are those of qemu-configs/devices that it can drive (none: any); it does not run on
     machines with another one. `watch`: what QEMU itself tells of the device is looked at: the
     trace of its accesses, its screen instead of its memory.
-    `destructive` says that the suite may do harm to the device or the host under test.
+    `destructive` says that the suite may do harm to the device or the host under test. `cases`:
+    its tests only pass or fail, and each that says nothing else is a case (docs/results.md).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -46,6 +47,7 @@ class Suite(BaseModel):
     guests: int = Field(default=1, ge=1, le=64)
     watch: bool = False
     destructive: bool = False
+    cases: bool = False
     needs: dict[str, list[str]] = Field(default_factory=dict)
     promises: dict[str, str] = Field(default_factory=dict)
     limit: float = Field(default=60, gt=0)  # seconds

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from harness.hosts.l1.session import Aftermath, Ended
 from harness.results.records import Cell, Failure, Observation, Status, worst
-from harness.suites.observe import limited, merge, observe
+from harness.suites.cases import merge_guests
+from harness.suites.observe import limited, merge, observe_suite
 from harness.suites.suite import Suite
 from harness.suites.witness import audit_observations, witnesses
 
@@ -16,19 +17,21 @@ def judge_cell(cell: Cell, suite: Suite, ended: Ended) -> None:
     limits = limited(suite.needs, cell.fidelity.limits)
     cell.failure = next((one.run.failure for one in ended.passes if one.run.failure), None)
     guests = [
-        observe(name, one.run.lines, limits, one.run.failure, one.bar) for one in ended.passes
+        observe_suite(name, one.run.lines, limits, one.run.failure, one.bar, cases=suite.cases)
+        for one in ended.passes
     ]
-    probed = guests[0] if len(guests) == 1 else merge(guests)
+    probed = guests[0][0] if len(guests) == 1 else merge([seen for seen, _ in guests])
+    cell.cases = merge_guests(cases for _, cases in guests)
     seen = witnesses(name, cell.audits, probed, limits)
     cell.observations = [*probed, *ended.traced, *audit_observations(cell.audits), *seen]
     if ended.aftermath:
         cell.observations += aftermath_observations(name, ended.aftermath)
     if cell.failure and not any("failure" in o.detail for o in cell.observations):
         cell.observations.append(ending(name, cell.failure))
-    elif not cell.observations:
+    elif not cell.observations and not cell.cases:
         nothing = {"reason": "the suite ended without a result"}
         cell.observations = [Observation(path=name, status=Status.ERROR, detail=nothing)]
-    cell.status = worst([o.status for o in cell.observations])
+    cell.status = worst([o.status for o in cell.outcomes()])
 
 
 def ending(suite: str, failure: Failure) -> Observation:

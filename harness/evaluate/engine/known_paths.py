@@ -45,10 +45,10 @@ def _load(path: Path) -> set[str]:
 def remember(ran: Iterable[tuple[CellRequest, Cell]]) -> None:
     """Keep the paths of those cells whose guests came to their end."""
     for request, cell in ran:
-        if cell.failure or cell.carried or not cell.observations:
+        if cell.failure or cell.carried or not cell.outcomes():
             continue
         path = _file(request)
-        given = {o.path for o in cell.observations}
+        given = {o.path for o in cell.outcomes()}
         with FileLock(path.with_name("lock")):  # another run may end just now
             known = _load(path)
             if not given <= known:

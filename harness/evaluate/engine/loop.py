@@ -180,7 +180,7 @@ def summary_of(cell: Cell) -> str:
     again = f" (boot {len(cell.retried) + 1})" if cell.retried else ""
     if cell.failure:
         return cell.failure.summary + again
-    counts = {s: sum(o.status == s for o in cell.observations) for s in Status}
+    counts = {s: sum(o.status == s for o in cell.outcomes()) for s in Status}
     return ", ".join(f"{n} {s.value}" for s, n in counts.items() if n) + again
 
 
@@ -191,7 +191,7 @@ def run_status(record: Run, plan: Plan) -> Status:
         statuses += [e.status for e in cell.expectations]
         if not concerning(cell, plan.caught) and unexpected(cell, plan.expect):
             statuses.append(Status.FAIL)
-        statuses += [o.status for o in cell.observations if o.status != Status.FAIL]
-        if not cell.observations:
+        statuses += [o.status for o in cell.outcomes() if o.status != Status.FAIL]
+        if not cell.outcomes():
             statuses.append(cell.status)
     return worst(statuses)

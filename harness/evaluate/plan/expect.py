@@ -84,7 +84,7 @@ def judge(cell: Cell, expectations: list[Expect]) -> list[Observation]:
     for expect in expectations:
         if not expect.concerns(cell):
             continue
-        seen = [o for o in cell.observations if fnmatch.fnmatchcase(o.path, expect.path)]
+        seen = [o for o in cell.outcomes() if fnmatch.fnmatchcase(o.path, expect.path)]
         records.append(_judge_one(cell, expect, seen))
     return records
 
@@ -110,7 +110,7 @@ def unexpected(cell: Cell, expectations: list[Expect]) -> list[Observation]:
     mine = [e for e in expectations if e.concerns(cell)]
     return [
         o
-        for o in cell.observations
+        for o in cell.outcomes()
         if o.status == Status.FAIL
         and not any(fnmatch.fnmatchcase(o.path, e.path) and e.met_by(o) for e in mine)
     ]

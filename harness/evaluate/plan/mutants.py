@@ -96,8 +96,8 @@ def is_check(item: Observation) -> bool:
 
 def catching(cell: Cell, reference: Cell) -> list[Observation]:
     """The checks that fail in `cell` and not in `reference`."""
-    known = {item.path for item in reference.observations if item.status is Status.FAIL}
-    return [item for item in cell.observations if is_check(item) and item.path not in known]
+    known = {item.path for item in reference.outcomes() if item.status is Status.FAIL}
+    return [item for item in cell.outcomes() if is_check(item) and item.path not in known]
 
 
 def judge_caught(cell: Cell, rules: Iterable[Caught], done: Iterable[Cell]) -> list[Observation]:
@@ -111,7 +111,7 @@ def judge_caught(cell: Cell, rules: Iterable[Caught], done: Iterable[Cell]) -> l
         return []
     reference = _cell(done, rule.reference, cell)
     for one, name in ((cell, cell.kernel.name), (reference, rule.reference)):
-        if one is None or not one.observations:
+        if one is None or not one.outcomes():
             reason = f"no results of {name} on {cell.machine.name}"
             return [Observation(path=CAUGHT, status=Status.MISS, detail={"reason": reason})]
     assert reference is not None  # noqa: S101 - the loop looked
@@ -121,7 +121,7 @@ def judge_caught(cell: Cell, rules: Iterable[Caught], done: Iterable[Cell]) -> l
         return [
             Observation(path=CAUGHT, status=Status.PASS, value=found[0].path, detail={"by": by})
         ]
-    died = any(item.value == VM_KILLED for item in cell.observations)
+    died = any(item.value == VM_KILLED for item in cell.outcomes())
     reason = "survived: nothing but the VM's death" if died else "survived: no check"
     reason += f" tells {cell.kernel.name} from {rule.reference}"
     return [Observation(path=CAUGHT, status=Status.FAIL, detail={"reason": reason})]

@@ -15,7 +15,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from harness.report.formats import Source
 from harness.report.logs import excerpt, log_tail
-from harness.report.view.cases import Case, cases
+from harness.report.view.items import Item, items
 from harness.results.records import Cell, Status
 
 # What XML 1.0 cannot hold in any form (https://www.w3.org/TR/xml/#charsets).
@@ -45,11 +45,11 @@ def _suite(cell: Cell, source: Source) -> TestSuite:
     suite.timestamp = source.run.run.started
     for name, value in _facts(cell).items():
         suite.add_property(name, _fit(value))
-    for case in cases(cell):
-        if case.status is not Status.DONE:
-            suite.add_testcase(_case(case, cell, source))
-        elif case.text:
-            suite.add_property(_fit(case.path), _fit(case.text))
+    for item in items(cell):
+        if item.status is not Status.DONE:
+            suite.add_testcase(_case(item, cell, source))
+        elif item.text:
+            suite.add_property(_fit(item.path), _fit(item.text))
     return suite
 
 
@@ -67,32 +67,34 @@ def _facts(cell: Cell) -> Mapping[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
-def _case(case: Case, cell: Cell, source: Source) -> TestCase:
+def _case(item: Item, cell: Cell, source: Source) -> TestCase:
     # Not split at dots: kernels have them in their names.
-    made = TestCase(_fit(case.path), _fit(cell.name))
-    result = _result(case)
+    made = TestCase(_fit(item.path), _fit(cell.name))
+    if item.seconds is not None:
+        made.time = item.seconds
+    result = _result(item)
     if result is not None:
         made.result = [result]
-    if case.log:
+    if item.log:
         log = log_tail(cell, source.folder) or excerpt(cell, source.folder)
         if log:
             made.system_out = _fit("\n".join(log))
-    if case.log and isinstance(result, Error) and cell.failure:
+    if item.log and isinstance(result, Error) and cell.failure:
         result.text = _fit("\n".join(cell.failure.excerpt))
     return made
 
 
-def _result(case: Case) -> Failure | Error | Skipped | None:
-    message, status = _fit(case.text), case.status
+def _result(item: Item) -> Failure | Error | Skipped | None:
+    message, status = _fit(item.text), item.status
     if status is Status.PASS:
         return None
-    if case.expected:
+    if item.expected:
         return Skipped(f"{status.value} as expected: {message}", EXPECTED)
     if status is Status.SKIP:
         return Skipped(message)
-    if status is Status.FAIL and not case.kind:
+    if status is Status.FAIL and not item.kind:
         return Failure(message, status.value)
-    return Error(f"{status.value}: {message}", _fit(case.kind) or status.value)
+    return Error(f"{status.value}: {message}", _fit(item.kind) or status.value)
 
 
 def _fit(text: str) -> str:

@@ -19,9 +19,9 @@ from harness.base.errors import UsageError
 from harness.base.text import clean
 from harness.report.formats import Source
 from harness.report.logs import excerpt
-from harness.report.view.cases import Case, cases
 from harness.report.view.findings import BAD
 from harness.report.view.grid import about
+from harness.report.view.items import Item, items
 from harness.results.records import Cell, Observation, Status
 from harness.results.shifts import representative
 
@@ -81,17 +81,17 @@ class _Document:
         made = self.builds.setdefault(build["id"], build | _build(cell, self.source))
         whole = self._object(cell.name) | {"build_id": made["id"]}
         self.tests[whole["id"]] = whole | _whole(cell, self.source)
-        for case in cases(cell):
-            self._add_case(cell, case, made["id"])
+        for item in items(cell):
+            self._add_case(cell, item, made["id"])
 
-    def _add_case(self, cell: Cell, case: Case, build: str) -> None:
-        test = self._object(cell.name, case.path) | {"build_id": build}
+    def _add_case(self, cell: Cell, item: Item, build: str) -> None:
+        test = self._object(cell.name, item.path) | {"build_id": build}
         # A path that a suite says twice has a test each.
         while test["id"] in self.tests:
             test["id"] += "'"
-        self.tests[test["id"]] = test | _test(cell, case, self.source)
-        if case.status in BAD:
-            issue = self._issue(cell, case)
+        self.tests[test["id"]] = test | _test(cell, item, self.source)
+        if item.status in BAD:
+            issue = self._issue(cell, item)
             incident = f"{test['id']}/incident"
             self.incidents[incident] = {
                 "id": incident,
@@ -100,20 +100,20 @@ class _Document:
                 "issue_version": issue["version"],
                 "test_id": test["id"],
                 "present": True,
-                "comment": "as the plan expects" if case.expected else clean(case.text),
+                "comment": "as the plan expects" if item.expected else clean(item.text),
             }
 
-    def _issue(self, cell: Cell, case: Case) -> Object:
+    def _issue(self, cell: Cell, item: Item) -> Object:
         """What is wrong, whatever the run, the kernel and the machine."""
-        kind = case.kind or case.said or case.status.value
-        subject = clean(f"{cell.suite.name}: {case.path}: {kind}")
-        digest = hashlib.sha256(f"{case.status.value} {subject}".encode()).hexdigest()[:16]
+        kind = item.kind or item.said or item.status.value
+        subject = clean(f"{cell.suite.name}: {item.path}: {kind}")
+        digest = hashlib.sha256(f"{item.status.value} {subject}".encode()).hexdigest()[:16]
         issue = {
             "id": f"{self.source.origin}:issue/{digest}",
             "origin": self.source.origin,
             "version": 1,
             "report_subject": subject,
-            "culprit": {name: status is case.status for status, name in CULPRITS.items()},
+            "culprit": {name: status is item.status for status, name in CULPRITS.items()},
         }
         return self.issues.setdefault(str(issue["id"]), issue)
 
@@ -168,19 +168,21 @@ def _whole(cell: Cell, source: Source) -> Object:
     return made
 
 
-def _test(cell: Cell, case: Case, source: Source) -> Object:
+def _test(cell: Cell, item: Item, source: Source) -> Object:
     made: Object = {
-        "path": _path(f"{cell.suite.name}.{case.path}"),
-        "status": case.status.value,
+        "path": _path(f"{cell.suite.name}.{item.path}"),
+        "status": item.status.value,
         "environment": {"comment": _machine(cell)},
     }
-    if case.text:
-        made["comment"] = case.text
-    if case.observation is not None:
-        made |= _number(case.observation)
-    if case.expected:
+    if item.text:
+        made["comment"] = item.text
+    if item.seconds is not None:
+        made["duration"] = item.seconds
+    if item.observation is not None:
+        made |= _number(item.observation)
+    if item.expected:
         made.setdefault("misc", {})["expected"] = True
-    return made | (_log(cell, source) if case.log else {})
+    return made | (_log(cell, source) if item.log else {})
 
 
 def _number(item: Observation) -> Object:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from harness.base.text import clean
 from harness.report.formats import Source
 from harness.report.logs import excerpt
-from harness.report.view.cases import WHOLE, Case, cases
+from harness.report.view.items import WHOLE, Item, items
 from harness.results.records import Cell, Status
 
 TIMEOUTS = ("silence", "deadline")  # failure classes
@@ -70,31 +70,31 @@ def _group(name: str, tests: list[_Test]) -> _Test:
 
 
 def _suite(cell: Cell, source: Source) -> _Test:
-    found = cases(cell)
-    tests = [_test(case, cell, source) for case in found if case.status is not Status.DONE]
+    found = items(cell)
+    tests = [_test(item, cell, source) for item in found if item.status is not Status.DONE]
     tests = tests or [_Test(WHOLE, ok=True)]
     suite = _group(cell.suite.name, tests)
-    measured = [case for case in found if case.status is Status.DONE]
-    suite.diagnostics = [clean(f"{case.path}: {case.text}") for case in measured if case.text]
+    measured = [item for item in found if item.status is Status.DONE]
+    suite.diagnostics = [clean(f"{item.path}: {item.text}") for item in measured if item.text]
     return suite
 
 
-def _test(case: Case, cell: Cell, source: Source) -> _Test:
-    test = _Test(case.path, ok=True)
-    if case.status is Status.SKIP:
-        test.directive, test.reason = "SKIP", case.text
-    elif case.status is not Status.PASS:
+def _test(item: Item, cell: Cell, source: Source) -> _Test:
+    test = _Test(item.path, ok=True)
+    if item.status is Status.SKIP:
+        test.directive, test.reason = "SKIP", item.text
+    elif item.status is not Status.PASS:
         # The status stands before the reason: that may begin with a directive's word.
-        test.reason = f"{case.status.value}: {case.text}"
-        test.ok = case.expected
-        test.directive = "XFAIL" if case.expected else _directive(case)
-    if case.log:
+        test.reason = f"{item.status.value}: {item.text}"
+        test.ok = item.expected
+        test.directive = "XFAIL" if item.expected else _directive(item)
+    if item.log:
         test.diagnostics = excerpt(cell, source.folder)
     return test
 
 
-def _directive(case: Case) -> str:
+def _directive(item: Item) -> str:
     """A FAIL needs none; what is not the kernel's fault has one."""
-    if case.status is Status.FAIL:
+    if item.status is Status.FAIL:
         return ""
-    return "TIMEOUT" if case.kind in TIMEOUTS else "ERROR"
+    return "TIMEOUT" if item.kind in TIMEOUTS else "ERROR"

@@ -80,7 +80,7 @@ def flakes(run: Run) -> list[Flake]:
     return [
         Flake(index, clean(cell.name), clean(item.path), _counted(item.detail["flaky"]))
         for index, cell in enumerate(run.cells)
-        for item in cell.observations
+        for item in cell.outcomes()
         if item.detail.get("flaky")
     ]
 

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from harness.base.text import clean
 from harness.report.page.figures import measured
-from harness.report.view.cases import EXPECT, WHOLE, cases
 from harness.report.view.findings import BAD
+from harness.report.view.items import EXPECT, WHOLE, items
 from harness.report.view.words import words
 from harness.results.figures import figure
 from harness.results.records import Run
@@ -99,10 +99,10 @@ def trends(run: Run, history: Series, *, every: bool = False) -> Trends:
 def _bad(run: Run) -> Iterator[tuple[int, str]]:
     """Places of cells and paths of what failed, what nobody expected first."""
     found = [
-        (case.expected, index, case.observation.path)
+        (item.expected, index, item.observation.path)
         for index, cell in enumerate(run.cells)
-        for case in cases(cell)
-        if case.status in BAD and case.observation and not case.path.startswith((EXPECT, WHOLE))
+        for item in items(cell)
+        if item.status in BAD and item.observation and not item.path.startswith((EXPECT, WHOLE))
     ]
     return ((index, path) for _, index, path in sorted(found, key=lambda one: one[0]))
 
@@ -110,7 +110,7 @@ def _bad(run: Run) -> Iterator[tuple[int, str]]:
 def _expected(run: Run) -> Iterator[tuple[int, str]]:
     """What the plan has an eye on; a pattern of paths is none that can be asked for."""
     for index, cell in enumerate(run.cells):
-        seen = {item.path for item in cell.observations}
+        seen = {item.path for item in cell.outcomes()}
         yield from ((index, e.path) for e in cell.expectations if e.path in seen)
 
 

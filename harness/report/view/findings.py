@@ -52,7 +52,7 @@ def as_expected(cell: Cell, item: Observation) -> bool:
 
 def failed_as_expected(cell: Cell) -> bool:
     """Whether the cell has a bad result that a plan asked for, and no other."""
-    bad = [item for item in cell.observations if item.status in BAD]
+    bad = [item for item in cell.outcomes() if item.status in BAD]
     unmet = any(e.status is not Status.PASS for e in cell.expectations)
     return bool(bad) and not unmet and all(as_expected(cell, item) for item in bad)
 
@@ -66,7 +66,7 @@ def _bad(cell: Cell) -> Iterator[Finding]:
     unmet = {e.path: e for e in cell.expectations if e.status is not Status.PASS}
     told = False
     for status in BAD:
-        for item in cell.observations:
+        for item in cell.outcomes():
             if item.status is status:
                 expected = as_expected(cell, item)
                 note = " (as expected)" if expected else ""
@@ -82,9 +82,9 @@ def _bad(cell: Cell) -> Iterator[Finding]:
 
 def _unmet(cell: Cell) -> Iterator[Finding]:
     """Expectations that are not met, where nothing else has told so already."""
-    if cell.failure and not cell.observations:
+    if cell.failure and not cell.outcomes():
         return
-    told = {item.path for item in cell.observations if item.status in BAD}
+    told = {item.path for item in cell.outcomes() if item.status in BAD}
     for item in cell.expectations:
         if item.status is not Status.PASS and item.path not in told:
             yield Finding(item.status, _sentence(cell, item))
@@ -99,7 +99,7 @@ def _sentence(cell: Cell, item: Observation) -> str:
 def _skips(cell: Cell) -> Iterator[Finding]:
     """Skipped tests by their reason."""
     reasons: dict[tuple[str, bool], list[str]] = {}
-    for item in cell.observations:
+    for item in cell.outcomes():
         if item.status is Status.SKIP:
             reason = str(item.detail.get("reason", "no reason given"))
             reasons.setdefault((reason, _follows(cell, item)), []).append(_skipped(cell, item))

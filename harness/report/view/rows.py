@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.base.text import clean
 from harness.report.view.audits import add_audits
+from harness.report.view.case_rows import add_cases
 from harness.report.view.findings import failed_as_expected
 from harness.report.view.fold import OK, fold
 from harness.report.view.table import Block, Entry, Row
@@ -52,6 +53,7 @@ def blocks(cells: Sequence[Cell]) -> list[Block]:
         entries = [c.family(parts) if parts in folded else c.entry(parts) for c in columns]
         made.setdefault(title, Block(clean(title))).rows.append(Row(clean(label), entries, depth))
     add_audits(made, cells)
+    add_cases(made, cells)
     return [_head(cells), *made.values()]
 
 

@@ -57,7 +57,7 @@ def fill(clauses: Sequence[str], width: int) -> str:
 
 def _clauses(pair: Pair) -> list[str]:
     for cell in (pair.base, pair.patched):
-        if not cell.observations:
+        if not cell.outcomes():
             why = f": {clean(cell.failure.kind)}" if cell.failure else ""
             return [f"nothing to compare, {clean(cell.kernel.name)} is {cell.status.value}{why}"]
     found = difference(pair)

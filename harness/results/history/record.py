@@ -177,7 +177,7 @@ def _row(table: Table, record: BaseModel) -> dict[str, Any]:
 def _facts(cell: Cell) -> dict[str, Observation]:
     """The cell's observations, one a path: of several the worst."""
     facts: dict[str, Observation] = {}
-    for item in cell.observations:
+    for item in cell.outcomes():
         was = facts.setdefault(item.path, item)
         if SEVERITY.index(item.status) < SEVERITY.index(was.status):
             facts[item.path] = item

@@ -46,7 +46,7 @@ class Check:
 
     def of(self, cell: Cell) -> Answer:
         """What `cell` says. A guest that never came to the test says nothing."""
-        seen = [o for o in cell.observations if self._names(o)]
+        seen = [o for o in cell.outcomes() if self._names(o)]
         if not seen:
             failure = f"{cell.failure.kind}: {cell.failure.summary}" if cell.failure else ""
             return Answer(None, failure or f"nothing was observed at {self.path}")

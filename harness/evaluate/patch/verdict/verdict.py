@@ -82,7 +82,8 @@ def observed(pair: Pair) -> list[Change]:
     changed = {change.path for change in found}
     suite = pair.patched.suite.name
     machine = pair.patched.machine.name
-    before, after = _by_path(pair.base.observations), _by_path(pair.patched.observations)
+    before, after = _by_path(pair.base.outcomes()), _by_path(pair.patched.outcomes())
+    cases = {f"{suite}.{case.name}" for case in pair.base.cases}
     told = []
     for change in found:
         was, now = before.get(change.path), after.get(change.path)
@@ -94,7 +95,10 @@ def observed(pair: Pair) -> list[Change]:
                 path=change.path,
                 base=change.before,
                 patched=change.after,
-                kind=_kind(pair, change.path, was, now),
+                # A case that is gone was not mended: the patch has taken it out, or it did not run.
+                kind=Kind.CHANGED
+                if now is None and change.path in cases
+                else _kind(pair, change.path, was, now),
                 about=_about(change.path),
                 repeats=follows(change.path, changed, suite),
                 detail={**detail, **({"flaky": flaky} if flaky else {})},
@@ -109,9 +113,9 @@ def unknown(pair: Pair) -> list[str]:
     """Why the two cells cannot be told apart, a line each; none when they can."""
     found = []
     for side, cell in (("base", pair.base), ("patched", pair.patched)):
-        broken = [o for o in cell.observations if o.status in UNKNOWN]
+        broken = [o for o in cell.outcomes() if o.status in UNKNOWN]
         place = f"{side} on {cell.machine.name}, {cell.suite.name}"
-        if not cell.observations or cell.status is Status.SKIP:
+        if not cell.outcomes() or cell.status is Status.SKIP:
             why = cell.failure.summary if cell.failure else "nothing was observed"
             found.append(f"{place}: {why}")
         elif broken:
@@ -128,7 +132,7 @@ def logged(pair: Pair, fresh: Iterable[Complaint], gone: Iterable[Complaint]) ->
     reasons = [
         str(item.detail.get("reason", ""))
         for cell in (pair.base, pair.patched)
-        for item in cell.observations
+        for item in cell.outcomes()
     ]
     for one, new in [*((c, True) for c in fresh), *((c, False) for c in gone)]:
         if not one.kind and not new:

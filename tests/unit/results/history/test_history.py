@@ -13,7 +13,7 @@ from harness.results.history import schema
 from harness.results.history.db import Database
 from harness.results.history.history import History
 from harness.results.history.values import Change, Lane
-from harness.results.records import Observation, Status
+from harness.results.records import Case, Observation, Status
 from tests.unit.results.history_runs import DEAD, FIGURE, GOOD, HERE, PATH, cell, name, run, seen
 
 LANE = Lane("debian-6.1", "nested-tcg", "wcprobe")
@@ -285,3 +285,16 @@ def test_a_schema_from_the_future_is_left_alone(url: str) -> None:
     database.close()
     with pytest.raises(UsageError, match="schema 99"):
         History(url).flaky()
+
+
+def test_cases_are_remembered_as_observations_are(url: str) -> None:
+    history = History(url)
+    for day, status in enumerate((Status.PASS, Status.PASS, Status.FAIL), 1):
+        made = cell()
+        made.cases = [Case(name="page_fault_test", status=status, flaky={"PASS": 1, "FAIL": 1})]
+        history.record(run(day, made), HERE)
+    points = history.series("wcprobe.page_fault_test")
+    assert [point.status for point in points] == ["PASS", "PASS", "FAIL"]
+    (bad,) = history.first_bad("wcprobe.page_fault_test")
+    assert bad.first.started.startswith("2026-01-03")
+    assert history.flaky("wcprobe.page_fault_test")

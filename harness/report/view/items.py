@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A cell as test cases, for formats that know nothing else (harness/report/formats). Pure."""
+"""A cell as a list of results, for formats that know nothing else (report/formats). Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from harness.results.figures import figure
 from harness.results.records import Cell, Observation, Status
 from harness.results.shifts import representative
 
-WHOLE = "cell"  # the case of a cell whose observations do not say what became of it
+WHOLE = "cell"  # the item of a cell whose observations do not say what became of it
 EXPECT = "expect"  # before the path of an expectation
 
 
 @dataclass(frozen=True)
-class Case:
+class Item:
     """One fact of a cell, or one expectation about it.
 
     `path` is without the suite; `reason` says why the status is not PASS; `said` is the word or
     figure that was seen; `expected`: the plan asked for this FAIL, ERROR or MISS; `kind`: the class
-    of failure that a guest or the cell ended with here, `log`: the cell's log is about this one.
+    of failure that a guest or the cell ended with here, `log`: the cell's log is about this one;
+    `seconds` is how long a case took, where it said so.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Case:
     kind: str = ""
     log: bool = False
     observation: Observation | None = None
+    seconds: float | None = None
 
     @property
     def news(self) -> bool:
@@ -46,14 +48,16 @@ class Case:
         return ": ".join(filter(None, (self.said, self.reason)))
 
 
-def cases(cell: Cell) -> list[Case]:
-    """Every observation, the cell's end where no observation tells it, every expectation."""
-    found = [*_observed(cell), *_ending(cell), *_expectations(cell)]
+def items(cell: Cell) -> list[Item]:
+    """Return what each observation and case came to, the cell's end where none tells it, and
+    every expectation.
+    """
+    results = [*_observed(cell), *_ending(cell), *_expectations(cell)]
     # Of several guests that died the log of the first is kept.
-    first = next((number for number, case in enumerate(found) if case.kind), None)
+    first = next((number for number, item in enumerate(results) if item.kind), None)
     if first is not None:
-        found[first] = replace(found[first], log=True)
-    return found
+        results[first] = replace(results[first], log=True)
+    return results
 
 
 def said(item: Observation) -> str:
@@ -69,9 +73,10 @@ def said(item: Observation) -> str:
     return figure(value, item.unit) + note
 
 
-def _observed(cell: Cell) -> Iterator[Case]:
-    for item in cell.observations:
-        yield Case(
+def _observed(cell: Cell) -> Iterator[Item]:
+    seconds = {f"{cell.suite.name}.{case.name}": case.seconds for case in cell.cases}
+    for item in cell.outcomes():
+        yield Item(
             below(cell, item.path),
             item.status,
             reason=clean(str(item.detail.get("reason", ""))),
@@ -79,20 +84,21 @@ def _observed(cell: Cell) -> Iterator[Case]:
             expected=item.status in BAD and as_expected(cell, item),
             kind=clean(str(item.detail.get("failure", ""))),
             observation=item,
+            seconds=seconds.get(item.path),
         )
 
 
-def _ending(cell: Cell) -> Iterator[Case]:
+def _ending(cell: Cell) -> Iterator[Item]:
     """A failure before the guest said anything, or a cell without a word."""
     if cell.failure and not any("failure" in o.detail for o in cell.observations):
         status = cell.status if cell.status in BAD else Status.MISS
         kind = clean(cell.failure.kind)
-        yield Case(WHOLE, status, clean(cell.failure.summary), kind, kind=kind)
-    elif not cell.observations:
-        yield Case(WHOLE, cell.status, "nothing was observed")
+        yield Item(WHOLE, status, clean(cell.failure.summary), kind, kind=kind)
+    elif not cell.outcomes():
+        yield Item(WHOLE, cell.status, "nothing was observed")
 
 
-def _expectations(cell: Cell) -> Iterator[Case]:
+def _expectations(cell: Cell) -> Iterator[Item]:
     for item in cell.expectations:
         reason = clean(str(item.detail.get("reason", "")))
-        yield Case(f"{EXPECT}.{item.path}", item.status, reason, said(item), observation=item)
+        yield Item(f"{EXPECT}.{item.path}", item.status, reason, said(item), observation=item)
