@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,32 +66,61 @@ class Bare:
         return {**names, **system.proxies()}
 
     def shared(self) -> list[Shared]:
-        """The folders of the cache, where the root has them."""
+        """The folder of the cache, where the root has it."""
         if not self.cache:
             return []
-        debs = self.cache / "debs" / SUITES[self.release]
-        pairs = [(self.cache / "home", f"{self.home}/.cache", UID if self.ordinary else 0)]
-        pairs.append((debs, "/var/cache/apt/archives", 0))
-        for source, target, _ in pairs:
-            source.mkdir(parents=True, exist_ok=True)
-            self.outside(target).mkdir(parents=True, exist_ok=True)
-        return [Shared(str(source), target, owner) for source, target, owner in pairs]
+        source, target = self.cache / "home", f"{self.home}/.cache"
+        source.mkdir(parents=True, exist_ok=True)
+        self.outside(target).mkdir(parents=True, exist_ok=True)
+        return [Shared(str(source), target, UID if self.ordinary else 0)]
+
+    @contextmanager
+    def packages(self) -> Iterator[None]:
+        """Lend the cache's Debian packages to the root's apt, and keep what it fetches.
+
+        Not the folder: apt locks that, and two roots may be set up at once.
+        """
+        if not self.cache:
+            yield
+            return
+        kept, archives = self.cache / "debs", self.outside("/var/cache/apt/archives")
+        for folder in (kept, archives):
+            folder.mkdir(parents=True, exist_ok=True)
+        _link_packages(kept, archives)
+        try:
+            yield
+        finally:
+            _link_packages(archives, kept)
 
     def run(self, command: list[str], log: Path, *, terminal: bool, seconds: float) -> Ended:
         """Run `command` in the clone as its user. Raises SpaceError."""
-        return run(
-            Command(
-                str(self.folder),
-                command,
-                self.clone,
-                self.environment(terminal),
-                str(log),
-                UID if self.ordinary else 0,
-                terminal,
-                seconds,
-                self.shared(),
+        with self.packages():
+            return run(
+                Command(
+                    str(self.folder),
+                    command,
+                    self.clone,
+                    self.environment(terminal),
+                    str(log),
+                    UID if self.ordinary else 0,
+                    terminal,
+                    seconds,
+                    self.shared(),
+                )
             )
-        )
+
+
+def _link_packages(source: Path, target: Path) -> None:
+    """Link the packages of `source`, which apt never changes, in `target`, or copy them there."""
+    for deb in source.glob("*.deb"):
+        new = target / deb.name
+        with suppress(FileExistsError):
+            try:
+                new.hardlink_to(deb)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                shutil.copy(deb, new)
 
 
 def builder() -> str:

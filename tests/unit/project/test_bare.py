@@ -17,7 +17,7 @@ from harness.base.paths import ROOT
 from tests.bare import measure, said, system
 from tests.bare.__main__ import _parser, _wanted, main
 from tests.bare.mounts import Shared
-from tests.bare.root import builder, check_folder
+from tests.bare.root import Bare, builder, check_folder
 from tests.bare.space import Command, Ended, SpaceError, run
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes namespaces")
@@ -203,6 +203,21 @@ def test_a_folder_without_programs_is_refused(
     monkeypatch.setattr(os, "statvfs", lambda _: noexec)
     with pytest.raises(MachineError, match="is on a noexec mount: a root must be elsewhere"):
         check_folder(tmp_path)
+
+
+def test_packages_are_shared_but_not_the_folder_that_apt_locks(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first, second = (Bare(tmp_path / name, "12", False, cache) for name in ("first", "second"))
+    fetched = first.outside("/var/cache/apt/archives")
+    with first.packages():
+        (fetched / "bc_1_amd64.deb").write_text("bc")
+        (fetched / "lock").write_text("")
+    lent = second.outside("/var/cache/apt/archives")
+    with second.packages():
+        assert [path.name for path in lent.iterdir()] == ["bc_1_amd64.deb"]
+        (lent / "dc_1_amd64.deb").write_text("dc")
+        (cache / "debs/dc_1_amd64.deb").write_text("of another root, at the same time")
+    assert {path.name for path in (cache / "debs").iterdir()} == {p.name for p in lent.iterdir()}
 
 
 @as_root
