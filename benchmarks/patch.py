@@ -78,7 +78,7 @@ def by_hand(
     tree, out = base.tree, base.tree.out(llvm=False)
     ours = toolchain(llvm=False).make(tree.work, out, "Image", "modules")
     make = [word for word in ours if not word.startswith("cmd=")]  # nobody types that
-    with tree.lock:
+    with tree.locked():
         series.apply(base, [])
         subprocess.run(make, env=environment(), stdout=subprocess.DEVNULL, check=True)
         start = time.monotonic()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 import tempfile
 import termios
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.errors import MachineError, UsageError
+from harness.base.process import run_on_terminal
 from harness.base.scratch import scratch_folder
 from harness.evaluate.cell.cell import guest_archive
 from harness.evaluate.events import PhaseBegan, notes
@@ -23,7 +23,6 @@ from harness.guests.launch import GuestFiles, command_line, folder_options, l2_s
 from harness.hosts.l1.userland import busybox, initramfs
 from harness.hosts.machines.machine import Machine, load_machine, unusable
 from harness.hosts.qemu.binary import find_qemu
-from harness.hosts.qemu.process import die_with_parent
 from harness.kernel.build import Build, build, build_modules
 from harness.kernel.spec import resolve
 from harness.report.terminal.progress import shown_progress
@@ -168,12 +167,12 @@ def _run(command: list[str]) -> None:
     terminal = sys.stdin.fileno() if sys.stdin.isatty() else None
     kept = termios.tcgetattr(terminal) if terminal is not None else None
     try:
-        done = subprocess.run(command, check=False, preexec_fn=die_with_parent)
+        status = run_on_terminal(command)
     except OSError as error:
         raise MachineError(f"{command[0]}: {error.strerror}") from None
     finally:
         if terminal is not None and kept is not None:
             os.set_blocking(terminal, True)
             termios.tcsetattr(terminal, termios.TCSADRAIN, kept)
-    if done.returncode:
-        raise MachineError(f"QEMU ended with {done.returncode}")
+    if status:
+        raise MachineError(f"QEMU ended with {status}")

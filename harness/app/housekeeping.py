@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.base import paths, scratch
-from harness.base.locks import alone, claimed
+from harness.base.deadline import Deadline
+from harness.base.locks import try_alone, try_lock_folder
+from harness.base.process import run_quiet
 from harness.results import logs
 from harness.results.history.recording import before_removal
 from harness.results.store import LATEST, RECORD
@@ -32,6 +33,7 @@ SOURCES = "sources"
 GONE = ".removed-"
 RUN = re.compile(r"(\d{8}-\d{6})-.")
 DAY = 24 * 3600.0
+DU_SECONDS = 600.0  # for some 100 GB in small files
 
 
 @dataclass(frozen=True)
@@ -153,14 +155,12 @@ def disk_usage(paths: Iterable[Path]) -> dict[Path, int]:
     named = b"".join(os.fsencode(path) + b"\0" for path in paths)
     if not named:
         return {}
-    done = subprocess.run(
-        ["du", "-sk0", "--files0-from=-"],
-        input=named,
-        capture_output=True,
-        check=False,  # it complains of files that vanish
-    )
-    rows = [row.partition(b"\t") for row in done.stdout.split(b"\0") if row]
-    return {Path(os.fsdecode(path)): int(kib) * 1024 for kib, _, path in rows}
+    # Its exit status says only that files vanished meanwhile.
+    command = ["du", "-sk0", "--files0-from=-"]
+    deadline = Deadline(DU_SECONDS)
+    done = run_quiet(command, deadline, stdin=named, writes=False, undecodable="surrogateescape")
+    rows = [row.partition("\t") for row in done.stdout.split("\0") if row]
+    return {Path(path): int(kib) * 1024 for kib, _, path in rows}
 
 
 def select(items: Iterable[Item], wanted: Wanted, now: float) -> list[Item]:
@@ -207,12 +207,12 @@ def remove(
     unstored = before_removal(doomed[0].path.parent, say) if recorded else ""
     for item in doomed:
         why = unstored if item.path in recorded else ""
-        with contextlib.suppress(FileNotFoundError), claimed(item.path) as free:
+        with contextlib.suppress(FileNotFoundError), try_lock_folder(item.path) as free:
             _try(item, why if free else "the run is still going on", gone, left)
     in_cache = [item for item in chosen if item.kind != RESULTS]
     in_cache.sort(key=lambda item: item.kind == SOURCES)  # no build is left without its source
     if in_cache:
-        with alone(paths.cache_dir()) as free:
+        with try_alone(paths.cache_dir()) as free:
             why = "" if free else "the cache is in use by another s2eval"
             for item in in_cache:
                 _try(item, why, gone, left)
@@ -254,7 +254,7 @@ def compress(items: Iterable[Item]) -> tuple[int, int]:
     """Compress the logs of these runs, unless they go on: how many logs, bytes saved."""
     count = saved = 0
     for item in items:
-        with contextlib.suppress(FileNotFoundError), claimed(item.path) as free:
+        with contextlib.suppress(FileNotFoundError), try_lock_folder(item.path) as free:
             for log in logs.unpacked_logs(item.path) if free else ():
                 saved += logs.pack(log)
                 count += 1

@@ -12,7 +12,6 @@ import errno
 import hashlib
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from filelock import FileLock
-
+from harness.base.deadline import Deadline
 from harness.base.errors import DiskFullError, MachineError
+from harness.base.locks import locked
 from harness.base.paths import cache_dir
+from harness.base.process import ToolMissingError, run_quiet
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 REFRESH_SECONDS = 24 * 3600
+APT_SECONDS = 2 * 3600.0  # for a kernel's source, 150 MB, over a line of 200 kbit/s
 
 # Everything apt would take from or leave in the system is redirected. #clear drops hooks of the
 # system (container images delete the system's package cache in one). The pin makes the newest
@@ -169,7 +170,7 @@ def _private_apt(suites: list[str], arch: str | None, *, refresh: bool = False) 
     folder = cache_dir("apt", arch)
     if not any(archive.suite.endswith("-security") for archive in archives):
         suites = [suite for suite in suites if not suite.endswith("-security")]
-    with FileLock(folder / "lock"):
+    with locked(folder / "lock", f"Debian's packages for {arch}", Deadline(APT_SECONDS)):
         for part in ("lists/partial", "archives/partial", "none"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         (folder / "status").touch()
@@ -253,11 +254,9 @@ def _run(command: list[str], cwd: Path | None = None) -> str:
     """Run a tool quietly; its first error line becomes the MachineError."""
     env = {**os.environ, "LC_ALL": "C"}
     try:
-        done = subprocess.run(
-            command, cwd=cwd, env=env, capture_output=True, text=True, errors="replace", check=False
-        )
-    except FileNotFoundError as error:
-        raise MachineError(f"{command[0]} is missing: Debian's packages need it") from error
+        done = run_quiet(command, Deadline(APT_SECONDS), cwd=cwd, env=env)
+    except ToolMissingError as error:
+        raise ToolMissingError(f"{command[0]} is missing: Debian's packages need it") from error
     if done.returncode == 0:
         return done.stdout
     if os.strerror(errno.ENOSPC) in done.stderr:

@@ -22,7 +22,7 @@ from pathlib import Path
 import platformdirs
 
 from harness.base.errors import MachineError, UsageError
-from harness.base.locks import hold
+from harness.base.locks import share_until_exit
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CARRIED = _PACKAGE / "data"  # where a wheel has them (pyproject.toml)
@@ -177,7 +177,7 @@ def hold_cache() -> None:
 
     The cache is made when missing. Waits while it is being cleaned.
     """
-    hold(cache_dir())
+    share_until_exit(cache_dir())
 
 
 def _cache() -> Path:

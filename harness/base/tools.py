@@ -10,13 +10,16 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from harness.base.deadline import Deadline
+from harness.base.errors import MachineError
+from harness.base.process import run_quiet
 
 TOOLS = Path(__file__).with_name("tools.toml")
 CHECK_SECONDS = 20.0
@@ -109,20 +112,11 @@ def _output(command: list[str]) -> str | None:
     if not shutil.which(command[0]):
         return None
     try:
-        done = subprocess.run(
-            command,
-            env={**os.environ, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=CHECK_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        env = {**os.environ, "LC_ALL": "C"}
+        done = run_quiet(command, Deadline(CHECK_SECONDS), env=env, writes=False)
+    except (MachineError, OSError):
         return None
-    return done.stdout if done.returncode == 0 else None
+    return done.stdout + done.stderr if done.returncode == 0 else None
 
 
 def main(verb: str = "run") -> int:

@@ -15,11 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from harness.base.errors import MachineError, UsageError
+from harness.base.errors import UsageError
+from harness.base.files import full_disk_raises, write_atomic
 from harness.base.paths import cache_dir
-from harness.base.process import disk_full_told
 from harness.kernel import config, headers, series, source, store
 from harness.kernel.git import git
 from harness.kernel.make import Maker
@@ -31,8 +29,6 @@ from harness.kernel.toolchain import Toolchain, toolchain
 from harness.results.records import KernelRecord
 
 __all__ = ["Build", "applies", "build", "build_modules", "is_built", "list_kernels", "resolve"]
-
-PATIENCE = 0.5  # seconds between looks at whether a build that waits is still wanted
 
 
 def is_built(spec: KernelSpec) -> bool:
@@ -67,7 +63,10 @@ def build(
     if set(str(tree.folder)) & set(" \t:"):
         raise UsageError(f"{tree.folder}: make cannot build there; set S2EVAL_CACHE to a path "
                          "without spaces and colons")  # fmt: skip
-    with disk_full_told(), _waiting(tree.lock, progress, given_up):
+    with (
+        full_disk_raises(f"the cache {cache_dir()}"),
+        tree.locked(waiting=progress, given_up=given_up),
+    ):
         base = source.prepare(spec.source, progress, update=update)
         return _stored(spec, tools) or _build(spec, base, tools, progress, making)
 
@@ -82,7 +81,7 @@ def _stored(spec: KernelSpec, tools: Toolchain) -> Build | None:
 def applies(spec: KernelSpec, *, progress: Progress) -> None:
     """Raise UsageError when the series of a kernel does not apply. Nothing is built."""
     tree = source.tree_of(spec.source)
-    with disk_full_told(), _waiting(tree.lock, progress):
+    with full_disk_raises(f"the cache {cache_dir()}"), tree.locked(waiting=progress):
         base = source.prepare(spec.source, progress)
         series.apply(base, series.patches(spec.series))
 
@@ -156,9 +155,7 @@ def _configure(spec: KernelSpec, base: Base, commit: str, maker: Maker) -> str:
     text = target.read_text()
     config.check(options, config.parse(text), base.tree.work, spec.name)
     kept.parent.mkdir(exist_ok=True)
-    staged = kept.with_suffix(".tmp")
-    staged.write_text(text)
-    staged.replace(kept)
+    write_atomic(kept, text)
     return text
 
 
@@ -173,28 +170,6 @@ class _Phases:
         start = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - start, 3)
-
-
-@contextmanager
-def _waiting(
-    lock: FileLock, progress: Progress, given_up: Callable[[], bool] = lambda: False
-) -> Iterator[None]:
-    """Hold the tree's lock; say so when another run has it. MachineError when given up."""
-    timeout = 0.0
-    while True:
-        try:
-            lock.acquire(timeout=timeout)
-            break
-        except Timeout:
-            if given_up():
-                raise MachineError("nobody waits for this build any more") from None
-            if not timeout:
-                progress("wait for another run that builds in this tree")
-            timeout = PATIENCE
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _sha256(path: Path) -> str:

@@ -8,8 +8,16 @@ import os
 import subprocess
 from pathlib import Path
 
+from harness.base.deadline import Deadline
 from harness.base.errors import DiskFullError, MachineError
+from harness.base.process import ToolMissingError, run_quiet
 
+GIT_SECONDS = 1800.0  # for a worktree of 80,000 files on a slow disk
+# Commands of git that change nothing and end in a moment.
+_READERS = {
+    "cat-file", "diff-index", "for-each-ref", "grep", "ls-tree", "merge-base", "rev-list",
+    "rev-parse", "show",
+}  # fmt: skip
 IDENTITY = {
     "GIT_AUTHOR_NAME": "s2eval",
     "GIT_AUTHOR_EMAIL": "s2eval@localhost",
@@ -48,19 +56,18 @@ def own_env() -> dict[str, str]:
 def run(
     folder: Path, *args: str, env: dict[str, str] | None = None, stdin: bytes = b""
 ) -> subprocess.CompletedProcess[str]:
-    """Run git in `folder`, however it ends. Raises MachineError: no git."""
+    """Run git in `folder` and return its exit status and output, however it ends.
+
+    Raise MachineError when there is no git or when it does not end within GIT_SECONDS.
+    """
+    command = ["git", "-C", str(folder), *args]
+    writes = args[0] not in _READERS
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *args],
-            env=env or own_env(),
-            input=stdin,
-            capture_output=True,
-            check=False,
+        return run_quiet(
+            command, Deadline(GIT_SECONDS), env=env or own_env(), stdin=stdin, writes=writes
         )
-    except FileNotFoundError as error:
-        raise MachineError("git is missing: apt-get install git") from error
-    out, err = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
-    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+    except ToolMissingError as error:
+        raise ToolMissingError("git is missing: apt-get install git") from error
 
 
 def git(folder: Path, *args: str, env: dict[str, str] | None = None) -> str:

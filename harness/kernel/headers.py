@@ -8,12 +8,11 @@ Commits whose headers are the same share one folder: sources/ID/headers/HASH/ (a
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import tempfile
 from pathlib import Path
 
-from harness.base.errors import MachineError
-from harness.kernel.git import git, own_env
+from harness.base.process import run_tool
+from harness.kernel.git import git
 from harness.kernel.source import Tree
 
 # What `make M=` reads of the sources, as Debian's linux-headers packages have it.
@@ -21,7 +20,10 @@ PATHS = ("Makefile", "Kbuild", "include", "scripts", "arch/arm64/Makefile", "arc
 
 
 def tree(source: Tree, commit: str) -> Path:
-    """The headers of `commit`, taken out of the repository when they are not there."""
+    """Return the folder with the headers of `commit`, taken out of the repository when missing.
+
+    Raise GitError or MachineError when they cannot be.
+    """
     listing = git(source.work, "ls-tree", commit, *PATHS)
     folder = source.folder / "headers" / hashlib.sha256(listing.encode()).hexdigest()[:20]
     if folder.is_dir():
@@ -31,15 +33,13 @@ def tree(source: Tree, commit: str) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as scratch:
         staged = Path(scratch) / "tree"
         staged.mkdir()
-        command = ["git", "-C", str(source.work), "archive", commit, *paths]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=own_env()) as archive:
-            done = subprocess.run(
-                ["tar", "-x", "-C", str(staged)], stdin=archive.stdout, check=False
-            )
-        if done.returncode or archive.returncode:
-            raise MachineError(
-                f"the headers of {commit[:12]} cannot be unpacked in {folder.parent}"
-            )
-        if not folder.is_dir():
+        archive = Path(scratch) / "headers.tar"
+        git(source.work, "archive", "-o", str(archive), commit, *paths)
+        purpose = f"unpack the headers of {commit[:12]} in {folder.parent}"
+        run_tool(["tar", "-x", "-C", str(staged), "-f", str(archive)], purpose)
+        try:
             staged.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # by another process, in between
+                raise
     return folder

@@ -15,11 +15,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from filelock import FileLock
-
+from harness.base.deadline import Deadline
 from harness.base.errors import BuildError
+from harness.base.files import full_disk_raises
+from harness.base.locks import locked
 from harness.base.paths import cache_dir, shared_headers
-from harness.base.process import disk_full_told
 from harness.kernel import headers
 from harness.kernel.make import Maker
 from harness.kernel.source import Tree
@@ -29,6 +29,7 @@ from harness.kernel.toolchain import toolchain
 # What a build by hand leaves in a source folder.
 _MADE = {".o", ".ko", ".mod", ".cmd", ".d", ".symvers", ".order"}
 _SHARED = "../include"
+WAIT_SECONDS = 1800.0  # for another process that makes modules for the same kernel
 
 
 def build_modules(build: Build, source_dir: Path) -> Path:
@@ -43,7 +44,10 @@ def build_modules(build: Build, source_dir: Path) -> Path:
     place = cache_dir("modules", _kbuild_hash(build, kernel))
     done = place / f"{source_dir.name}-{sources_hash(files)}"
     if not done.is_dir():
-        with disk_full_told(), FileLock(place / "lock"):
+        with (
+            full_disk_raises(f"the cache {cache_dir()}"),
+            locked(place / "lock", f"the modules of {source_dir.name}", Deadline(WAIT_SECONDS)),
+        ):
             if not done.is_dir():
                 _make(build, kernel, source_dir, files, done)
     return done

@@ -22,20 +22,24 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock
-
 from harness.base import apt
+from harness.base.deadline import Deadline
 from harness.base.errors import DiskFullError, MachineError, UsageError
+from harness.base.files import write_atomic
+from harness.base.locks import locked
 from harness.base.paths import cache_dir
-from harness.kernel.git import GitError, git, own_env, plain_env
+from harness.base.process import start
+from harness.base.signals import held
+from harness.kernel.git import GitError, git, own_env, plain_env, run
 from harness.kernel.spec import Source
 
 Progress = Callable[[str], None]
+WAIT_SECONDS = 4 * 3600.0  # for other runs' builds in the same tree, a quarter of an hour each
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,27 @@ class Base:
 
 
 class Tree:
-    """One source in the cache. Everything that changes `work` or `out` needs `lock`."""
+    """One source in the cache. Everything that changes `work` or `out` needs its lock: locked()."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.work = folder / "tree"
         self.pin = folder / "source.json"
-        self.lock = FileLock(folder / "lock")
         self._settled = folder / "settled"
+
+    def locked(
+        self,
+        deadline: Deadline | None = None,
+        waiting: Callable[[str], object] = lambda reason: None,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> AbstractContextManager[None]:
+        """Return the lock of this source, to be entered; errors and arguments as of base.locked().
+
+        The deadline, WAIT_SECONDS unless given, is that of a wait for another run's builds.
+        """
+        purpose = f"the kernel source {self.folder.name}"
+        deadline = deadline or Deadline(WAIT_SECONDS)
+        return locked(self.folder / "lock", purpose, deadline, waiting=waiting, given_up=given_up)
 
     def out(self, *, llvm: bool) -> Path:
         """The O= folder. One a compiler: switching compilers in place would rebuild it all."""
@@ -147,9 +164,8 @@ def has_changes(source: Source) -> bool:
     """True when a local tree has edits that its commit, and so the build, does not hold."""
     if source.package or source.ref != "HEAD":
         return False
-    command = ["git", "--no-optional-locks", "-C", source.tree, "diff-index", "--quiet", "HEAD"]
-    done = subprocess.run(command, env=plain_env(), capture_output=True, check=False)
-    return done.returncode == 1
+    env = {**plain_env(), "GIT_OPTIONAL_LOCKS": "0"}
+    return run(Path(source.tree), "diff-index", "--quiet", "HEAD", env=env).returncode == 1
 
 
 def _rev_parse(source: Source) -> str:
@@ -210,9 +226,7 @@ def _import_package(source: Source, progress: Progress, *, update: bool) -> Base
         "kernel": version,
         "commit": commit,
     }
-    staged = tree.pin.with_suffix(".tmp")
-    staged.write_text(json.dumps(pin, indent=2) + "\n")
-    staged.replace(tree.pin)
+    write_atomic(tree.pin, json.dumps(pin, indent=2) + "\n")
     return Base(tree, commit, f"{newest.package} {newest.version}", version)
 
 
@@ -259,13 +273,12 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     """A stage of a pipe; `running` kills it on the way out unless it has ended."""
     try:
-        process = subprocess.Popen(
-            command, stdin=stdin, stdout=stdout, stderr=errors, env=own_env()
-        )
+        with held():
+            process = start(command, stdin=stdin, stdout=stdout, stderr=errors, env=own_env())
+            running.callback(process.wait)
+            running.callback(process.kill)
     except FileNotFoundError as error:
         raise MachineError(f"{command[0]} is missing (s2eval doctor)") from error
-    running.callback(process.wait)
-    running.callback(process.kill)
     return process
 
 

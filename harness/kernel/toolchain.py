@@ -8,11 +8,14 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
+from harness.base.process import ToolMissingError, run_quiet
+
+VERSION_SECONDS = 60.0
 
 # What the kernel would otherwise take from the clock, the user, the host and the state of the
 # git tree (Documentation/kbuild/reproducible-builds.rst).
@@ -105,11 +108,11 @@ def environment() -> dict[str, str]:
 def _version(tool: str) -> str:
     """The first line of `tool --version`."""
     try:
-        done = subprocess.run([tool, "--version"], capture_output=True, text=True, check=True)
-    except FileNotFoundError as error:
-        raise MachineError(
+        done = run_quiet([tool, "--version"], Deadline(VERSION_SECONDS), writes=False)
+    except ToolMissingError as error:
+        raise ToolMissingError(
             f"{tool} is missing: the kernel cannot be built (s2eval doctor)"
         ) from error
-    except subprocess.CalledProcessError as error:
-        raise MachineError(f"{tool} --version fails: exit status {error.returncode}") from error
+    if done.returncode:
+        raise MachineError(f"{tool} --version fails: exit status {done.returncode}")
     return done.stdout.splitlines()[0]

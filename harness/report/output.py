@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from pathlib import Path
 
 from harness.base.errors import UsageError
+from harness.base.files import write_atomic
 
 
 def deliver(text: str, output: Path | None) -> None:
@@ -21,20 +20,15 @@ def deliver(text: str, output: Path | None) -> None:
         sys.stdout.buffer.write(_encoded(text))
         sys.stdout.flush()  # a reader that has left is told here, not at Python's own end
         return
-    part = output.with_name(f".{output.name}-{os.getpid()}")
     try:
         if output.exists() and not output.is_file():  # /dev/stdout, a pipe
             output.write_bytes(_encoded(text))
-            return
-        part.write_bytes(_encoded(text))
-        part.replace(output)
+        else:
+            write_atomic(output, _encoded(text))
     except BrokenPipeError:
         raise
     except OSError as error:
         raise UsageError(f"{output}: {error.strerror}: name a file you can write") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _encoded(text: str) -> bytes:

@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from harness.base.files import replacing
+
 PACKED = ".gz"
 
 
@@ -31,15 +33,10 @@ def unpacked_logs(run: Path) -> list[Path]:
 def pack(log: Path) -> int:
     """Compress a log; how many bytes that saved. Readers find the one or the other, whole."""
     before = log.stat()
-    part = log.with_name(f"{log.name}.part")
     target = log.with_name(f"{log.name}{PACKED}")
-    try:
-        with log.open("rb") as plain, gzip.open(part, "wb") as packed:
+    with replacing(target) as unfinished:
+        with log.open("rb") as plain, gzip.open(unfinished, "wb") as packed:
             shutil.copyfileobj(plain, packed)
-        os.utime(part, ns=(before.st_atime_ns, before.st_mtime_ns))
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        os.utime(unfinished, ns=(before.st_atime_ns, before.st_mtime_ns))
     log.unlink()
     return before.st_size - target.stat().st_size

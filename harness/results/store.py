@@ -23,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.base import paths
 from harness.base.errors import DiskFullError, UsageError
+from harness.base.files import replacing, write_atomic
 from harness.base.toml import unknown
 from harness.results.records import SCHEMA, Cell, Run
 
@@ -87,33 +88,21 @@ class RunStore:
         name = hashlib.sha256(cell.name.encode()).hexdigest()[:20]
         with _readable(self.folder):
             (self.folder / JOURNAL).mkdir(exist_ok=True)
-            _replace(self.folder / JOURNAL / f"{name}.json", cell.model_dump_json(by_alias=True))
+            text = cell.model_dump_json(by_alias=True)
+            write_atomic(self.folder / JOURNAL / f"{name}.json", text, durable=True)
 
     def write(self, run: Run) -> None:
         """Write run.json, whole or not at all; the journal's cells are taken to be in it."""
         with _readable(self.folder):
-            _replace(self.folder / RECORD, run.model_dump_json(by_alias=True, indent=1))
+            text = run.model_dump_json(by_alias=True, indent=1)
+            write_atomic(self.folder / RECORD, text, durable=True)
             shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
 
     def keep(self, name: str, document: BaseModel) -> None:
         """Write another document of the run, e.g. its plan."""
         with _readable(self.folder):
-            _replace(self.folder / name, document.model_dump_json(by_alias=True, indent=1))
-
-
-def _replace(target: Path, text: str) -> None:
-    """Give `target` its new content from one moment to the next, and not before it is on disk."""
-    part = target.with_suffix(".part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+            text = document.model_dump_json(by_alias=True, indent=1)
+            write_atomic(self.folder / name, text, durable=True)
 
 
 def cell_path(folder: Path, cell: str) -> Path:
@@ -221,16 +210,9 @@ def _make(base: Path, name: str) -> Path:
 
 def _link(link: Path, target: str) -> None:
     """Let `link` point to `target` from one moment to the next."""
-    part = link.with_name(f".{link.name}-{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        part.unlink()
-    try:
-        part.symlink_to(target)
-        part.replace(link)
-    except OSError:
-        # A file system without links, or a real folder of that name: run_folder() copes.
-        with contextlib.suppress(OSError):
-            part.unlink()
+    # A file system without links, or a real folder of that name: run_folder() copes.
+    with contextlib.suppress(OSError), replacing(link) as unfinished:
+        unfinished.symlink_to(target)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from harness.base.errors import BuildError
 from harness.base.paths import PROJECT
 from harness.kernel import series, source
 from harness.kernel.build import Build, build, build_modules, is_built
+from harness.kernel.git import git
 from harness.kernel.spec import find_fragment, resolve
 from harness.kernel.toolchain import environment, toolchain
 
@@ -43,7 +44,7 @@ def base(plain: Build) -> Iterator[source.Base]:
     """The source, with the worktree at plain 6.1 for as long as the test runs."""
     found = source.find(resolve(PLAIN).source)
     assert found
-    with found.tree.lock:
+    with found.tree.locked():
         series.apply(found, [])
         yield found
 
@@ -84,7 +85,7 @@ def test_the_same_inputs_give_the_same_image_after_the_worktree_was_elsewhere(
     found = source.find(spec.source)
     assert found
     out = found.tree.out(llvm=False)
-    with found.tree.lock:
+    with found.tree.locked():
         series.apply(found, series.patches(resolve(PATCHED).series))
     for folder in ("init", "arch/arm64/kvm/hyp", "drivers/vfio"):
         for made in (out / folder).rglob("*.o"):
@@ -137,15 +138,16 @@ def test_an_option_that_kconfig_drops_is_an_error(line: str, reason: str, tmp_pa
     assert f"{line} (fragment {fragment}, line 2) did not survive: {reason}" in str(error.value)
 
 
-def test_a_compile_error_is_the_compilers_own(base: source.Base, tmp_path: Path) -> None:
+def test_a_compile_error_is_the_compilers_own(plain: Build, tmp_path: Path) -> None:
     name = "arch/arm64/kvm/hyp/pgtable.c"
-    text = (base.tree.work / name).read_text().splitlines(keepends=True)
+    base = source.find(resolve(PLAIN).source)
+    assert base
+    text = git(base.tree.work, "show", f"{base.commit}:{name}").splitlines(keepends=True)
     broken = [*text[:20], "static int broken(void) { return nothing; }\n", *text[20:]]
     diff = "".join(difflib.unified_diff(text, broken, f"a/{name}", f"b/{name}"))
     header = "From 0 Mon Sep 17 00:00:00 2001\nFrom: D <d@localhost>\nSubject: [PATCH] x\n\n---\n"
     patch = tmp_path / "0001-broken.patch"
     patch.write_text(f"{header}\ndiff --git a/{name} b/{name}\n{diff}")
-    base.tree.lock.release()
     with pytest.raises(BuildError, match=rf"{name}:21:\d+: error: .*nothing.* undeclared") as error:
         build(resolve(f"{PLAIN}+{patch}"), progress=print)
     assert error.value.log

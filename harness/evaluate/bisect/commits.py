@@ -72,7 +72,7 @@ def of_series(given: str, options: Options, progress: source.Progress) -> Histor
     job = job_of(given, options, each=False)
     base, whole = job.steps[0].kernels[0], job.steps[-1].kernels[0]
     tree = source.tree_of(base.source)
-    with tree.lock:
+    with tree.locked():
         start = source.prepare(base.source, progress)
         first = applied.apply(start, applied.patches(base.series))
         last = applied.apply(start, applied.patches(whole.series))

@@ -14,14 +14,16 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from filelock import FileLock
-
+from harness.base.deadline import Deadline
+from harness.base.files import write_atomic
+from harness.base.locks import locked
 from harness.base.paths import cache_dir
 from harness.evaluate.engine.unchanged import harness_hash
 from harness.evaluate.plan.expect import Expect, was_seen
 from harness.evaluate.plan.plan import CellRequest, Plan, Problems
 from harness.results.records import Cell
 
+WAIT_SECONDS = 60.0
 NAMED = 3  # suites or machines in a warning
 
 
@@ -49,12 +51,11 @@ def remember(ran: Iterable[tuple[CellRequest, Cell]]) -> None:
             continue
         path = _file(request)
         given = {o.path for o in cell.outcomes()}
-        with FileLock(path.with_name("lock")):  # another run may end just now
+        deadline = Deadline(WAIT_SECONDS)  # another run may end just now
+        with locked(path.with_name("lock"), "the paths of suites", deadline):
             known = _load(path)
             if not given <= known:
-                part = path.with_suffix(".part")
-                part.write_text(json.dumps(sorted(known | given)))
-                part.replace(path)
+                write_atomic(path, json.dumps(sorted(known | given)))
 
 
 def not_seen_yet(plan: Plan, requests: Sequence[CellRequest], path: Path | None) -> list[str]:

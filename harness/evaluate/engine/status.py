@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.base.files import write_atomic
 from harness.evaluate.events import Event
 from harness.evaluate.progress import Snapshot
 from harness.results.records import Status
@@ -86,10 +87,8 @@ class StatusFile:
                 return
             self._ended = state != "running"
             text = self._status(state).model_dump_json(indent=1, by_alias=True)
-            part = self._folder / f"{FILE}.part"
             with contextlib.suppress(OSError):
-                part.write_text(text, encoding="utf-8")
-                part.replace(self._folder / FILE)
+                write_atomic(self._folder / FILE, text)
 
     def _status(self, state: State) -> RunStatus:
         seen = self._last

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
+from harness.base.deadline import Deadline
+from harness.base.files import write_atomic
+from harness.base.locks import locked
 from harness.base.paths import cache_dir
 from harness.results.phases import BUILDING
 from harness.results.records import Cell
 
+WAIT_SECONDS = 60.0  # for another run that writes them
 KEPT = 5000  # cells; those that were not run for longest are forgotten
 
 
@@ -49,15 +51,13 @@ def remember(cells: Iterable[Cell]) -> None:
     if not found:
         return
     path = file()
-    with FileLock(path.with_suffix(".lock")):
+    with locked(path.with_suffix(".lock"), "the cells' timings", Deadline(WAIT_SECONDS)):
         known = load()
         for name in found:
             known.pop(name, None)
         known.update(found)
         kept = dict(list(known.items())[-KEPT:])
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({name: vars(took) for name, took in kept.items()}))
-        part.replace(path)
+        write_atomic(path, json.dumps({name: vars(took) for name, took in kept.items()}))
 
 
 def measured(cell: Cell) -> Took | None:

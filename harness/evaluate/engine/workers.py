@@ -15,9 +15,9 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from harness.base.errors import ExitCode, MachineError, S2EvalError
+from harness.base.process import die_with_parent
 from harness.base.signals import end_in_good_order
 from harness.evaluate.cell.batch import Batch
 from harness.evaluate.cell.cell import Tools, blank
@@ -29,7 +29,6 @@ from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure
 
 TERM_SECONDS = 60.0  # for a worker's guests and builds to end
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -147,7 +146,7 @@ def _work(
 ) -> None:
     """The life of a worker: batches as they are handed out, until there are no more."""
     end_in_good_order()
-    _end_with(parent)
+    die_with_parent(parent, signal.SIGTERM)
     for other in others:  # ends of the links of other workers, that came along
         other.close()
     tools = Tools(qemu, lambda event: link.send(("event", event)))
@@ -170,13 +169,3 @@ def _run(link: Connection, batch: Batch, tools: Tools, folder: Folder, policy: P
         link.send(("end",))
     except S2EvalError as error:
         link.send(("error", error))
-
-
-def _end_with(parent: int) -> None:
-    """Be told to end when the process that started us does, even by SIGKILL (prctl(2))."""
-    import ctypes  # noqa: PLC0415 - here alone, and not every run has workers
-
-    libc: Any = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGTERM)

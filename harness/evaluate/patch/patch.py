@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.base.deadline import Deadline
+from harness.base.process import run_quiet
 from harness.evaluate.patch.request import Job
 from harness.evaluate.patch.session import Session, StepDone, session
 from harness.evaluate.patch.source import lint
@@ -26,6 +27,7 @@ from harness.results.records import Cell
 
 NAME = "patch"
 DOCUMENT = "patch.json"
+SIZE_SECONDS = 60.0  # for size(1); it takes a hundredth of one
 SAME = "the Image is the same, bit for bit: nothing was booted"
 
 
@@ -204,9 +206,8 @@ def _sizes(base: StepDone, last: StepDone) -> dict[str, tuple[int, int]]:
 
 def _size(build: Build) -> dict[str, int]:
     sizes = {"Image": build.image.stat().st_size}
-    done = subprocess.run(
-        [f"{cross_prefix()}size", str(build.vmlinux)], capture_output=True, text=True, check=False
-    )
+    command = [f"{cross_prefix()}size", str(build.vmlinux)]
+    done = run_quiet(command, Deadline(SIZE_SECONDS), writes=False)
     lines = done.stdout.splitlines()
     if done.returncode == 0 and len(lines) > 1:
         numbers = map(int, lines[1].split()[:3])

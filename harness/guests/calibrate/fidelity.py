@@ -10,17 +10,17 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from harness.base import paths
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
+from harness.base.files import write_atomic
+from harness.base.locks import locked
 from harness.guests.calibrate import guest
 from harness.guests.calibrate.report import (
     Fact,
@@ -205,15 +205,13 @@ def calibrate(
         identity = identify(qemu, qemu_args, cpu=cpu, smp=smp, el2=el2, icount=icount, accel=accel)
         folder = paths.cache_dir("fidelity")
         cached = folder / f"{identity.key()}.json"
-        with FileLock(folder / "lock", timeout=deadline.left()):
+        with locked(folder / "lock", "the calibration of machines", deadline):
             known = _read(cached, identity)
             if known is None:
                 image = guest.build_image(folder, deadline)
                 known = _measure(identity, image, deadline)
-                _write(cached, known)
+                write_atomic(cached, known.model_dump_json(indent=1))
             return known
-    except Timeout:
-        raise MachineError("another process is calibrating and does not end") from None
     except OSError as error:
         raise MachineError(f"the cache of calibrations cannot be used: {error}") from None
 
@@ -234,14 +232,3 @@ def _read(path: Path, identity: Identity) -> Fidelity | None:
     except (FileNotFoundError, ValidationError):
         return None
     return found if found.key() == identity.key() else None
-
-
-def _write(path: Path, fidelity: Fidelity) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as scratch:
-        temporary = Path(scratch.name)
-        try:
-            scratch.write(fidelity.model_dump_json(indent=1).encode())
-            scratch.close()
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)

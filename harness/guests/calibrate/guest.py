@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.base import paths
 from harness.base.deadline import Deadline
 from harness.base.errors import BuildError, MachineError
-from harness.hosts.qemu.process import die_with_parent
+from harness.base.process import ToolMissingError, ToolTimeoutError, run_quiet, start
 from harness.kernel.toolchain import cross_prefix
 
 SOURCES = paths.own_program("calibrate")
@@ -50,20 +50,10 @@ def build_image(folder: Path, deadline: Deadline, sources: Path = SOURCES) -> Pa
             shutil.copyfile(sources / name, Path(scratch, name))
         make = ["make", "-s", f"CROSS_COMPILE={prefix}", "OUT=calibrate.elf"]
         try:
-            done = subprocess.run(
-                make,
-                cwd=scratch,
-                env={**os.environ, "LC_ALL": "C"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=deadline.left(),
-                check=False,
-            )
-        except FileNotFoundError:
+            done = run_quiet(make, deadline, cwd=Path(scratch), env={**os.environ, "LC_ALL": "C"})
+        except ToolMissingError:
             raise BuildError("make not found: install make") from None
-        except subprocess.TimeoutExpired:
+        except ToolTimeoutError:
             raise BuildError("the calibration guest was not built in time") from None
         if done.returncode != 0:
             lines = done.stderr.splitlines() or ["make said nothing"]
@@ -80,13 +70,7 @@ def run_guest(command: Sequence[str], deadline: Deadline) -> str:
     OUTPUT_LIMIT bytes. QEMU is gone when this returns, however it returns.
     """
     try:
-        qemu = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks
-        )
+        qemu = start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
         raise MachineError(f"{command[0]}: {error.strerror or error}") from None
     with qemu:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.errors import MachineError
-from harness.base.toolrun import run_tool
+from harness.base.process import run_tool
 from harness.kernel.toolchain import cross_prefix
 
 # readelf(1): "12: 0000000000000000 0 FUNC GLOBAL DEFAULT UND name@VERSION (5)"

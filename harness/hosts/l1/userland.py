@@ -13,19 +13,21 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from filelock import FileLock
-
 from harness.base import apt
+from harness.base.deadline import Deadline
 from harness.base.errors import BuildError, MachineError
+from harness.base.locks import locked
 from harness.base.paths import cache_dir, header_folders, own_program, shared_headers
-from harness.base.toolrun import run_tool
+from harness.base.process import TOOL_SECONDS, run_tool
 from harness.hosts.l1 import stub_library
 from harness.kernel.toolchain import cross_prefix
 
 L1_CONTENTS = Path(__file__).with_name("l1.toml")
 BUSYBOX = "bin/busybox"
+ROOT_SECONDS = 2 * 3600.0  # for another process that fetches the packages
 
 
 def l1_root() -> Path:
@@ -51,7 +53,7 @@ def _l1() -> Path:
     if folder.is_dir():
         return folder
     with (
-        FileLock(folder.parent / "lock"),
+        locked(folder.parent / "lock", "L1's root", Deadline(ROOT_SECONDS)),
         tempfile.TemporaryDirectory(dir=folder.parent, prefix="tmp-") as tmp,
     ):
         if not folder.is_dir():
@@ -131,7 +133,7 @@ def guest_program(folder: Path, name: str) -> Path:
     binary = cache / f"{name}-{digest.hexdigest()[:16]}"
     if binary.is_file():
         return binary
-    with FileLock(cache / "lock"), tempfile.TemporaryDirectory(dir=cache) as tmp:
+    with _lock(cache, f"the guest's {name}"), tempfile.TemporaryDirectory(dir=cache) as tmp:
         made = Path(tmp, "program")
         headers = [f"-I{shared}" for shared in header_folders(folder)]
         flags = ["-static", "-Os", "-s", "-Wall", "-Werror", *headers]
@@ -158,7 +160,7 @@ def initramfs(files: dict[str, Path], script: str) -> Path:
     archive = folder / f"{digest.hexdigest()[:16]}.cpio"
     if archive.is_file():
         return archive
-    with FileLock(folder / "lock"), tempfile.TemporaryDirectory(dir=folder) as tmp:
+    with _lock(folder, "an initramfs"), tempfile.TemporaryDirectory(dir=folder) as tmp:
         root = Path(tmp, "root")
         for name, path in everything.items():
             target = root / name
@@ -172,6 +174,10 @@ def initramfs(files: dict[str, Path], script: str) -> Path:
         _cpio(root, made)
         made.rename(archive)
     return archive
+
+
+def _lock(folder: Path, purpose: str) -> AbstractContextManager[None]:
+    return locked(folder / "lock", purpose, Deadline(TOOL_SECONDS))
 
 
 def _cpio(root: Path, archive: Path) -> None:

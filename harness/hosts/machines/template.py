@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from harness.base import paths
 from harness.base.errors import UsageError
+from harness.base.files import write_atomic
 
 if TYPE_CHECKING:
     from harness.hosts.machines.machine import Machine
@@ -64,10 +64,8 @@ def _marked(
     with contextlib.suppress(OSError, ValueError):
         return [str(word) for word in json.loads(kept.read_bytes())]
     words = _filled(template, machine, names, control=control)
-    part = kept.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):  # the next one fills it again
-        part.write_text(json.dumps(words))
-        part.replace(kept)
+        write_atomic(kept, json.dumps(words))
     return words
 
 

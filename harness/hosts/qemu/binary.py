@@ -10,16 +10,17 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from harness.base import apt
+from harness.base.deadline import Deadline
 from harness.base.errors import MachineError, S2EvalError, UsageError
+from harness.base.files import write_atomic
+from harness.base.locks import locked
 from harness.base.paths import cache_dir
+from harness.base.process import ToolTimeoutError, run_quiet
 from harness.base.tools import as_tuple, install_command, version_in
 
 PROGRAM = "qemu-system-aarch64"
@@ -120,30 +121,21 @@ def _read_versions(known: Path) -> dict[str, Any]:
 
 
 def _write_versions(known: Path, path: str, entry: dict[str, Any]) -> None:
-    with FileLock(known.with_suffix(".lock")):
+    with locked(known.with_suffix(".lock"), str(known), Deadline(VERSION_SECONDS)):
         versions = {**_read_versions(known), path: entry}
-        partial = known.with_suffix(".partial")
-        partial.write_text(json.dumps(versions, indent=1))
-        partial.replace(known)
+        write_atomic(known, json.dumps(versions, indent=1))
 
 
 def _ask_version(path: Path) -> str:
     """What stands after "version" in the first line of `--version`."""
     command = [str(path), *_data_args(path), "--version"]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=VERSION_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        done = run_quiet(command, Deadline(VERSION_SECONDS), writes=False)
+    except ToolTimeoutError:
         raise MachineError(f"{path} does not answer --version") from None
-    except OSError as error:
-        raise MachineError(f"{path} cannot be run: {error.strerror}") from None
+    except MachineError as error:
+        why = str(error).removeprefix(f"{path}: ")
+        raise MachineError(f"{path} cannot be run: {why}") from None
     if NO_LIBRARY in done.stderr:
         library = done.stderr.split(NO_LIBRARY)[1].split(":")[0]
         raise MachineError(
@@ -164,7 +156,8 @@ def _backport(system: QemuBinary, wanted: str) -> Path:
         folder = cache_dir("qemu") / f"{suite}-{platform.machine()}"
         program = folder / "usr/bin" / PROGRAM
         if not program.exists():
-            with FileLock(folder.with_name(f"{folder.name}.lock")):
+            lock = folder.with_name(f"{folder.name}.lock")
+            with locked(lock, "QEMU's backport", Deadline(apt.APT_SECONDS)):
                 if not program.exists():
                     _fetch(suite, folder)
         return program

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import queue
 import shutil
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
+from harness.base.process import start
 from harness.base.signals import held
 from harness.hosts.qemu.channel import PAUSE, QUEUE_LIMIT, Channel, Event, Events
 
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SOCKET_PATH = 107  # bytes: unix(7), sun_path
-PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def die_with_parent() -> None:
-    """In the child: be killed when the harness is, even by SIGKILL."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class QemuProcess:
@@ -108,15 +101,7 @@ class QemuProcess:
         with (self.logs / "qemu.log").open("wb") as log:
             try:
                 with held():  # a QEMU that was started is known, and ended
-                    self._process = subprocess.Popen(
-                        command,
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        pass_fds=keep,
-                        start_new_session=True,  # Ctrl-C is the harness's to handle
-                        preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no locks
-                    )
+                    self._process = start(command, stdout=log, stderr=log, keep=keep)
             except OSError as error:
                 raise MachineError(f"{command[0]}: {error.strerror}") from None
         # It listens already; the import takes 30 ms, in which QEMU starts.

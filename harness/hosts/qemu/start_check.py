@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from pathlib import Path
 
 from harness.base.deadline import Deadline
+from harness.base.errors import MachineError
+from harness.base.process import ToolTimeoutError, run_quiet
 from harness.base.scratch import scratch_folder
 from harness.guests.launch import BAR_SIZE, l2_script
 from harness.hosts.machines.machine import Machine, render
 from harness.hosts.qemu.binary import PROGRAM, QemuBinary
-from harness.hosts.qemu.process import die_with_parent
 from harness.hosts.qemu.trace_options import trace_options
 
 MONITOR = "qmp"
@@ -38,20 +38,11 @@ def why_no_start(machine: Machine, qemu: QemuBinary, deadline: Deadline) -> str:
             json.dumps({"execute": name}) + "\n" for name in ("qmp_capabilities", "quit")
         )
         try:
-            done = subprocess.run(
-                command,
-                input=ending,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=deadline.left(),
-                check=False,
-                preexec_fn=die_with_parent,
-            )
-        except subprocess.TimeoutExpired:
+            done = run_quiet(command, deadline, stdin=ending)
+        except ToolTimeoutError:
             return f"it did not end within {deadline.seconds:.3g} s"
-        except OSError as error:
-            return error.strerror or str(error)
+        except MachineError as error:
+            return str(error)
     return words_of(done.stderr, done.returncode)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, insert, select
 
 from harness.base.errors import S2EvalError
-from harness.base.locks import claimed
+from harness.base.locks import try_lock_folder
 from harness.results.history.record import Recorder
 from harness.results.history.schema import FOLDERS, RUNS
 from harness.results.records import Run
@@ -92,6 +92,6 @@ def _mark(folder: Path) -> str:
 
 
 def _has_ended(folder: Path) -> bool:
-    with contextlib.suppress(OSError), claimed(folder) as free:
+    with contextlib.suppress(OSError), try_lock_folder(folder) as free:
         return free
     return False  # removed just now

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import BuildError, MachineError
-from harness.base.process import disk_full_told, run_logged
+from harness.base.files import full_disk_raises
+from harness.base.process import run_logged
 from harness.kernel.make import failure
 from harness.kernel.toolchain import Toolchain, environment
 
@@ -87,11 +88,11 @@ def test_a_full_disk_is_the_machines_fault() -> None:
 def test_a_full_disk_is_told_wherever_it_shows(tmp_path: Path) -> None:
     with (
         pytest.raises(MachineError, match="no space left in the cache"),
-        disk_full_told(),
+        full_disk_raises("the cache"),
         Path("/dev/full").open("w") as full,
     ):
         full.write("x")
-    with pytest.raises(FileNotFoundError), disk_full_told():
+    with pytest.raises(FileNotFoundError), full_disk_raises("the cache"):
         (tmp_path / "none").read_text()
 
 

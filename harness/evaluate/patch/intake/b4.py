@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+from harness.base.deadline import Deadline
 from harness.base.errors import MachineError, UsageError
+from harness.base.process import ToolTimeoutError, run_quiet
 from harness.base.text import clean
 
 SECONDS = 120  # for a thread of a hundred mails over a slow line
@@ -28,17 +29,8 @@ def fetch(message_id: str, folder: Path, *, mailbox: Path | None = None) -> Path
     local = ["-m", str(mailbox.resolve())] if mailbox else []
     command = [program, "--no-stdin", "am", "-o", str(folder), *local, message_id.strip("<>")]
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        done = run_quiet(command, Deadline(SECONDS), cwd=folder)
+    except ToolTimeoutError:
         raise MachineError(
             f"{message_id}: b4 had no answer in {SECONDS} s: is there a network?"
         ) from None

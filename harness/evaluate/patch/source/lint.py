@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.base.deadline import Deadline
 from harness.base.paths import cache_dir
+from harness.base.process import ToolTimeoutError, run_quiet
 from harness.base.text import clean
 from harness.evaluate.patch.source.objects import checked_out, command_of, objects_of
 from harness.evaluate.patch.verdict.document import Style
@@ -127,10 +128,7 @@ def _preprocessor(command: Sequence[str]) -> Iterable[str]:
 def _said(command: Sequence[str], folder: Path) -> list[str]:
     """All lines of a tool; none when it takes too long. Its exit status says only that it spoke."""
     try:
-        done = subprocess.run(
-            command, cwd=folder, env=plain_env(), stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, errors="replace", timeout=SECONDS, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
+        done = run_quiet(command, Deadline(SECONDS), cwd=folder, env=plain_env())
+    except ToolTimeoutError:
         return []
     return (done.stdout + done.stderr).splitlines()

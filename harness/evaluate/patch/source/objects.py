@@ -7,11 +7,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import Timeout
-
+from harness.base.deadline import Deadline
+from harness.base.locks import LockTimeoutError
 from harness.base.paths import cache_dir
 from harness.kernel.git import run
 from harness.kernel.source import Tree
@@ -24,17 +24,15 @@ _COMMAND = re.compile(r"^(?:saved)?cmd_\S+ := (.*)$", re.MULTILINE)
 def checked_out(build: Build) -> Iterator[Tree | None]:
     """The tree of a build with the worktree at its commit; None while another run builds there."""
     tree = Tree(cache_dir("sources") / build.inputs["tree"])
-    try:
-        tree.lock.acquire(timeout=0)
-    except Timeout:
-        yield None
-        return
-    try:
+    with ExitStack() as entered:
+        try:
+            entered.enter_context(tree.locked(Deadline(0)))
+        except LockTimeoutError:
+            yield None
+            return
         if run(tree.work, "rev-parse", "HEAD").stdout.strip() != build.inputs["applied"]:
             tree.switch(build.inputs["applied"])
         yield tree
-    finally:
-        tree.lock.release()
 
 
 def objects_of(out: Path, source: str) -> Iterator[Path]:

@@ -9,11 +9,13 @@ the offsets of the trace fit.
 from __future__ import annotations
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.base.deadline import Deadline
+from harness.base.errors import MachineError
+from harness.base.process import run_quiet
 from harness.evaluate.patch.source.lint import added_lines
 from harness.evaluate.patch.source.objects import checked_out, command_of, objects_of
 from harness.kernel.store import Build
@@ -130,10 +132,7 @@ def _objects(out: Path, functions: Iterable[str]) -> dict[str, Path]:
 def _said(command: Sequence[str], folder: Path | None = None) -> list[str]:
     """What a tool prints; nothing when it fails or is missing."""
     try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment(), stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, errors="replace", timeout=SECONDS, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
+        done = run_quiet(command, Deadline(SECONDS), cwd=folder, env=environment())
+    except MachineError:
         return []
     return done.stdout.splitlines()
