@@ -79,8 +79,8 @@ class Project:
             path.mkdir(parents=True)
         shutil.copy(ROOT / "bootstrap", self.folder)
         shutil.copytree(ROOT / ".ci/apt", self.folder / ".ci/apt")
-        for name in ("__init__.py", "base/__init__.py", "base/tools.py"):
-            shutil.copy(ROOT / "harness" / name, self.folder / "harness" / name)
+        for path in (ROOT / "harness/__init__.py", *(ROOT / "harness/base").glob("*.py")):
+            shutil.copy(path, self.folder / path.relative_to(ROOT))
         (self.folder / "pyproject.toml").write_text(PYPROJECT)
         (self.folder / "backend.py").write_text(BACKEND)
         (self.bin / "python3").symlink_to(sys.executable)
