@@ -206,7 +206,7 @@ MAKE = """
 import os, sys
 from pathlib import Path
 from harness.base.process import run_logged
-script = "sleep 1000 & echo $$ $!; trap 'kill $!; exit' TERM; wait"
+script = "trap 'kill $!; exit' TERM; sleep 1000 & echo $$ $!; wait"
 tell = lambda line: print(line, flush=True)
 run_logged(["sh", "-c", script], Path(sys.argv[1]), os.environ, tell)
 """
