@@ -56,3 +56,10 @@ def test_ci_fails_when_a_test_fails_or_none_ran(
     assert done.returncode == code, done.stdout + done.stderr
     closing = re.findall(r"^=+ .* in [0-9.]+s .*=+$", done.stdout, re.MULTILINE)
     assert len(closing) == 4, "pytest's closing lines are printed, and once more at the end"
+
+
+def test_the_readmes_command_is_what_ci_runs() -> None:
+    assert "    ./bootstrap test " in (ROOT / "README.md").read_text()
+    assert "./bootstrap test <" in (ROOT / ".ci/run").read_text()
+    for workflow in (".github/workflows/test.yml", ".gitlab-ci.yml"):
+        assert re.search(r"^ +(run:|-) \.ci/run\b", (ROOT / workflow).read_text(), re.MULTILINE)
