@@ -8,14 +8,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
-# Written by apt, dpkg and the scripts of packages, for the packages that were installed.
-PACKAGES_OWN = re.compile(
-    r"/var/(lib/(dpkg|apt|ucf|pam|systemd|python|emacsen-common)|log|cache)(/|$)"
-    r"|/etc/(alternatives|ld\.so\.cache|ssl/certs|rc[\dS]\.d|systemd|python3|apparmor\.d/local)(/|$)"
-    r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid|mailcap|inputrc|modules|networks)-?$"
-    r"|/usr/(lib|share)/python3(\.\d+)?/.*__pycache__(/|$)|/usr/local/lib/python3[^/]*(/|$)"
-    r"|/run/adduser$"
-)
+# Where packages' own scripts write, while dpkg sets them up: caches of icons, links, accounts.
+OF_PACKAGES = re.compile(r"/(etc|usr|var|run|root)(?!/tmp)(?=/|$)")
+# What apt notes after dpkg has ended, and what a program in Python keeps where root may write.
+CACHES = re.compile(r"/var/(lib/(apt|dpkg)|cache|log)(/|$)|/usr/.*/__pycache__(/|$)")
 MERGED = re.compile(r"^/(bin|sbin|lib|lib32|lib64|libx32)(?=/|$)")
 
 
@@ -76,11 +72,12 @@ def owned(root: Path) -> set[str]:
 
 def strays(root: Path, before: set[str], without: tuple[Path, ...]) -> list[str]:
     """What came since `before` and no package owns, a folder with all below it as one line."""
-    own = owned(root)
+    log = root / "var/log/dpkg.log"
+    installed_at = log.stat().st_mtime if log.exists() else 0.0
     names = {
         name
-        for name in files(root, without) - before - own
-        if not PACKAGES_OWN.match(name) and not _alias(root, name, own)
+        for name in files(root, without) - before - owned(root)
+        if not _of_package(root, name, installed_at)
     }
     tops = {name for name in names if str(Path(name).parent) not in names}
     below = Counter(
@@ -89,10 +86,9 @@ def strays(root: Path, before: set[str], without: tuple[Path, ...]) -> list[str]
     return [f"{top} ({below[top] - 1} below)" if below[top] > 1 else top for top in sorted(tops)]
 
 
-def _alias(root: Path, name: str, own: set[str]) -> bool:
-    """Whether `name` is a link to an alternative or a package's file, as packages' scripts make."""
-    path = root / name[1:]
-    if not path.is_symlink():
-        return False
-    target = MERGED.sub(r"/usr/\1", os.path.normpath(Path(name).parent / path.readlink()))
-    return target in own or target.startswith("/etc/alternatives/")
+def _of_package(root: Path, name: str, installed_at: float) -> bool:
+    """Whether apt or Python wrote this, or a package's script did before `installed_at`, dpkg's last word."""
+    if CACHES.match(name):
+        return True
+    changed = (root / name[1:]).lstat().st_ctime
+    return bool(OF_PACKAGES.match(name)) and changed <= installed_at

@@ -144,15 +144,30 @@ def test_packages_are_counted_with_their_size(tmp_path: Path) -> None:
 
 def test_files_that_no_package_owns_are_found(tmp_path: Path) -> None:
     root = make_root(tmp_path)
+    log = root / "var/log/dpkg.log"
+    log.parent.mkdir()
     # In /bin by the package's list, in /usr/bin on a disk where the two are merged.
     before = measure.files(root) - {"/usr/bin/bc"}
-    new = ["opt/run-1/a", "opt/run-1/b/c", "usr/bin/stray", "root/.cache/x", "root/.profile"]
-    for name in [*new, "var/cache/apt/archives/x.deb"]:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("")
-    assert measure.strays(root, before | {"/opt", "/root"}, (root / "root/.cache",)) == [
+
+    def write(*names: str) -> None:
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text("")
+
+    write("usr/share/icons.cache", "etc/modules", "opt/early", "srv/early")  # by scripts
+    log.write_text("")
+    late = time.time() + 0.05
+    while time.time() < late:
+        time.sleep(0.01)
+    os.utime(log, (late - 0.02, late - 0.02))
+    write("opt/run-1/a", "opt/run-1/b/c", "usr/bin/stray", "root/.cache/x", "root/.profile")
+    write("var/cache/apt/archives/x.deb", "var/lib/apt/extended_states")
+    known = before | {"/opt", "/root", "/etc", "/srv", "/var/lib/apt"}
+    assert measure.strays(root, known, (root / "root/.cache",)) == [
+        "/opt/early",
         "/opt/run-1 (3 below)",
         "/root/.profile",
+        "/srv/early",
         "/usr/bin/stray",
     ]
 
