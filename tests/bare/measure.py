@@ -87,7 +87,7 @@ def strays(root: Path, before: set[str], without: tuple[Path, ...]) -> list[str]
 
 
 def _of_package(root: Path, name: str, installed_at: float) -> bool:
-    """Whether apt or Python wrote this, or a package's script did before `installed_at`, dpkg's last word."""
+    """Whether apt, Python or, before dpkg had `installed_at`, a script of a package wrote this."""
     if CACHES.match(name):
         return True
     changed = (root / name[1:]).lstat().st_ctime
