@@ -25,12 +25,14 @@ MACHINE = "nested-tcg"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options for tests that name no kernel or machine themselves."""
     group = parser.getgroup("s2eval", "guests of s2eval")
     group.addoption("--s2eval-kernel", default=KERNEL, help="kernel of tests that name none")
     group.addoption("--s2eval-machine", default=MACHINE, help="machine of tests that name none")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark `s2eval` known."""
     line = "s2eval(kernel, machine): what the fixtures of this test build and boot"
     config.addinivalue_line("markers", line)
 
@@ -122,6 +124,7 @@ class Host:
         self._shelf.put(session)
 
     def close(self) -> None:
+        """End L1 and all that runs in it."""
         self._shelf.__exit__()
 
     @property

@@ -23,9 +23,11 @@ class Command(click.Group):
     """Finds its commands in the folders beside this file; turns errors into one line and a code."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names of all commands, sorted."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command `cmd_name`, imported now, or None."""
         if cmd_name not in COMMANDS:
             return None
         found: click.Command = import_module(f"harness.cli.{COMMANDS[cmd_name]}.{cmd_name}").command
@@ -38,6 +40,7 @@ class Command(click.Group):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
+        """Parse the options before a command; an unknown one is a line and exit code 2."""
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.NoSuchOption as error:
@@ -47,6 +50,10 @@ class Command(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that `args` begin with and its arguments, ready to be worked on.
+
+        Raises UsageError for an unknown command, and the errors of check_installation().
+        """
         if args[0] not in self.list_commands(ctx):
             from harness.base.toml import unknown  # noqa: PLC0415 - pydantic takes 50 ms
 
@@ -57,6 +64,7 @@ class Command(click.Group):
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> object:
+        """Run a command; each error that is not a fault of s2eval ends in a line and a code."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:

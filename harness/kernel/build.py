@@ -23,12 +23,12 @@ from harness.kernel.git import git
 from harness.kernel.make import Maker
 from harness.kernel.modules import build_modules
 from harness.kernel.source import Base, Progress
-from harness.kernel.spec import KernelSpec, list_kernels, resolve
+from harness.kernel.spec import KernelSpec, resolve
 from harness.kernel.store import Build
 from harness.kernel.toolchain import Toolchain, toolchain
 from harness.results.records import KernelRecord
 
-__all__ = ["Build", "applies", "build", "build_modules", "is_built", "list_kernels", "resolve"]
+__all__ = ["Build", "applies", "build", "build_modules", "is_built", "resolve"]
 
 
 def is_built(spec: KernelSpec) -> bool:

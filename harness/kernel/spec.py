@@ -61,11 +61,6 @@ class KernelSpec(BaseModel):
     llvm: bool = False
 
 
-def list_kernels() -> list[KernelSpec]:
-    """Return the kernels that kernels/*.toml describe, by name. Raises UsageError as load()."""
-    return [load(path) for path in KERNELS.files().values()]
-
-
 def list_series() -> dict[str, Path]:
     """Return the folder of each series below kernels/patches/, by name: `NAME` or `SET/NAME`."""
     found: dict[str, Path] = {}

@@ -22,6 +22,7 @@ from harness.results.records import Run, Status
 from harness.results.store import load_run
 from tests.system.commands import KERNEL, SECONDS
 
+pytestmark = pytest.mark.xdist_group("installed")  # which share a wheel
 PROGRAM = r"""
 #include <s2eval/user.h>
 

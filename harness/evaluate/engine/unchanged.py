@@ -29,19 +29,20 @@ DECIDED = (Status.PASS, Status.FAIL, Status.DONE)
 
 def harness_hash() -> str:
     """sha256 over the files that make a guest or judge it: this package, templates, inits."""
-    digest = hashlib.sha256(_package_hash().encode())
+    digest = hashlib.sha256(_own_hash(paths.PROJECT).encode())
     for name, path in paths.TEMPLATES.files().items():  # of whichever folder they are found in
         digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
 @functools.cache
-def _package_hash() -> str:
-    """sha256 over this package and the programs of its own, the same in a checkout and a wheel."""
+def _own_hash(project: Path) -> str:
+    """sha256 over this package and its programs for guests, the same in a checkout and a wheel."""
     digest = hashlib.sha256(version("s2eval").encode())
     package = Path(harness.__file__).parent
     carried = package / "data"
-    for base in (package, *(paths.own_program(name) for name in ("init", "calibrate", "include"))):
+    programs = (project / "guest-tests" / name for name in ("init", "calibrate", "include"))
+    for base in (package, *programs):
         for path in sorted(path for path in base.rglob("*") if path.is_file()):
             if path.suffix == ".pyc" or (base == package and path.is_relative_to(carried)):
                 continue

@@ -87,6 +87,7 @@ class CellRequest:
 
     @property
     def name(self) -> str:
+        """The cell's name in records and on command lines: `KERNEL/MACHINE/SUITE`."""
         return f"{self.kernel.name}/{self.machine.name}/{self.suite.name}"
 
 

@@ -90,6 +90,7 @@ class Machine(BaseModel):
 
     @property
     def device_bdf(self) -> str:
+        """The device's PCI address in L1."""
         return f"0000:00:{int(self.device_slot, 16):02x}.0"
 
     def unwatched(self) -> Machine:
@@ -109,6 +110,7 @@ class Machine(BaseModel):
         return script
 
     def record(self, qemu: str, command: list[str]) -> MachineRecord:
+        """Return what a cell's record says of the machine; `qemu` is a version."""
         return MachineRecord(
             name=self.name,
             topology=self.topology,

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import UsageError
-from harness.kernel.spec import find_fragment, list_kernels, list_series, load, resolve
+from harness.base.paths import KERNELS
+from harness.kernel.spec import find_fragment, find_series, list_series, load, resolve
 
 
 def test_the_projects_kernels_are_there_with_their_fragments() -> None:
-    kernels = {spec.name: spec for spec in list_kernels()}
+    kernels = {name: load(path) for name, path in KERNELS.files().items()}
     assert {"debian-6.1", "debian-6.12", "debian-7.2", "tree"} <= set(kernels)
-    for spec in kernels.values():
+    for name, spec in kernels.items():
+        assert spec.name == name
         assert all(find_fragment(one).is_file() for one in spec.fragments)
 
 
@@ -119,3 +121,24 @@ def test_a_kernel_file_of_ones_own(tmp_path: Path) -> None:
     assert spec.llvm
     assert spec.fragments == ("base",)
     assert spec.source.tree == str(tmp_path)
+
+
+def test_names_of_ones_own_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = '[source]\npackage = "linux-source-6.1"\nsuites = ["bookworm"]\n'
+    texts = {
+        "kernels/mine.toml": 'fragments = ["base", "mine"]\nseries = ["fix"]\n' + source,
+        "kernels/fragments/mine.config": "CONFIG_A=y\n",
+        "kernels/patches/fix/0001.patch": "",
+        "kernels/patches/stage2-normal-nc/0001.patch": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    theirs = find_series("stage2-normal-nc")
+    monkeypatch.chdir(tmp_path)
+    spec = resolve("mine+stage2-vma-flag")
+    assert (spec.fragments, spec.series) == (("base", "mine"), ("fix", "stage2-vma-flag"))
+    assert find_fragment("mine") == tmp_path / "kernels/fragments/mine.config"
+    assert find_fragment("base") == theirs.parents[1] / "fragments/base.config"
+    assert find_series("stage2-normal-nc") == tmp_path / "kernels/patches/stage2-normal-nc"
+    assert resolve("debian-6.1").source.package == "linux-source-6.1"

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from harness.base import paths
+from harness.base.errors import UsageError
 from harness.suites.suite import load_suite
 
 FOLDER = paths.PROJECT / "guest-tests" / "wcprobe"
@@ -56,3 +58,19 @@ def test_no_version_is_asked_for_outside_the_compatibility_header() -> None:
         p.name for p in files if re.search(r"LINUX_VERSION_CODE|KERNEL_VERSION", p.read_text())
     ]
     assert set(asking) <= {"compat.h"}
+
+
+def test_a_suite_of_ones_own_extends_the_projects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "wcprobe"):
+        (tmp_path / "guest-tests" / name).mkdir(parents=True)
+        path = tmp_path / "guest-tests" / name / "suite.toml"
+        path.write_text('extends = "wcprobe"\nlimit = 7\n')
+    mine, same = load_suite("mine"), load_suite("wcprobe")
+    assert (mine.name, mine.limit, mine.folder) == ("mine", 7, FOLDER)
+    assert (same.name, same.limit, same.folder) == ("wcprobe", 7, FOLDER)
+    (tmp_path / "guest-tests/wcprobe/suite.toml").write_text('extends = "mine"\n')
+    with pytest.raises(UsageError, match="extend each other in a circle"):
+        load_suite("mine")
