@@ -118,7 +118,7 @@ def test_a_missing_tool_is_named(text: str, names: list[str]) -> None:
 
 
 def test_the_tail_is_without_colours_and_a_redrawn_line_is_many() -> None:
-    assert said.tail("one\ntwo\n\x1b[1mthree\x1b[0m\r\nfour 1%\rfour 2%", 3) == (
+    assert said.tail("one\ntwo\n\x1b[1mthree\x1b[0m\r\r\nfour 1%\rfour 2%", 3) == (
         "three\nfour 1%\nfour 2%"
     )
 
