@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ PROGRAM = Path(sys.executable).with_name("s2eval")
 KERNEL = "debian-6.1"
 # pytest's own limit comes later; a command that hangs is to be told apart from a slow one.
 SECONDS = 850
+PATIENCE = 300  # seconds for what comes at once, on a machine that does a hundred other things
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,12 @@ class Started:
                 return
         raise AssertionError(f"never came to '{word}':\n{self.err}")
 
+    def lines(self, count: int) -> None:
+        """Wait for `count` lines of the progress, or for its end."""
+        assert self.process.stderr
+        for line in itertools.islice(self.process.stderr, count):
+            self.err += line
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
@@ -132,10 +141,9 @@ class Started:
         return Ran(self.process.returncode, out, self.err + err)
 
 
-def wait_for(what: str, seconds: float, seen: object) -> None:
+def wait_for(what: str, seen: Callable[[], object]) -> None:
     """Return once `seen()` is true; an AssertionError that says `what` when it never is."""
-    assert callable(seen)
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while not seen():
         assert time.monotonic() < end, what
         time.sleep(0.05)

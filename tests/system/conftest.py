@@ -11,32 +11,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 from harness.base.paths import cache_dir, hold_cache
 from harness.kernel.build import build, resolve
 from tests.system.commands import Ran, S2Eval
 from tests.system.once import once
-
-# Groups of tests that a worker of pytest-xdist runs one after the other, the long ones first: those
-# that build kernels, which would wait for each other's source tree, and those that share a fixture.
-# A test in no group goes to whichever worker is free.
-GROUPS = ("builds", "restored", "failures", "quickstart")
-# Files whose tests take a second each fill the gaps at the end.
-SHORT = ("test_fidelity", "test_gdbstub", "test_history", "test_cli_errors", "test_cli_output")
+from tests.system.side_by_side import Groups, rank
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes long at the beginning."""
-
-    def rank(item: pytest.Item) -> int:
-        mark = item.get_closest_marker("xdist_group")
-        group = mark.args[0] if mark else ""
-        if group in GROUPS:
-            return GROUPS.index(group)
-        return len(GROUPS) + (item.path.stem in SHORT)
-
+    """Let what takes long begin."""
     items.sort(key=rank)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups:
+    return Groups(config, log)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -20,7 +20,6 @@ from harness.kernel.git import git
 from harness.kernel.spec import resolve
 from tests.system.commands import KERNEL, S2Eval, Started, make_machine
 
-pytestmark = pytest.mark.xdist_group("builds")
 FILE = "arch/arm64/mm/proc.S"
 NC = "MAIR_ATTRIDX(MAIR_ATTR_NORMAL_NC, MT_NORMAL_NC)"
 WRONG = "MAIR_ATTRIDX(MAIR_ATTR_DEVICE_nGnRE, MT_NORMAL_NC)"

@@ -67,7 +67,7 @@ def leave(guest: Any, s2eval: S2Eval) -> None:
     """The terminal is looked at while it is still there: through a pty's own end."""
     assert modes(guest) & SANE == 0  # raw: what is typed is the guest's
     guest.send(LEAVE)
-    wait_for("the terminal is as it was", 30, lambda: modes(guest) & SANE == SANE)
+    wait_for("the terminal is as it was", lambda: modes(guest) & SANE == SANE)
     guest.expect(pexpect.EOF)
     guest.close()
     assert (guest.exitstatus, guest.signalstatus) == (0, None)
@@ -149,7 +149,7 @@ def test_what_cannot_be_booted_is_said(s2eval: S2Eval, words: tuple[str, ...], w
 def test_a_signal_gives_the_terminal_back(terminal: Any, s2eval: S2Eval) -> None:
     guest = terminal("flat-tcg")
     guest.kill(signal.SIGTERM)
-    wait_for("the terminal is as it was", 30, lambda: modes(guest) & SANE == SANE)
+    wait_for("the terminal is as it was", lambda: modes(guest) & SANE == SANE)
     guest.expect("s2eval: interrupted")
     guest.expect(pexpect.EOF)
     guest.close()

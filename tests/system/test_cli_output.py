@@ -59,7 +59,6 @@ def test_json_of_a_failure_is_on_standard_error_alone(s2eval: S2Eval) -> None:
         assert ran.out == "" and ran.one_line()
 
 
-@pytest.mark.xdist_group("quickstart")
 @pytest.mark.parametrize("args", [["show"], ["show", "--json"], ["list"]])
 def test_a_reader_that_has_left_is_no_error(quickstart: Finished, args: list[str]) -> None:
     reader, writer = os.pipe()
@@ -95,7 +94,6 @@ def test_a_record_that_is_none(s2eval: S2Eval, text: str, words: str) -> None:
         assert ran.code == 2
 
 
-@pytest.mark.xdist_group("quickstart")
 def test_a_run_that_is_not_there_gets_the_nearest_name(quickstart: Finished) -> None:
     name = quickstart.s2eval.run().run.id
     ran = quickstart.s2eval("show", name[:-1])

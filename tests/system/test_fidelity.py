@@ -23,7 +23,6 @@ from harness.guests.calibrate.report import Mapping, interpret, parse_report
 from harness.hosts.qemu.binary import QemuBinary, find_qemu
 from harness.kernel.toolchain import cross_prefix
 
-pytestmark = pytest.mark.xdist_group("fidelity")
 # Guests that are none: what they do is all that the harness gets to know of them.
 BAD_GUESTS = {
     "silent": "1: wfi; b 1b",
@@ -239,18 +238,23 @@ def run(image: Path, seconds: float = 60.0, *, el2: bool = True) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "seconds", "says"),
+    ("name", "says"),
     [
-        ("silent", 1.0, "did not power off within 1 s: it said nothing"),
-        ("stuck", 1.0, "did not power off within 1 s: its last line was 'x'"),
-        ("flood", 60.0, f"more than {guest.OUTPUT_LIMIT} bytes"),
+        ("silent", "did not power off within {} s: it said nothing"),
+        ("stuck", "did not power off within {} s: its last line was 'x'"),
+        ("flood", f"more than {guest.OUTPUT_LIMIT} bytes"),
     ],
 )
-def test_a_guest_that_does_not_end_is_named(
-    name: str, seconds: float, says: str, tmp_path: Path
-) -> None:
-    with pytest.raises(MachineError, match=says):
-        run(bad_guest(name, tmp_path), seconds)
+def test_a_guest_that_does_not_end_is_named(name: str, says: str, tmp_path: Path) -> None:
+    image = bad_guest(name, tmp_path)
+    told = ""
+    for seconds in (1, 8, 64):  # a busy machine needs more until the guest says a word
+        with pytest.raises(MachineError) as error:
+            run(image, seconds)
+        told = str(error.value)
+        if says.format(seconds) in told:
+            return
+    raise AssertionError(told)
 
 
 def test_a_guest_that_says_nothing_gives_no_facts(tmp_path: Path) -> None:

@@ -44,7 +44,6 @@ from tests.unit.results.history.test_history import (  # noqa: F401
 )
 from tests.unit.results.history.test_history_file import BOTH
 
-pytestmark = pytest.mark.xdist_group("history")
 FACT = "wcprobe.ioremap_wc.unaligned_load"
 FLAT = ("run", "-q", "-k", "debian-6.1", "-m", "flat-tcg")
 
@@ -102,7 +101,7 @@ def test_writers_take_turns(url: str) -> None:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-        wait_for("nobody waits for this transaction", 60, one_waits)
+        wait_for("nobody waits for this transaction", one_waits)
         kernel = {column.name: "" for column in KERNELS.columns if column.name != "id"}
         kernel |= {"name": "debian-6.1", "build_key": "key-c14"}
         connection.execute(insert(KERNELS).values(kernel))

@@ -24,7 +24,6 @@ from harness.kernel.git import git
 from harness.kernel.spec import find_fragment, resolve
 from harness.kernel.toolchain import environment, toolchain
 
-pytestmark = pytest.mark.xdist_group("builds")
 PLAIN = "debian-6.1"
 PATCHED = "debian-6.1+stage2-normal-nc"
 

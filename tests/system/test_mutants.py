@@ -15,7 +15,6 @@ from harness.evaluate.plan.plan import Plan
 from harness.report.view.matrix import ROWS, matrix
 from harness.results.records import Cell, Status
 
-pytestmark = pytest.mark.xdist_group("builds")
 RIGHT = "debian-6.1+stage2-normal-nc"
 # Right without FEAT_S2FWB; with it, MemAttr 7 instead of 5: no probe can tell.
 MUTANT = "debian-6.1+mutants/fwb-stage1"

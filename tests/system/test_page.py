@@ -20,7 +20,6 @@ from tests.system.browser import CHROMIUM, Browser, browser
 from tests.system.commands import KERNEL, S2Eval, make_machine, make_suite
 from tests.system.conftest import Finished
 
-pytestmark = pytest.mark.xdist_group("quickstart")
 # What the guest prints: markup in the message about a parameter, then control sequences and bytes
 # that are no text; reading the kernel's log never comes to an end.
 MARKUP = "</pre><script>document.title='hit'</script><img/src=x/onerror=alert(2)>"

@@ -18,7 +18,6 @@ from harness.kernel.git import git
 from harness.kernel.spec import resolve
 from tests.system.commands import KERNEL, S2Eval
 
-pytestmark = pytest.mark.xdist_group("builds")
 NC = PROJECT / "kernels/patches/stage2-normal-nc"
 PGTABLE = "arch/arm64/kvm/hyp/pgtable.c"
 HEAD = """\

@@ -37,7 +37,7 @@ def test_before_and_after_a_run(s2eval: S2Eval) -> None:
     found = json.loads(s2eval("plan", "check", plan, "--json", S2EVAL_CACHE=cache).out)
     (cell,) = found["cells"]
     assert cell["name"] == f"{KERNEL}/flat-tcg/fresh" and cell["exact"]
-    assert 0.2 < cell["seconds"] < 60
+    assert 0.2 < cell["seconds"] < s2eval.run().run.seconds
     assert cell["unchanged_since"] == s2eval.run().run.id and found["boots"] == 0
     again = s2eval("plan", "check", plan, S2EVAL_CACHE=cache)
     assert f"unchanged since {s2eval.run().run.id}" in again.out

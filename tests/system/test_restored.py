@@ -16,7 +16,6 @@ import pytest
 from harness.results.records import Cell
 from tests.system.commands import KERNEL, S2Eval, cache_without, make_suite, wait_for
 
-pytestmark = pytest.mark.xdist_group("restored")
 PATCHED = f"{KERNEL}+stage2-normal-nc"
 FOUND = {KERNEL: 1, PATCHED: 0}  # the exit code: the VM that is killed, and the one that is not
 AGAIN = "L1 boots again, without a saved state"
@@ -165,7 +164,7 @@ def test_an_interrupt_while_it_is_saved_or_restored(
         )
         running.until(f": {phase}")
         if not place.states():
-            wait_for("it is being saved", 30, lambda: [*folder.glob(".new-*")])
+            wait_for("it is being saved", lambda: [*folder.glob(".new-*")])
         running.signal(signal.SIGINT)
         ran = running.end()
         assert ran.code == 130 and "Traceback" not in ran.err, ran.err

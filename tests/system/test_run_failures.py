@@ -28,9 +28,6 @@ from tests.system.commands import (
 )
 from tests.system.conftest import Finished
 
-pytestmark = pytest.mark.xdist_group("failures")
-# Silence is waited out: a shorter one than a machine's own 15 s is enough for a guest that hangs.
-IMPATIENT = 'extends = "{}"\n[limits]\nsilence = 6\n'
 # /init is a program: bytes that are no text. The line breaks come with the text after it.
 GARBAGE = """
 extends = "provoke"
@@ -83,7 +80,6 @@ def told(finished: Finished, cell: Cell) -> str:
 @pytest.fixture(scope="module")
 def flat_failures(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     s2eval = S2Eval(tmp_path_factory.mktemp("f"))
-    machine = make_machine(s2eval.home / "impatient.toml", IMPATIENT.format("flat-tcg"))
     suites = [
         *provoke(s2eval.home, "how=panic", "how=oops", "how=hang"),
         make_suite(s2eval.home / "garbage", GARBAGE),
@@ -92,27 +88,26 @@ def flat_failures(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         make_suite(s2eval.home / "silent", SILENT),
     ]
     wanted = [word for name in suites for word in ("-s", name)]
-    return Finished(s2eval, s2eval("run", "-k", KERNEL, "-m", machine, *wanted))
+    return Finished(s2eval, s2eval("run", "-k", KERNEL, "-m", "flat-tcg", *wanted))
 
 
 @pytest.fixture(scope="module")
 def nested_failures(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     s2eval = S2Eval(tmp_path_factory.mktemp("n"))
-    machine = make_machine(s2eval.home / "impatient.toml", IMPATIENT.format("nested-tcg"))
     suites = [
         *provoke(s2eval.home, "how=panic", "how=oops", "how=hang"),
         make_suite(s2eval.home / "garbage", GARBAGE),
         make_suite(s2eval.home / "flood", FLOOD),
     ]
     wanted = [word for name in suites for word in ("-s", name)]
-    return Finished(s2eval, s2eval("run", "-k", KERNEL, "-m", machine, *wanted))
+    return Finished(s2eval, s2eval("run", "-k", KERNEL, "-m", "nested-tcg", *wanted))
 
 
 # how, whose fault, the class, words of the line that shows it
 GUESTS = [
     ("panic", Status.FAIL, "panic", "Kernel panic - not syncing: provoke: asked to panic"),
     ("oops", Status.FAIL, "oops", "NULL pointer dereference at virtual address 0000000000000010"),
-    ("hang", Status.MISS, "silence", "no output for 6 s"),
+    ("hang", Status.MISS, "silence", "no output for 15 s"),
 ]
 
 
@@ -273,7 +268,7 @@ def test_when_l1_is_killed_what_l2_had_said_is_kept(s2eval: S2Eval) -> None:
         said = results.read_bytes() if results.is_file() else b""
         return re.search(rb"^ok \d+ ioremap_wc$", said, re.M) is not None
 
-    wait_for("L2 reports", 120, halfway)
+    wait_for("L2 reports", halfway)
     (qemu,) = [p for p in s2eval.processes() if p != running.process.pid]
     os.kill(qemu, signal.SIGKILL)
     ran = running.end()

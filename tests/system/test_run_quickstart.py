@@ -9,12 +9,9 @@ import os
 import signal
 import subprocess
 
-import pytest
-
 from harness.results.records import Cell, Observation, Run, Status
 from tests.system.conftest import Finished
 
-pytestmark = pytest.mark.xdist_group("quickstart")
 PATCHED = "+stage2-normal-nc/"
 MAPPINGS = (
     "ioremap",

@@ -65,8 +65,9 @@ def test_killed_at_random_points_nothing_is_lost_and_nothing_run_twice(
     done: dict[str, Cell] = {}
     for _ in range(4):
         running = s2eval.start(*command)
-        wait_for("the run has begun", 60, s2eval.results.is_dir)
-        time.sleep(chance.uniform(0.2, 3.0))
+        wait_for("the run has begun", s2eval.results.is_dir)
+        running.lines(chance.randint(1, 8))
+        time.sleep(chance.uniform(0.0, 0.5))
         running.signal(signal.SIGKILL)
         running.end()
         now = by_name(s2eval.run())
@@ -89,7 +90,7 @@ def test_the_next_run_removes_what_a_killed_one_left(s2eval: S2Eval) -> None:
     running.until(": boot L1")
     running.signal(signal.SIGKILL)
     running.end()
-    wait_for("the processes are gone", 30, lambda: not s2eval.processes())
+    wait_for("the processes are gone", lambda: not s2eval.processes())
     (left,) = s2eval.scratch.iterdir()
     foreign = s2eval.scratch / "s2eval-cell-of-somebody"  # without its lock: not ours to judge
     foreign.mkdir()
@@ -119,7 +120,7 @@ def test_a_worker_that_is_killed_costs_its_cells_and_no_more(s2eval: S2Eval) -> 
         "the worker process of this cell ended with signal 9"
     }
     assert len({c.machine.name for c in lost}) == 1
-    wait_for("its guest is gone", 30, lambda: not s2eval.processes())
+    wait_for("its guest is gone", lambda: not s2eval.processes())
     again = s2eval("run", "--resume")  # which removes what the worker left, too
     assert (again.code, s2eval.run().status) == (0, Status.PASS)
 
@@ -186,7 +187,7 @@ def test_a_disk_that_fills_up_stops_the_run_with_what_it_has(
 
 def test_a_guest_that_hangs_gets_another_boot_and_one_that_panics_none(s2eval: S2Eval) -> None:
     machine = make_machine(
-        s2eval.home / "impatient.toml", 'extends = "flat-tcg"\n[limits]\nsilence = 3\n'
+        s2eval.home / "impatient.toml", 'extends = "flat-tcg"\n[limits]\nsilence = 5\n'
     )
     suites = provoke(s2eval.home, "how=hang", "how=panic")
     wanted = [word for name in suites for word in ("-s", name)]
@@ -214,22 +215,26 @@ def test_a_cell_that_takes_too_long_is_a_miss_and_the_next_one_runs(s2eval: S2Ev
     slow = make_suite(s2eval.home / "slow", 'extends = "provoke"\nscript = "stream /dev/console"\n')
     quick = make_suite(s2eval.home / "quick", SMALL)
     plan = s2eval.home / "plan.toml"
-    plan.write_text(
-        f'kernels = ["{KERNEL}"]\nmachines = ["flat-tcg"]\nretries = 0\n'
-        f"suites = {json.dumps([slow, quick])}\n[limits]\ncell = 8\n"
-    )
-    ran = s2eval("run", str(plan))
-    failed = s2eval.cell("/slow")
-    assert ran.code == 125 and failed.status is Status.MISS
-    assert failed.failure and "the plan's limit of 8 s" in failed.failure.summary
-    assert s2eval.cell("/quick").status is Status.PASS
+    for limit in (6, 24, 96):  # a busy machine needs more for the quick one
+        plan.write_text(
+            f'kernels = ["{KERNEL}"]\nmachines = ["flat-tcg"]\nretries = 0\n'
+            f"suites = {json.dumps([slow, quick])}\n[limits]\ncell = {limit}\n"
+        )
+        ran = s2eval("run", str(plan))
+        failed = s2eval.cell("/slow")
+        assert ran.code == 125 and failed.status is Status.MISS
+        assert failed.failure and f"the plan's limit of {limit} s" in failed.failure.summary
+        if s2eval.cell("/quick").status is Status.PASS:
+            return
+    raise AssertionError(ran.out)
 
 
 def test_a_run_that_takes_too_long_stops_and_can_go_on(s2eval: S2Eval) -> None:
-    ran = s2eval("run", small_plan(s2eval, "[limits]\nrun = 0.5\n"))
+    """The first cell begins within the limit, the sixth does not."""
+    ran = s2eval("run", small_plan(s2eval, "[limits]\nrun = 2.5\n"))
     run = s2eval.run()
-    assert ran.code == 125 and run.run.interrupted and len(run.cells) == 1
-    assert "the plan's limit of 0.5 s for the run is reached" in ran.err
+    assert ran.code == 125 and run.run.interrupted and 1 <= len(run.cells) < 6
+    assert "the plan's limit of 2.5 s for the run is reached" in ran.err
     assert f"s2eval run --resume {run.run.id}" in ran.err
 
 

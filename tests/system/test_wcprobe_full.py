@@ -86,7 +86,6 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> S2Eval:
     return command
 
 
-@pytest.mark.xdist_group("damaged")
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_is_seen_by_the_guest_and_by_the_host(kind: str, damaged: S2Eval) -> None:
     (cell,) = [c for c in damaged.run().cells if c.suite.name == kind]
