@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from harness.hosts.l1.host import Completed
-    from harness.hosts.l1.session import L1Session
+    from harness.hosts.host import Completed
+    from harness.hosts.l1.host import L1Host
     from harness.kernel.build import Build
     from harness.results.records import Cell, Observation
 
@@ -57,9 +57,11 @@ def s2eval_kernel(request: pytest.FixtureRequest) -> Build:
 @pytest.fixture
 def s2eval_host(
     request: pytest.FixtureRequest, s2eval_kernel: Build, tmp_path: Path
-) -> Iterator[Host]:
+) -> Iterator[HostUnderTest]:
     """A booted host under test, on a nested machine; its logs are in `tmp_path`."""
-    host = Host(_wanted(request, "kernel"), _wanted(request, "machine"), s2eval_kernel, tmp_path)
+    host = HostUnderTest(
+        _wanted(request, "kernel"), _wanted(request, "machine"), s2eval_kernel, tmp_path
+    )
     try:
         host.boot()
         yield host
@@ -92,40 +94,43 @@ class SeenCell:
         ]
 
 
-class Host:
+class HostUnderTest:
     """An L1 that runs the kernel under test as its KVM host, and one L2 after the other."""
 
     def __init__(self, kernel: str, machine: str, built: Build, logs: Path) -> None:
         from harness.base.errors import UsageError  # noqa: PLC0415 - see above
-        from harness.hosts.l1.session import Shelf  # noqa: PLC0415
+        from harness.guests.placement import placement_of  # noqa: PLC0415
         from harness.hosts.machines.machine import load_machine  # noqa: PLC0415
+        from harness.hosts.pool import HostPool  # noqa: PLC0415
         from harness.hosts.qemu.binary import find_qemu  # noqa: PLC0415
 
         self.kernel, self.machine, self._built = kernel, load_machine(machine), built
-        if self.machine.topology != "nested":
+        if not placement_of(self.machine).has_guest:
             raise UsageError(f"machine {machine} has no L2: take a nested one (s2eval list)")
         self.logs = logs
         self._qemu = find_qemu()
-        self._shelf = Shelf()
+        self._pool: HostPool[L1Host] = HostPool()
         self._numbers = itertools.count(1)
 
     def boot(self) -> None:
-        """Boot L1; again when it was lost. GuestDied says why it did not come up."""
-        from harness.hosts.l1.session import L1Session  # noqa: PLC0415 - see above
-        from harness.hosts.l1.userland import initramfs  # noqa: PLC0415
+        """Boot L1; again when it was lost. Raise HostLost when it does not come up."""
+        from harness.base.deadline import Deadline  # noqa: PLC0415 - see above
+        from harness.guests.vmm.vmm import STREAMS  # noqa: PLC0415
+        from harness.hosts.l1.host import L1Host  # noqa: PLC0415
 
-        session = L1Session(self.machine, self._qemu, self._built.image)
+        host = L1Host(self.machine, self._qemu, self._built.image, STREAMS)
         try:
-            session.start(initramfs({}, "# nothing"), self._folder("l1"))
-            session.boot()
+            host.launch(self._folder("l1"))
+            host.boot(Deadline(self.machine.limits.boot))
         except BaseException:
-            session.close()
+            host.close()
             raise
-        self._shelf.put(session)
+        self._pool.close()
+        self._pool.release(host)
 
     def close(self) -> None:
         """End L1 and all that runs in it."""
-        self._shelf.__exit__()
+        self._pool.close()
 
     @property
     def bdf(self) -> str:
@@ -133,10 +138,22 @@ class Host:
         return self.machine.device_bdf
 
     def run(self, command: str, seconds: float = 30) -> Completed:
-        """Run a shell command in L1; its `status`, `out` and `err`. GuestDied when L1 does."""
+        """Run a shell command in L1; its `status`, `out` and `err`. HostLost when L1 is."""
         from harness.base.deadline import Deadline  # noqa: PLC0415 - see above
 
-        return self._session().host.run(command, Deadline(seconds))
+        return self._host().run(command, Deadline(seconds))
+
+    def read(self, path: str, seconds: float = 30) -> bytes:
+        """Return a file of L1. MachineError when it cannot be read."""
+        from harness.base.deadline import Deadline  # noqa: PLC0415 - see above
+
+        return self._host().read(path, Deadline(seconds))
+
+    def bind(self, driver: str, seconds: float = 30) -> None:
+        """Give the device under test to a driver of L1. MachineError when it is not taken."""
+        from harness.base.deadline import Deadline  # noqa: PLC0415 - see above
+
+        self._host().bind(driver, Deadline(seconds))
 
     def run_suite(self, suite: str | Path) -> SeenCell:
         """Run a suite (a name, or the folder of one) in a new L2 that has the device."""
@@ -149,7 +166,7 @@ class Host:
         wanted = request(resolve(self.kernel), self.machine, load_suite(str(suite)))
         logs = self._folder(wanted.suite.name)
         tools = Tools(self._qemu, to_nobody)
-        cell = run_cell(wanted, tools, logs, self._shelf, last=False)
+        cell = run_cell(wanted, tools, logs, self._pool, last=False)
         return SeenCell(cell, logs)
 
     def _folder(self, name: str) -> Path:
@@ -157,8 +174,7 @@ class Host:
         folder.mkdir()
         return folder
 
-    def _session(self) -> L1Session:
-        session = self._shelf.session
-        if session is None:
+    def _host(self) -> L1Host:
+        if self._pool.host is None:
             raise RuntimeError("this L1 is not there any more: boot() makes a new one")
-        return session
+        return self._pool.host

@@ -3,7 +3,8 @@
  * init of L1, the host under test: runs the shell commands that come from the virtio
  * port "s2eval.agent", one at a time. A line is "ID COMMAND", the answer "ID STATUS .OUT .ERR",
  * all but the first two in hexadecimal: nothing in them can be taken for the end of a line.
- * The command "<PATH" reads a file, which costs no process; "unmount" lets go of the shared folder
+ * The command "<PATH" reads a file, which costs no process: STATUS is 0, or the errno that says why
+ * it could not be read, in ERR in words; "unmount" lets go of the shared folder
  * until the next shell command, "wake" sets the timers of a machine that was saved going.
  *
  * Words on the kernel command line ask for something else: s2eval.shell for a shell on the
@@ -96,24 +97,78 @@ static void say(const char *text)
 	write_all(agent, text, strlen(text));
 }
 
-/* The contents of `path` in hexadecimal; nothing when it cannot be read. */
-static void say_file(const char *path)
+static void say_hex(const unsigned char *data, size_t size)
 {
 	static const char digits[] = "0123456789abcdef";
-	unsigned char data[4096];
-	char hex[2 * sizeof(data)];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got;
+	char hex[4096];
+	size_t used = 0;
 
-	while (fd >= 0 && (got = read(fd, data, sizeof(data))) > 0) {
-		for (ssize_t i = 0; i < got; i++) {
-			hex[2 * i] = digits[data[i] >> 4];
-			hex[2 * i + 1] = digits[data[i] & 15];
+	for (size_t i = 0; i < size; i++) {
+		hex[used++] = digits[data[i] >> 4];
+		hex[used++] = digits[data[i] & 15];
+		if (used == sizeof(hex) || i + 1 == size) {
+			write_all(agent, hex, used);
+			used = 0;
 		}
-		write_all(agent, hex, 2 * got);
 	}
-	if (fd >= 0)
-		close(fd);
+}
+
+/* Reads all of `path` into `data`, to be freed; 0, or the errno that says why not. */
+static int load_file(const char *path, unsigned char **data, size_t *size)
+{
+	size_t room = 0;
+	ssize_t got;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), error = errno;
+
+	*data = NULL;
+	*size = 0;
+	if (fd < 0)
+		return error;
+	do {
+		if (*size == room) {
+			room = room ? 2 * room : 4096;
+			*data = realloc(*data, room);
+			if (!*data)
+				abort();
+		}
+		got = read(fd, *data + *size, room - *size);
+		error = errno;
+		if (got > 0)
+			*size += got;
+	} while (got > 0 || (got < 0 && error == EINTR));
+	close(fd);
+	return got < 0 ? error : 0;
+}
+
+/* The contents of `path`; nothing when there is no such file. */
+static void say_file(const char *path)
+{
+	unsigned char *data;
+	size_t size;
+
+	if (!load_file(path, &data, &size))
+		say_hex(data, size);
+	free(data);
+}
+
+/* Answers the question `id` for what is in `path`; the status is 0, or errno. */
+static void answer_file(const char *id, const char *path)
+{
+	unsigned char *data;
+	char status[16];
+	size_t size;
+	int error = load_file(path, &data, &size);
+	const char *words = error ? strerror(error) : "";
+
+	snprintf(status, sizeof(status), " %d .", error);
+	say(id);
+	say(status);
+	if (!error)
+		say_hex(data, size);
+	say(" .");
+	say_hex((const unsigned char *)words, strlen(words));
+	say("\n");
+	free(data);
 }
 
 /* Turns hexadecimal into text, in place; false when it is none. */
@@ -169,13 +224,26 @@ static int run_code(const char *code)
 	return run_shell(code, true);
 }
 
+/* Answers the question `id` for a command. */
+static void answer_code(const char *id, const char *code)
+{
+	char status[16];
+
+	snprintf(status, sizeof(status), " %d .", run_code(code));
+	say(id);
+	say(status);
+	say_file(OUT);
+	say(" .");
+	say_file(ERR);
+	say("\n");
+}
+
 /* Commands as they come, until nobody can send any. */
 static void serve(void)
 {
 	FILE *commands = fdopen(agent, "r");
-	char *line = NULL, *id, *code, status[16];
+	char *line = NULL, *id, *code;
 	size_t size = 0;
-	bool reading;
 
 	say("ready\n");
 	while (commands && getline(&line, &size, commands) > 0) {
@@ -184,15 +252,10 @@ static void serve(void)
 		id = strsep(&code, " ");
 		if (!code || !from_hex(code))
 			continue;
-		reading = *code == '<';
-		snprintf(status, sizeof(status), " %d .", reading ? 0 : run_code(code));
-		say(id);
-		say(status);
-		say_file(reading ? code + 1 : OUT);
-		say(" .");
-		if (!reading)
-			say_file(ERR);
-		say("\n");
+		if (*code == '<')
+			answer_file(id, code + 1);
+		else
+			answer_code(id, code);
 	}
 }
 

@@ -13,9 +13,10 @@ from harness.arm.tables.result import Step
 from harness.arm.tables.show import walk_lines
 from harness.base.deadline import Deadline
 from harness.base.errors import UsageError
-from harness.guests.audit.auditor import Auditor, Reading, Target
 from harness.guests.audit.record import Expectation, audit_record
 from harness.hosts.qemu.memory import SharedMemory
+from harness.hosts.qemu.stub_tables import StubTables
+from harness.hosts.tables import Reading, Target
 from harness.results.records import Status
 
 SCHEMA = "s2eval-audit-1"
@@ -56,11 +57,11 @@ def audit(
     deadline = Deadline(seconds)
     with ExitStack() as stack:
         shared = stack.enter_context(SharedMemory(memory)) if memory else None
-        auditor = stack.enter_context(Auditor(gdb, deadline, shared))
-        if vcpu is not None and not 0 <= vcpu < auditor.vcpus:
-            raise UsageError(f"--vcpu {vcpu}: the VM has vCPUs 0 to {auditor.vcpus - 1}")
+        tables = stack.enter_context(StubTables(gdb, deadline, shared))
+        if vcpu is not None and not 0 <= vcpu < tables.vcpus:
+            raise UsageError(f"--vcpu {vcpu}: the VM has vCPUs 0 to {tables.vcpus - 1}")
         target = Target("va", va)
-        reading = auditor.read([target], deadline, vcpu=vcpu, flat=True)[0]
+        reading = tables.read([target], deadline, vcpu=vcpu, flat=True)[0]
     record = audit_record(reading, Expectation())
     reason = record.detail.reason
     problem = reason if record.status in (Status.ERROR, Status.MISS) else None

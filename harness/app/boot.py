@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 import termios
@@ -16,14 +17,16 @@ from pathlib import Path
 from harness.base.errors import MachineError, UsageError
 from harness.base.process import run_on_terminal
 from harness.base.scratch import scratch_folder
-from harness.evaluate.cell.cell import guest_archive
+from harness.evaluate.cell.cell import guest_archive, guest_modules
 from harness.evaluate.events import PhaseBegan, notes
 from harness.evaluate.plan.plan import CellRequest, request
-from harness.guests.launch import GuestFiles, command_line, folder_options, l2_script, make_files
+from harness.guests.placement import placement_of
+from harness.guests.usable import unusable
 from harness.hosts.l1.userland import busybox, initramfs
-from harness.hosts.machines.machine import Machine, load_machine, unusable
+from harness.hosts.machines.machine import load_machine
 from harness.hosts.qemu.binary import find_qemu
-from harness.kernel.build import Build, build, build_modules
+from harness.hosts.qemu.command import BootFiles, command_line, folder_options
+from harness.kernel.build import Build, build
 from harness.kernel.spec import resolve
 from harness.report.terminal.progress import shown_progress
 from harness.results.phases import PhaseName
@@ -54,7 +57,7 @@ _L2_MOUNT = "shell /bin/busybox mount -t 9p -o trans=virtio,version=9p2000.L hos
 
 
 @dataclass(frozen=True)
-class Wish:
+class BootRequest:
     """How to boot: `level` of the shell, another `cpu`, a folder to `share`, gdb at the start."""
 
     level: str = "l1"
@@ -64,15 +67,16 @@ class Wish:
 
 
 def boot(
-    kernel: str, machine_name: str, suite_name: str, wish: Wish, *, quiet: bool = False
+    kernel: str, machine_name: str, suite_name: str, how: BootRequest, *, quiet: bool = False
 ) -> None:
     """Build what is missing, boot, and leave the terminal to the guest.
 
     UsageError for unknown names, MachineError when this host cannot run the machine or QEMU fails.
     """
-    machine = load_machine(machine_name, cpu=wish.cpu)
+    machine = load_machine(machine_name, cpu=how.cpu)
     wanted = request(resolve(kernel), machine, load_suite(suite_name))
-    if wish.level == "l2" and machine.topology != "nested":
+    placement = placement_of(machine)
+    if how.level == "l2" and not placement.has_guest:
         raise UsageError(f"machine {machine.name} has no L2: take a nested one (s2eval list)")
     qemu = find_qemu()
     reason = unusable(machine, qemu)
@@ -81,19 +85,18 @@ def boot(
     with shown_progress(quiet=quiet) as progress:
         progress(PhaseBegan(wanted.name, PhaseName.BUILD))
         built = build(wanted.kernel, progress=notes(progress))
-        archive = _l2_archive(wanted, built, wish) if wish.level == "l2" else None
+        archive = _l2_archive(wanted, built, how) if how.level == "l2" else None
         archive = archive or guest_archive(wanted, built)
     with scratch_folder("s2eval-boot-") as tmp:
-        files = GuestFiles(tmp, built.image, archive)
-        _share(machine, files, wanted, built, wish)
-        word = "s2eval.autorun" if wish.level == "l2" else "s2eval.shell"
-        command = command_line(
-            machine, qemu, files, _chardev, append=f"quiet {word}", userland=True
-        )
+        files = placement.boot_files(tmp, built.image, archive, userland=True)
+        files.make_bar()
+        _fill_share(files, wanted, built, how)
+        word = "s2eval.autorun" if how.level == "l2" else "s2eval.shell"
+        command = command_line(machine, qemu, files, _chardev, append=f"quiet {word}")
         command += ["-mon", "chardev=console"]
-        if wish.share:
-            command += folder_options(wish.share.resolve(), "host")
-        if wish.gdb:
+        if how.share:
+            command += folder_options(how.share.resolve(), "host")
+        if how.gdb:
             command += _gdb(files.folder / "gdb", built)
         _run(command)
 
@@ -109,38 +112,36 @@ def _l2_chardev(name: str) -> str:
     return f"null,id={name}" if name == "kmsg" else f"file,id={name},path=/dev/console"
 
 
-def _share(
-    machine: Machine, files: GuestFiles, wanted: CellRequest, built: Build, wish: Wish
-) -> None:
-    """The folder that L1 sees as /share: L2's files, and what greets the user."""
-    nested = machine.topology == "nested"
-    more = folder_options(Path("/host"), "host") if wish.share else []
-    words = "quiet" if wish.level == "l2" else ""
-    make_files(
-        machine, files, l2_script(machine, _l2_chardev, words, more=more) if nested else None
-    )
-    files.share.mkdir(exist_ok=True)
-    hint = _MOTD_NESTED.format(suite=wanted.suite.name) if nested else ""
-    hint += _MOTD_SHARE.format(share=wish.share) if wish.share else ""
+def _fill_share(files: BootFiles, wanted: CellRequest, built: Build, how: BootRequest) -> None:
+    """Fill the folder that L1 sees as /share: with L2's files, and what greets the user."""
+    machine = wanted.machine
+    files.share.mkdir()
+    more = folder_options(Path("/host"), "host") if how.share else []
+    words = "quiet" if how.level == "l2" else ""
+    hint = ""
+    if script := placement_of(machine).guest_script(machine, _l2_chardev, words, more):
+        shutil.copyfile(files.image, files.share / "Image")
+        shutil.copyfile(files.archive, files.share / "initrd")
+        (files.share / "l2").write_text(script)
+        hint = _MOTD_NESTED.format(suite=wanted.suite.name)
+    hint += _MOTD_SHARE.format(share=how.share) if how.share else ""
     motd = _MOTD.format(kernel=built.record.version, machine=machine.name, more=hint)
     (files.share / "motd").write_text(motd)
     (files.share / "autorun").write_text("sh /share/l2\n")
-    if wish.share:
+    if how.share:
         (files.share / "host").touch()
 
 
-def _l2_archive(wanted: CellRequest, built: Build, wish: Wish) -> Path:
+def _l2_archive(wanted: CellRequest, built: Build, how: BootRequest) -> Path:
     """An initramfs with a shell, the suite's modules, and its script to read as /tests."""
-    suite = wanted.suite
-    modules = build_modules(built, suite.folder) if suite.modules else None
-    files = {name: modules / name for name in suite.modules} if modules else {}
+    files = guest_modules(wanted, built)
     motd = _MOTD_L2.format(kernel=built.record.version, machine=wanted.machine.name)
-    motd += _MOTD_SHARE.format(share=wish.share) if wish.share else ""
+    motd += _MOTD_SHARE.format(share=how.share) if how.share else ""
     with tempfile.TemporaryDirectory() as tmp:
-        for name, text in {"motd": motd, "tests": wanted.machine.fill(suite.script)}.items():
+        for name, text in {"motd": motd, "tests": wanted.machine.fill(wanted.suite.script)}.items():
             files[name] = Path(tmp, name)
             files[name].write_text(text)
-        script = _L2_SHELL.format(mount=_L2_MOUNT if wish.share else "")
+        script = _L2_SHELL.format(mount=_L2_MOUNT if how.share else "")
         return initramfs({**files, "bin/busybox": busybox()}, script)
 
 

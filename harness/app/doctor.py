@@ -16,8 +16,10 @@ from harness.base.deadline import Deadline
 from harness.base.errors import ExitCode, S2EvalError
 from harness.base.paths import cache_dir
 from harness.guests.calibrate import fidelity
+from harness.guests.calibrate.machine import calibrate_machine
+from harness.guests.start_check import why_no_start
+from harness.guests.usable import unusable
 from harness.hosts.machines import kvm, machine
-from harness.hosts.qemu import start_check
 from harness.hosts.qemu.binary import QemuBinary, find_qemu
 
 CALIBRATION_SECONDS = 60.0  # of one machine: building the guest once and running it
@@ -190,11 +192,11 @@ def _machine(name: str, qemu: QemuBinary | None, progress: Callable[[str], None]
     progress(f"machine {name}")
     try:
         spec = machine.load_machine(name)
-        if reason := machine.unusable(spec, qemu):
+        if reason := unusable(spec, qemu):
             return MachineState(name=name, skipped=reason)
         if qemu is None:
             return MachineState(name=name, skipped="there is no QEMU to run it")
-        if words := start_check.why_no_start(spec, qemu, Deadline(START_SECONDS)):
+        if words := why_no_start(spec, qemu, Deadline(START_SECONDS)):
             return MachineState(name=name, problem=f"QEMU does not start: {words}")
     except S2EvalError as error:
         return MachineState(name=name, problem=str(error))
@@ -204,16 +206,7 @@ def _machine(name: str, qemu: QemuBinary | None, progress: Callable[[str], None]
 def _calibrated(spec: machine.Machine, qemu: QemuBinary) -> MachineState:
     """What the calibration guest shows of a machine that starts."""
     try:
-        found = fidelity.calibrate(
-            qemu.path,
-            qemu.args,
-            cpu=spec.cpu,
-            smp=spec.smp,
-            el2=spec.topology == "nested",
-            icount=spec.icount,
-            accel=spec.accel,
-            deadline=Deadline(CALIBRATION_SECONDS),
-        )
+        found = calibrate_machine(spec, qemu, Deadline(CALIBRATION_SECONDS))
     except S2EvalError as error:
         return MachineState(name=spec.name, problem=f"calibration failed: {error}")
     limits = fidelity.limits(found)

@@ -15,7 +15,7 @@ from harness.base.errors import UsageError
 from harness.evaluate.engine import known_paths, timings, unchanged
 from harness.evaluate.plan.plan import CellRequest, Plan, examine, load_plan
 from harness.evaluate.progress import duration
-from harness.hosts.machines.machine import unusable
+from harness.guests.usable import unusable
 from harness.hosts.qemu.binary import find_qemu
 from harness.kernel import store
 from harness.kernel.spec import KernelSpec

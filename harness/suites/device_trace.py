@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.hosts.machines.machine import Machine
 from harness.results.records import Observation, Status
 from harness.suites.facts import Trace
 from harness.suites.ktap import parse_lines
@@ -247,15 +246,17 @@ def _verdict(suite: str, fact: Trace, status: Status, reason: str) -> Observatio
 
 
 def trace_observations(
-    suite: str, lines: Sequence[str], path: Path, machine: Machine
+    suite: str, lines: Sequence[str], path: Path, region: str, bdf: str
 ) -> list[Observation]:
-    """What the trace at `path` says to the `trace` lines of a guest; [] when it wrote none."""
+    """Return what the trace at `path` says to the `trace` lines of a guest; [] when it wrote none.
+
+    `region` is the memory region that QEMU traces, "" on a machine without a trace.
+    """
     if not any("trace" in line for line in lines):  # parsing takes its time, few suites have any
         return []
     facts = [fact for fact in parse_lines(lines).facts if isinstance(fact, Trace)]
     if not facts:
         return []
-    region, bdf = machine.device.traced, machine.device_bdf
     if not region:
         return observe_trace(suite, facts, None, region, bdf)
     with path.open(encoding="utf-8", errors="replace") as text:

@@ -25,10 +25,11 @@ from harness.app import audit
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError, UsageError
 from harness.guests.audit import record as audit_record
-from harness.guests.audit.auditor import Auditor, Target
 from harness.hosts.qemu.binary import QemuBinary, find_qemu
 from harness.hosts.qemu.gdbstub import GdbStub
 from harness.hosts.qemu.memory import RAM_BASE, SharedMemory, StubMemory, find_memfd
+from harness.hosts.qemu.stub_tables import StubTables
+from harness.hosts.tables import Target
 
 RAM_MIB = 256
 STAGE2_ON = "-DHCR=0x80000001"  # RW and VM
@@ -286,8 +287,8 @@ def test_the_memory_of_a_memfd_is_found(qemu: QemuBinary, tmp_path: Path) -> Non
         assert path
         assert find_memfd(machine.process.pid, 12345) is None
         deadline = Deadline(60)
-        with SharedMemory(path) as shared, Auditor(machine.gdb, deadline, shared) as auditor:
-            reading = auditor.read([Target("device", DEVICE_VA)], deadline)[0]
+        with SharedMemory(path) as shared, StubTables(machine.gdb, deadline, shared) as tables:
+            reading = tables.read([Target("device", DEVICE_VA)], deadline)[0]
         assert reading.walk.pa == 0x4400_0000
     assert find_memfd(machine.process.pid, RAM_MIB << 20) is None
 
@@ -314,11 +315,11 @@ def test_the_audit_finds_what_the_tables_say(guest: Machine, source: str) -> Non
     ]
     with contextlib.ExitStack() as stack:
         memory = stack.enter_context(SharedMemory(guest.ram)) if source == "file" else None
-        auditor = stack.enter_context(Auditor(guest.gdb, deadline, memory))
-        readings = {r.target.name: r for r in auditor.read(targets, deadline)}
+        tables = stack.enter_context(StubTables(guest.gdb, deadline, memory))
+        readings = {r.target.name: r for r in tables.read(targets, deadline)}
         # The connection is kept, the VM runs meanwhile, and a second audit is as good.
         assert guest.status() == "running"
-        assert len(auditor.read(targets, deadline, vcpu=0)) == len(targets)
+        assert len(tables.read(targets, deadline, vcpu=0)) == len(targets)
     assert set(readings) == {target.name for target in targets}
     nothing = audit_record.Expectation()
     records = {name: audit_record.audit_record(r, nothing) for name, r in readings.items()}
@@ -345,9 +346,9 @@ def test_the_guest_is_met_although_the_hypervisor_runs_most_of_the_time(
     deadline = Deadline(60)
     with (
         running(qemu, tmp_path, STAGE2_ON, "-DALTERNATE") as machine,
-        Auditor(machine.gdb, deadline) as auditor,
+        StubTables(machine.gdb, deadline) as tables,
     ):
-        readings = [auditor.read([Target("nc", NC_VA)], deadline)[0] for _ in range(10)]
+        readings = [tables.read([Target("nc", NC_VA)], deadline)[0] for _ in range(10)]
     assert all(reading.sight.in_guest for reading in readings)
     assert max(reading.stops for reading in readings) > 1
     assert all(reading.walk.pa == 0x4460_0000 for reading in readings)
@@ -356,10 +357,10 @@ def test_the_guest_is_met_although_the_hypervisor_runs_most_of_the_time(
 def test_a_vm_without_a_nested_guest_is_said(qemu: QemuBinary, tmp_path: Path) -> None:
     with running(qemu, tmp_path, STAGE2_ON, "-DSTAY_AT_EL2") as machine:
         with (
-            Auditor(machine.gdb, Deadline(60)) as auditor,
+            StubTables(machine.gdb, Deadline(60)) as tables,
             pytest.raises(MachineError, match=r"nested guest .* vCPU 0 at EL2 of the hypervisor"),
         ):
-            auditor.read([Target("nc", NC_VA)], Deadline(2))
+            tables.read([Target("nc", NC_VA)], Deadline(2))
         assert machine.status() == "running"
         with pytest.raises(MachineError, match="no vCPU was seen running a nested guest"):
             audit.audit(str(machine.gdb), NC_VA, seconds=2)
@@ -430,11 +431,12 @@ def test_the_vm_runs_after_any_exception(guest: Machine) -> None:
 INTERRUPTED = """
 import sys
 from harness.base.deadline import Deadline
-from harness.guests.audit.auditor import Auditor, Target
-with Auditor(sys.argv[1], Deadline(60)) as auditor:
+from harness.hosts.qemu.stub_tables import StubTables
+from harness.hosts.tables import Target
+with StubTables(sys.argv[1], Deadline(60)) as tables:
     print("ready", flush=True)
     while True:
-        auditor.read([Target("nc", {va})], Deadline(60))
+        tables.read([Target("nc", {va})], Deadline(60))
 """
 
 
@@ -494,20 +496,20 @@ def test_a_qemu_that_goes_away_in_the_middle_is_said(qemu: QemuBinary, tmp_path:
     deadline = Deadline(60)
     with (
         running(qemu, tmp_path, STAGE2_ON) as machine,
-        Auditor(machine.gdb, deadline) as auditor,
+        StubTables(machine.gdb, deadline) as tables,
     ):
         machine.process.kill()
         machine.process.wait()
         with pytest.raises(MachineError, match="the gdb stub went away"):
-            auditor.read([Target("nc", NC_VA)], deadline)
+            tables.read([Target("nc", NC_VA)], deadline)
 
 
 def test_verdicts_on_real_readings(guest: Machine) -> None:
     """The same reading under expectations that hold and that do not."""
     deadline = Deadline(60)
-    with Auditor(guest.gdb, deadline) as auditor:
+    with StubTables(guest.gdb, deadline) as tables:
         targets = [Target("nc", NC_VA), Target("read-only", READ_ONLY_VA)]
-        nc, read_only = auditor.read(targets, deadline)
+        nc, read_only = tables.read(targets, deadline)
     good = replace(audit_record.BAR, type="Normal-NC", pa=0x4460_0000)
     assert audit_record.audit_record(nc, good).status == "PASS"
     wrong = audit_record.audit_record(nc, replace(good, type="Device", pa=0x1000))

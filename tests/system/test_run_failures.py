@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guests.suite_run import RESULTS_LIMIT
+from harness.guests.run.suite_run import RESULTS_LIMIT
 from harness.kernel.build import build
 from harness.kernel.spec import resolve
 from harness.results.records import Cell, Failure, Status

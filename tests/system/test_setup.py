@@ -15,8 +15,9 @@ from harness.app.doctor import doctor, render
 from harness.base import paths
 from harness.base.deadline import Deadline
 from harness.base.errors import ExitCode
-from harness.hosts.machines.machine import list_machines, load_machine, unusable
-from harness.hosts.qemu import start_check
+from harness.guests.start_check import why_no_start
+from harness.guests.usable import unusable
+from harness.hosts.machines.machine import list_machines, load_machine
 from harness.hosts.qemu.binary import find_qemu
 
 
@@ -95,9 +96,9 @@ def test_a_start_takes_no_kernel_and_leaves_nothing(
     made = [load_machine(name) for name in list_machines()]
     for machine in made:
         if not unusable(machine, qemu):
-            assert start_check.why_no_start(machine, qemu, Deadline(60)) == ""
+            assert why_no_start(machine, qemu, Deadline(60)) == ""
     assert not list(tmp_path.iterdir())
-    late = start_check.why_no_start(load_machine("flat-tcg"), qemu, Deadline(0.001))
+    late = why_no_start(load_machine("flat-tcg"), qemu, Deadline(0.001))
     assert late == "it did not end within 0.001 s"
     assert not list(tmp_path.iterdir())
     assert not _commands_with(str(tmp_path))

@@ -48,7 +48,7 @@ def command(
     s2eval boot tree:~/linux --gdb                    prints what to type in another terminal
     s2eval boot debian-6.1 flat-tcg --share ~/probes
     """
-    from harness.app.boot import Wish
+    from harness.app.boot import BootRequest
     from harness.app.boot import boot as boot_shell
 
-    boot_shell(kernel, machine, suite, Wish(level, cpu, share, gdb), quiet=quiet)
+    boot_shell(kernel, machine, suite, BootRequest(level, cpu, share, gdb), quiet=quiet)

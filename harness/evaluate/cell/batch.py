@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harness.evaluate.cell.cell import Tools, run_cell
 from harness.evaluate.plan.plan import CellRequest
-from harness.hosts.l1.session import Shelf
+from harness.hosts.l1.host import L1Host
+from harness.hosts.pool import HostPool
 from harness.kernel.spec import KernelSpec
 from harness.results.records import Cell
 
@@ -30,7 +31,8 @@ def run_batch(
 
     `folder(name)` makes the folder for the logs of the cell `name`.
     """
-    with Shelf() as shelf:
+    pool: HostPool[L1Host] = HostPool()
+    with pool:
         for request in batch:
             last = request is batch[-1]
-            yield run_cell(request, tools, folder(request.name), shelf, last=last)
+            yield run_cell(request, tools, folder(request.name), pool, last=last)

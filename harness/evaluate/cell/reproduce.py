@@ -8,9 +8,11 @@ from pathlib import Path
 
 from harness.base.errors import UsageError
 from harness.base.toml import unknown
-from harness.guests.launch import GuestFiles, command_line, l2_script
+from harness.guests.placement import placement_of
+from harness.guests.vmm import vmm_of
 from harness.hosts.machines.machine import Machine
 from harness.hosts.qemu.binary import QemuBinary
+from harness.hosts.qemu.command import command_line
 from harness.results.records import Run
 from harness.results.store import cell_path
 
@@ -45,7 +47,7 @@ _AUTORUN = """\
 sh /share/l2 2>&1 | while IFS= read -r line; do
 	echo "$line"
 	case $line in
-	"error: kvm run failed"*) { sleep 1; kill -9 $(pidof qemu-system-aarch64); } & ;;
+	"error: kvm run failed"*) {{ sleep 1; kill -9 $(pidof {program}); }} & ;;
 	esac
 done
 """
@@ -73,29 +75,40 @@ def _l2_chardev(name: str) -> str:
 
 
 def script(
-    cell: str, kernel: str, version: str, machine: Machine, qemu: QemuBinary, files: GuestFiles
+    cell: str,
+    kernel: str,
+    version: str,
+    machine: Machine,
+    qemu: QemuBinary,
+    image: Path,
+    archive: Path,
 ) -> str:
-    """The script of one cell. Image and initramfs are the cached ones, named by absolute path."""
+    """Return the script of one cell.
+
+    Image and initramfs are the cached ones, named by absolute path.
+    """
     head = _HEAD.format(
         cell=cell,
         kernel=f"{kernel} ({version})",
         kernel_name=shlex.quote(kernel),
-        image=shlex.quote(str(files.image)),
-        initrd=shlex.quote(str(files.archive)),
+        image=shlex.quote(str(image)),
+        initrd=shlex.quote(str(archive)),
     )
-    nested = machine.topology == "nested"
-    own = GuestFiles(Path("@DIR@"), files.image, files.archive)
+    placement = placement_of(machine)
+    l2 = placement.guest_script(machine, _l2_chardev, "quiet")
     words = command_line(
         machine,
         qemu,
-        own,
-        _nested_chardev if nested else _flat_chardev,
-        append="quiet s2eval.autorun" if nested else "",
+        placement.boot_files(Path("@DIR@"), image, archive),
+        _nested_chardev if l2 else _flat_chardev,
+        append="quiet s2eval.autorun" if l2 else "",
     )
     command = " ".join(_word(word) for word in words)
-    l2 = l2_script(machine, _l2_chardev, "quiet") if nested else ""
-    share = _SHARE.format(l2=l2, autorun=_AUTORUN) if nested else ""
-    results = "" if nested else 'cat "$dir/results"\n'
+    share = ""
+    if l2:
+        autorun = _AUTORUN.format(program=vmm_of(machine).program)
+        share = _SHARE.format(l2=l2, autorun=autorun)
+    results = "" if l2 else 'cat "$dir/results"\n'
     return f"{head}{share}{command} < /dev/null &\n{_WAIT}{results}"
 
 

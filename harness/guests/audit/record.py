@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from harness.arm.tables.params import FaultKind
 from harness.arm.tables.permissions import Access
 from harness.arm.tables.result import Stage1, Stage2, Walk
-from harness.guests.audit.auditor import Reading
+from harness.hosts.tables import Reading
 from harness.results.readings import AuditDetail, AuditRecord, Expected, Stage1Leaf, Stage2Leaf
 from harness.results.records import Status
 
@@ -42,12 +42,6 @@ class Expectation:
 # A BAR that was handed to the guest, to be completed with its type and its address. Which of the
 # two KVM makes of device memory is a plan's to expect.
 BAR = Expectation(stage2="Device-nGnRE or Normal-NC", read=True, write=True, execute=False)
-# The targets of audit.py that every Linux guest has.
-TEXT = Expectation(
-    "Normal-WB", "Normal-WB", read=True, execute=True, shareability="inner shareable"
-)
-TABLE = Expectation(stage2="Normal-WB", read=True, write=True, shareability="inner shareable")
-GIC = Expectation(stage2="Device", execute=False, may_trap=True)
 
 
 def audit_record(reading: Reading, expected: Expectation) -> AuditRecord:
@@ -71,6 +65,17 @@ def audit_record(reading: Reading, expected: Expectation) -> AuditRecord:
         expected=expected.stage2 if only else expected.type,
         status=status,
         detail=_detail(reading, expected, reason),
+    )
+
+
+def unread_record(mapping: str, va: int, ipa: int, reason: str, status: Status) -> AuditRecord:
+    """Return a record of the same shape for what was not read, for `reason`."""
+    return AuditRecord(
+        mapping=mapping,
+        va=f"{va:#x}",
+        ipa=f"{ipa:#x}",
+        status=status,
+        detail=AuditDetail(reason=reason),
     )
 
 

@@ -4,52 +4,54 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
-from harness.guests.audit import record as records
-from harness.guests.audit.auditor import GIC, TABLE, TEXT, Auditor, Reading, Target
-from harness.guests.audit.record import Expectation, audit_record
-from harness.hosts.qemu.memory import SharedMemory, find_memfd
-from harness.hosts.qemu.process import QemuProcess
-from harness.results.readings import AuditDetail, AuditRecord
+from harness.guests.audit import record
+from harness.guests.audit.record import Expectation, audit_record, unread_record
+from harness.hosts.tables import Reading, TableReader, TableSource, Target
+from harness.results.readings import AuditRecord
 from harness.results.records import Status
 from harness.suites.facts import Audit, Device, Fact
 
-CONNECT = 5.0  # seconds for the stub to answer at all
-SEARCH = 2.0  # seconds to find a vCPU in L2; the guest itself waits 5 s
-# What the guest's own tables and its interrupt controller must be, whatever the suite maps.
-ORDINARY = {TEXT: records.TEXT, TABLE: records.TABLE, GIC: records.GIC}
+BUDGET = 4.0  # seconds for all that one request takes; the guest waits 5 (guest-tests/init/init.c)
+SEARCH = 2.0  # of them, seconds to find a vCPU in L2
+NO_TABLES = "this host has no way to the page tables of its guests"
 VFIO = "l1-vfio"  # the VMM's own mapping of the BAR, which no patch for guests should change
 VFIO_SHIFT = 40  # of a BAR's number in an offset of vfio-pci's file: VFIO_PCI_OFFSET_SHIFT
+BARS, MAPPINGS = "the host's addresses of the BARs", "the VMM's mappings"
 
 
 class RunAudit:
-    """Answers a suite's audit requests on one running L1. A context manager.
+    """Answers a suite's audit requests on one running host. A context manager.
 
-    `records` is a cell's `audits`; a fault of the reading itself is a record of status MISS, and
-    the guest goes on.
+    `source` is the host's way to page tables, None: each request is SKIP. `ordinary` are targets
+    that the first request reads as well, whatever the suite maps. `records` is a cell's `audits`,
+    `limit` is that of the cell. A fault of the reading itself is a record of status MISS, and the
+    guest goes on.
     """
 
     def __init__(
         self,
-        qemu: QemuProcess,
-        memory_mib: int,
-        promises: dict[str, str],
+        source: TableSource | None,
+        ordinary: Mapping[Target, Expectation],
+        promises: Mapping[str, str],
+        records: list[AuditRecord] | None = None,
         limit: Deadline | None = None,
     ) -> None:
-        """`limit` is that of the whole cell."""
-        self.records: list[AuditRecord] = []
-        self._qemu = qemu
-        self._memory_mib = memory_mib
+        self.records = [] if records is None else records
+        self._source = source
+        self._ordinary = ordinary
         self._promises = promises
         self._limit = limit
         self._host_bars: list[int] = []
         self._maps: list[str] = []
+        self._lacking: dict[str, str] = {}  # what could not be read of the host, and why
         self._device: Device | None = None
         self._stack = contextlib.ExitStack()
-        self._auditor: Auditor | None = None
+        self._reader: TableReader | None = None
 
     def __enter__(self) -> RunAudit:
         return self
@@ -58,90 +60,100 @@ class RunAudit:
         self._stack.close()
 
     def host_resources(self, text: str) -> None:
-        """L1's /sys/bus/pci/devices/BDF/resource: a line a BAR, its first word the start."""
+        """Take the host's /sys/bus/pci/devices/BDF/resource: a line a BAR, its start first."""
         words = [line.split() for line in text.splitlines()]
         self._host_bars = [int(w[0], 16) for w in words if len(w) == 3]
+        self._lacking.pop(BARS, None)
 
     def vmm_maps(self, text: str) -> None:
-        """The VMM's /proc/PID/maps."""
+        """Take the VMM's /proc/PID/maps."""
         self._maps = [line for line in text.splitlines() if "vfio-device" in line]
+        self._lacking.pop(MAPPINGS, None)
+
+    def lacks(self, what: str, reason: str) -> None:
+        """Take that BARS or MAPPINGS could not be read: what needs them is not judged."""
+        self._lacking[what] = f"{what} could not be read: {reason}"
 
     def see(self, fact: Fact) -> bool:
-        """Take a fact of the guest; True when it was a request, which is now answered."""
+        """Take a fact of the guest; return whether it was a request, which is now answered."""
         if isinstance(fact, Device):
             self._device = fact
         if not isinstance(fact, Audit):
             return False
-        targets = [Target(fact.mapping, fact.va), *([] if self.records else ORDINARY)]
-        try:
-            readings = self._connected().read(targets, Deadline(SEARCH, within=self._limit))
-        except MachineError as error:
-            self._stack.close()
-            self._auditor = None
-            self.records.append(_missed(fact, str(error)))
+        if self._source is None:
+            self.records.append(_unread(fact, NO_TABLES, Status.SKIP))
             return True
-        first = not self.records
+        first, budget = not self.records, Deadline(BUDGET, within=self._limit)
+        targets = [Target(fact.mapping, fact.va), *(self._ordinary if first else ())]
+        try:
+            readings = self._read(targets, budget)
+        except MachineError as error:
+            self.records.append(_unread(fact, str(error), Status.MISS))
+            return True
         self.records += [self._record(reading, fact) for reading in readings]
-        if first and (va := self._vmm_va()):
-            self.records.append(self._vfio(va, fact))
+        if first:
+            self.records += self._vfio(fact, budget)
         return True
 
-    def _vmm_va(self) -> int | None:
-        """Where the VMM has mapped the BAR; None when it has not."""
-        if not self._device or self._device.bar >= len(self._host_bars):
-            return None
-        number = self._device.bar
-        # Until 6.9, vfio-pci puts the physical address in the place of the file's offset.
-        offsets = (number << VFIO_SHIFT, self._host_bars[number])
-        for line in self._maps:
-            words = line.split()
-            if len(words) > 2 and int(words[2], 16) in offsets:
-                return int(words[0].partition("-")[0], 16)
-        return None
-
-    def _vfio(self, va: int, fact: Audit) -> AuditRecord:
-        """The VMM's mapping: Device memory, whatever stage 2 gives the guest."""
-        bar = self._host_bars[self._device.bar] if self._device else None
-        target = Target(VFIO, va, host=True)
+    def _read(self, targets: Sequence[Target], budget: Deadline) -> list[Reading]:
+        """Read within the budget; after a failure the next request opens the tables anew."""
         try:
-            reading = self._connected().read([target], Deadline(SEARCH, within=self._limit))[0]
-        except MachineError as error:
+            if self._reader is None and self._source:
+                self._reader = self._stack.enter_context(self._source.open(budget))
+            if self._reader is None:
+                raise MachineError(NO_TABLES)
+            return self._reader.read(targets, budget.at_most(SEARCH), answer=budget)
+        except MachineError:
             self._stack.close()
-            self._auditor = None
-            missed = _missed(replace(fact, mapping=VFIO, va=va), str(error))
-            return missed.model_copy(update={"status": Status.SKIP})
-        return audit_record(reading, Expectation(type="Device", pa=bar))
+            self._reader = None
+            raise
 
-    def _connected(self) -> Auditor:
-        if self._auditor is None:
-            memfd = find_memfd(self._qemu.pid, self._memory_mib << 20)
-            memory = self._stack.enter_context(SharedMemory(memfd)) if memfd else None
-            auditor = Auditor(self._qemu.gdb_socket, Deadline(CONNECT, within=self._limit), memory)
-            self._auditor = self._stack.enter_context(auditor)
-        return self._auditor
+    def _bar(self) -> int | None:
+        """Where the host has the BAR that is probed; None where that is not known."""
+        if self._device is None or BARS in self._lacking:
+            return None
+        if self._device.bar >= len(self._host_bars):
+            self.lacks(BARS, f"there is no BAR {self._device.bar} among {len(self._host_bars)}")
+            return None
+        return self._host_bars[self._device.bar]
+
+    def _vfio(self, fact: Audit, budget: Deadline) -> list[AuditRecord]:
+        """The VMM's mapping: Device memory, whatever stage 2 gives the guest."""
+        bar = self._bar()
+        if self._device is None:
+            return []
+        if self._lacking:
+            reason = "; ".join(self._lacking.values())
+            return [_unread(replace(fact, mapping=VFIO, va=0), reason, Status.SKIP)]
+        # Until 6.9, vfio-pci puts the physical address in the place of the file's offset.
+        offsets = (self._device.bar << VFIO_SHIFT, bar)
+        words = [line.split() for line in self._maps]
+        starts = [w[0].partition("-")[0] for w in words if len(w) > 2 and int(w[2], 16) in offsets]
+        if not starts:  # the VMM has not mapped the BAR
+            return []
+        va = int(starts[0], 16)
+        try:
+            (reading,) = self._read([Target(VFIO, va, host=True)], budget)
+        except MachineError as error:
+            return [_unread(replace(fact, mapping=VFIO, va=va), str(error), Status.SKIP)]
+        return [audit_record(reading, Expectation(type="Device", pa=bar))]
 
     def _record(self, reading: Reading, fact: Audit) -> AuditRecord:
-        return audit_record(reading, ORDINARY.get(reading.target) or self._expected(fact))
+        if reading.target in self._ordinary:
+            return audit_record(reading, self._ordinary[reading.target])
+        made = audit_record(reading, self._expected(fact))
+        if made.status is Status.PASS and BARS in self._lacking:
+            # Its type is right; whether it leads to the device was not looked at.
+            detail = made.detail.model_copy(update={"reason": self._lacking[BARS]})
+            return made.model_copy(update={"status": Status.MISS, "detail": detail})
+        return made
 
     def _expected(self, fact: Audit) -> Expectation:
-        """What the driver asked for, at the place where L1 has the BAR."""
-        pa = None
-        if self._device and self._device.bar < len(self._host_bars):
-            pa = self._host_bars[self._device.bar] + fact.ipa - self._device.start
-        return replace(records.BAR, type=self._promises.get(fact.mapping), pa=pa)
+        """What the driver asked for, at the place where the host has the BAR."""
+        bar = self._bar()
+        pa = None if bar is None or self._device is None else bar + fact.ipa - self._device.start
+        return replace(record.BAR, type=self._promises.get(fact.mapping), pa=pa)
 
 
-def _missed(fact: Audit, reason: str) -> AuditRecord:
-    """A record of the same shape for a reading that failed."""
-    return AuditRecord(
-        mapping=fact.mapping,
-        va=f"{fact.va:#x}",
-        ipa=f"{fact.ipa:#x}",
-        pa=None,
-        stage1=None,
-        stage2=None,
-        combined=None,
-        expected=None,
-        status=Status.MISS,
-        detail=AuditDetail(reason=reason),
-    )
+def _unread(fact: Audit, reason: str, status: Status) -> AuditRecord:
+    return unread_record(fact.mapping, fact.va, fact.ipa, reason, status)

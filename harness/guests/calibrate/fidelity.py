@@ -33,6 +33,7 @@ from harness.guests.calibrate.report import (
     parse_report,
 )
 from harness.hosts.qemu import binary
+from harness.results.readings import FidelityRecord
 
 GUEST_SECONDS = 20.0  # the guest itself takes a tenth of one
 
@@ -138,6 +139,12 @@ def limits(fidelity: Fidelity) -> dict[str, str]:
     for need, claim in (TCG_NEEDS if fidelity.accel == "tcg" else KVM_NEEDS).items():
         found[need] = f"{fidelity.label} {claim}"
     return found
+
+
+def fidelity_record(fidelity: Fidelity) -> FidelityRecord:
+    """Return the facts as a cell's record has them, with the limits that follow from them."""
+    measured = fidelity.model_dump(mode="json", exclude={"report"})
+    return FidelityRecord(**measured, limits=limits(fidelity))
 
 
 def command_line(identity: Identity, image: Path) -> list[str]:

@@ -1,199 +1,190 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The host under test: whatever runs KVM and owns the device, reached by a few verbs."""
+"""L1: a host under test that is itself a QEMU guest.
+
+L1 stays for as long as nothing has hurt it: one after the other, the guests of several cells run
+on it. A new guest costs a third of a new L1 with its guest.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from harness.base.deadline import Deadline
-from harness.base.errors import MachineError
-from harness.base.text import clean
-from harness.hosts.qemu.channel import Event
+from harness.base.scratch import scratch_folder
+from harness.hosts.l1 import agent
+from harness.hosts.l1.link import CONSOLE, L1Link
+from harness.hosts.l1.saved import OpenState, SavedState
+from harness.hosts.l1.snapshot import WAITING, L1Snapshot, memory_file, restore
+from harness.hosts.l1.userland import l1_root
+from harness.hosts.machines.bind import bind_script
+from harness.hosts.machines.machine import Machine
+from harness.hosts.qemu.binary import QemuBinary
+from harness.hosts.qemu.command import BAR_SIZE, BootFiles, command_line
+from harness.hosts.qemu.memory import find_memfd
 from harness.hosts.qemu.process import QemuProcess
-from harness.results.failure_kinds import FailureKind
-from harness.results.records import Failure
-from harness.suites.failures import classify
-from harness.suites.failures.guest_log import GuestLog
+from harness.hosts.qemu.stub_tables import QemuTables
 
-T = TypeVar("T")
-MONITOR = "l2.monitor"  # of L2's VMM, in a machine that is saved or was
-L1_CHANNELS = ["console", "agent", "l2.console", "l2.vmm", "l2.results", "l2.kmsg"]
-LAST_WORDS = 2.0  # seconds that a dying guest gets to finish its trace
+SHARE = "/share"  # where L1 has the folder that put() fills
 
 
-class GuestDied(Exception):  # noqa: N818 - it is a finding first
-    """A guest ended early; `failure` says how and who is to blame."""
+class L1Host(L1Link):
+    """One L1 from its boot on. A context manager: at its end QEMU and all files are gone.
 
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.summary)
-        self.failure = failure
+    `streams` are the channels for what runs on it. With `state` L1 is restored from it, or is
+    saved as it while the VMM of its first guest waits. `usable` once L1 is there, until something
+    has hurt it; `command` is how QEMU was started.
+    """
 
+    def __init__(
+        self,
+        machine: Machine,
+        qemu: QemuBinary,
+        image: Path,
+        streams: Sequence[str],
+        state: SavedState | None = None,
+    ) -> None:
+        super().__init__(streams, machine.limits.silence)
+        self.machine = machine
+        self.image = image
+        self.state = state
+        self.usable = False
+        self.command: list[str] = []
+        self.snapshot: L1Snapshot | None = None
+        self._qemu = qemu
+        self._names: dict[str, int] = {}  # of files in the shared folder, and how often
+        self._put: dict[Path, str] = {}
+        self._stack = contextlib.ExitStack()
+        self._opened: OpenState | None = None
+        if state and (opened := state.open()):
+            self._opened = self._stack.enter_context(opened)
 
-@dataclass(frozen=True)
-class Completed:
-    """A command that has run on the host under test."""
-
-    command: str
-    status: int
-    out: str
-    err: str
-
-    def check(self) -> Completed:
-        """MachineError when the command failed."""
-        if self.status:
-            words = (self.err or self.out).strip().splitlines() or ["no message"]
-            raise MachineError(f"'{self.command}' on the host under test: {words[-1]}")
+    def __enter__(self) -> L1Host:
         return self
 
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
-def vmm_failure(words: list[str], status: int | None, log: str) -> Failure | None:
-    """What a VMM's `words` and its exit status tell; its last word where nothing else is known."""
-    found = classify.vmm(words, status, log=log)
-    if found and words and found.summary.startswith("QEMU ended with"):
-        found.summary += f": {clean(words[-1])}"
-    return found
+    @property
+    def bdf(self) -> str:
+        """The device under test, as L1 names it."""
+        return self.machine.device_bdf
 
+    @property
+    def restored(self) -> bool:
+        """Whether L1 does not boot but goes on from where an earlier one was saved."""
+        return self._opened is not None
 
-def vmm_exit(qemu: QemuProcess) -> Failure:
-    """QEMU ended although its guest had more to say: why, by QEMU's own account."""
-    words = qemu.words()
-    found = vmm_failure(words, qemu.returncode, "qemu.log") or classify.qmp(qemu.monitored, "L1")
-    early = "the guest powered off before it was done"
-    return found or Failure(kind=FailureKind.VMM_EXIT, summary=early, where="L1", log="console.log")
+    @property
+    def pid(self) -> int:
+        """The process of L1's QEMU."""
+        return self._process.pid
 
+    @property
+    def _ram_size(self) -> int:
+        return self.machine.memory_mib << 20
 
-class L1Host:
-    """A host under test that is itself a QEMU guest, controlled through a virtio port."""
+    @property
+    def trace(self) -> Path:
+        """QEMU's trace of the accesses to the device, for as long as L1 is there."""
+        return self._files.trace
 
-    def __init__(self, qemu: QemuProcess, silence: float) -> None:
-        self.qemu = qemu
-        self.silence = silence
-        self.limit: Deadline | None = None  # of the cell, which waits are within
-        self.console = GuestLog("L1", "console.log")
-        self._aside: list[Event] = []
-        self._ids = itertools.count(1)
+    def launch(self, logs: Path) -> None:
+        """Start L1's QEMU, which logs into `logs`; boot() waits for L1.
 
-    def see(self, event: Event) -> None:
-        """Look at an event of L1 and leave L2's for later; GuestDied when it is the end of L1."""
-        if event.source.startswith("l2."):
-            self._aside.append(event)
-        if event.source == "qemu":
-            raise GuestDied(self.console.failure() or vmm_exit(self.qemu))
-        if event.source != "console" or event.line is None:
-            return
-        found = self.console.feed(event.line)
-        if found and found.effect == "ends" and not found.kind.of_guest:
-            self._last_words()
-
-    def _wait(
-        self, see: Callable[[Event], T | None], deadline: Deadline, silence: float | None = None
-    ) -> T | None:
-        """QemuProcess.wait(), after which nothing that L2 said is lost."""
-        try:
-            return self.qemu.wait(see, deadline, silence)
-        finally:
-            self.qemu.put_back(self._aside)
-            self._aside = []
-
-    def _last_words(self) -> None:
-        """Let the trace be printed, then give up on L1."""
-
-        def see(event: Event) -> bool | None:
-            if event.source.startswith("l2."):
-                self._aside.append(event)
-            elif event.source == "console" and event.line is not None:
-                self.console.feed(event.line)
-            return True if event.source == "qemu" else None
-
-        self._wait(see, Deadline(LAST_WORDS))
-        raise GuestDied(self.console.failure() or vmm_exit(self.qemu))
+        Raise MachineError when QEMU cannot be started, OSError without room for its files.
+        """
+        folder = self._stack.enter_context(scratch_folder())
+        channels = [CONSOLE, *self._streams, agent.CHANNEL]
+        process = self._stack.enter_context(QemuProcess(folder, logs, channels))
+        self.attach(process)
+        with contextlib.ExitStack() as stack:
+            memory = stack.enter_context(memory_file()) if self.state else None
+            ram = "" if memory is None else f"/dev/fd/{memory}"
+            root = l1_root()
+            self._files = BootFiles(folder, self.image, root, ram, root)
+            self._files.make_bar()
+            self._files.share.mkdir()
+            self.command = command_line(
+                self.machine,
+                self._qemu,
+                self._files,
+                process.chardev,
+                gdb_socket=process.gdb_socket,
+                monitor=self.state is not None,
+            )
+            if self.state:
+                self.snapshot = L1Snapshot(
+                    self, process, self.state, self._ram_size, restored=self.restored
+                )
+            if self._opened and memory is not None:
+                self._opened.copy_logs(logs)
+                self.command += WAITING
+                process.start(self.command, [memory, self._opened.device])
+                self._opened.fill(memory)  # while QEMU starts
+            else:
+                process.record(on=self.state is not None)
+                process.start(self.command, [] if memory is None else [memory])
 
     def boot(self, deadline: Deadline) -> None:
-        """Wait until L1's init answers. GuestDied: panic, silence, QEMU's exit, too slow."""
+        """Wait for L1's init.
 
-        def see(event: Event) -> bool | None:
-            self.see(event)
-            return True if event.source == "agent" and event.line == "ready" else None
+        Raise HostLost when it never comes, MachineError when L1 cannot be restored.
+        """
+        if self._opened:
+            self._process.requeue(self._opened.events())
+            restore(self._process, self._opened, deadline)
+        self.wait_ready(deadline)
+        self.usable = True
 
-        if self._wait(see, deadline, self.silence) is None:
-            raise GuestDied(
-                self.console.failure() or self.console.quiet(deadline, self.silence, "L1's boot")
-            )
+    def begin_cell(self, logs: Path) -> None:
+        """Let the next cell begin: with logs of its own, on a host that has done no harm yet."""
+        self._process.log_to(logs)
+        self.new_log()
 
-    def run(self, command: str, deadline: Deadline) -> Completed:
-        """Run a shell command in L1. GuestDied when L1 dies of it or does not answer."""
-        ident = str(next(self._ids))
-        if not self.qemu.send("agent", f"{ident} {command.encode().hex()}\n"):
-            self._last_words()
+    def close(self) -> None:
+        """End QEMU and remove all that L1 was made of."""
+        self.usable = False
+        self._stack.close()
 
-        def see(event: Event) -> Completed | None:
-            self.see(event)
-            if event.source != "agent" or not event.line or not event.line.startswith(f"{ident} "):
-                return None
-            return _answer(command, event.line)
+    def put(self, files: Mapping[str, Path | str]) -> dict[str, str]:
+        """Put files into the shared folder, under names that L1 has not read before.
 
-        done = self._wait(see, deadline)
-        if done is None:
-            raise GuestDied(self.console.quiet(deadline, self.silence, f"'{command}' in L1"))
-        return done
+        A file that was put before is there already.
+        """
+        places = {}
+        for name, content in files.items():
+            if isinstance(content, Path) and content in self._put:
+                places[name] = self._put[content]
+                continue
+            number = self._names[name] = self._names.get(name, 0) + 1
+            own = name if number == 1 else f"{name}-{number}"
+            target = self._files.share / own
+            places[name] = f"{SHARE}/{own}"
+            if isinstance(content, Path):
+                shutil.copyfile(content, target)
+                self._put[content] = places[name]
+            else:
+                target.write_text(content)
+        return places
 
-    def read(self, path: str, deadline: Deadline) -> str:
-        """A file of L1, empty when it cannot be read; GuestDied as in run()."""
-        return self.run(f"<{path}", deadline).out
+    def bind(self, driver: str, deadline: Deadline) -> None:
+        """Give the device under test to `driver`. Raise MachineError when it is not taken."""
+        self.run(bind_script(self.bdf, driver), deadline).check()
 
-    def unmount(self, deadline: Deadline) -> bool:
-        """Let go of the shared folder until the next command; False when it is in use."""
-        return self.run("unmount", deadline).status == 0
+    def tables(self) -> QemuTables:
+        """Return the gdb stub of L1's QEMU, with L1's memory."""
+        return QemuTables(self._process.gdb_socket, self._process.pid, self._ram_size)
 
-    def wake(self, deadline: Deadline) -> None:
-        """Set the timers going that QEMU does not save (guest-tests/init/l1.c)."""
-        self.run("wake", deadline).check()
-
-    def new_log(self) -> None:
-        """Judge L1 by what it says from now on: an L2 of before is over."""
-        self.console = GuestLog("L1", "console.log")
-
-    def harm(self) -> Failure | None:
-        """What L1's log tells of L1 itself; that KVM gave up a guest is none of it."""
-        own = [line for line in self.console.lines if not _is_about_guest(line)]
-        return classify.console(own, self.console.where, self.console.name)
-
-    def answers(self, deadline: Deadline) -> bool:
-        """Whether L1 itself is still there, when something in it says nothing any more."""
-        with contextlib.suppress(GuestDied):
-            return self.run("true", deadline).status == 0
-        return False
-
-
-def _is_about_guest(line: str) -> bool:
-    found = classify.class_of(line)
-    return found is not None and found.kind.of_guest
-
-
-def _answer(command: str, line: str) -> Completed:
-    """The agent's answer; MachineError when it is none, for L1 runs a kernel under test."""
-    try:
-        _, status, out, err = line.split(" ")
-        return Completed(command, int(status), _decode(out), _decode(err))
-    except ValueError:
-        raise MachineError(f"L1's agent answered '{clean(line, 80)}'") from None
-
-
-def bind_script(bdf: str, driver: str) -> str:
-    """Shell that gives a PCI device to a driver (Documentation/ABI/testing/sysfs-bus-pci)."""
-    device = f"/sys/bus/pci/devices/{bdf}"
-    return (
-        f"[ -e {device} ] || {{ echo 'no PCI device {bdf}' >&2; exit 1; }}\n"
-        f"[ ! -e {device}/driver ] || echo {bdf} > {device}/driver/unbind\n"
-        f"echo {driver} > {device}/driver_override\n"
-        f"echo {bdf} > /sys/bus/pci/drivers_probe\n"
-        f"[ -e {device}/driver ] || {{ echo '{driver} did not take {bdf}' >&2; exit 1; }}\n"
-    )
-
-
-def _decode(field: str) -> str:
-    return bytes.fromhex(field[1:]).decode("utf-8", errors="replace")
+    def device_memory(self) -> bytes | None:
+        """Return the device's memory as this machine sees it; None where it cannot."""
+        if self.machine.device.screen:
+            return self._process.screen()
+        if not self.machine.device.host_file:
+            return None
+        if not self.state:
+            return self._files.bar.read_bytes()
+        memory = find_memfd(self._process.pid, BAR_SIZE)
+        return memory.read_bytes() if memory else None

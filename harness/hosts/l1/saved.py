@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Hosts under test that wait on disk: L1 with L2's VMM in it, before L2's first instruction.
-
-The boot of L1 and the start of QEMU in it are half of a nested cell. The second time that the same
-L1 is to run the same guest it is saved on the way, from then on it is restored. L2 always boots.
+"""States of hosts under test on disk: L1 with a guest's VMM in it, before its first instruction.
 
     states/KEY/ram          L1's memory, with holes where it is zero
     states/KEY/device       the rest of the machine, as QEMU migrates it
@@ -10,6 +7,8 @@ L1 is to run the same guest it is saved on the way, from then on it is restored.
     states/KEY/*.log        the same as it came
     states/KEY/asked        somebody wanted it once
     states/KEY/refused      it cannot be saved
+
+How QEMU makes one and goes on from one is in harness/hosts/l1/snapshot.py.
 """
 
 from __future__ import annotations
@@ -22,38 +21,82 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from harness.base import paths
-from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
-from harness.guests.launch import GuestFiles, command_line, l2_script
-from harness.hosts.qemu.channel import Event
-from harness.hosts.qemu.memory import find_memfd
-
-if TYPE_CHECKING:
-    from harness.hosts.machines.machine import Machine
-    from harness.hosts.qemu.binary import QemuBinary
-    from harness.hosts.qemu.process import QemuProcess
+from harness.hosts.events import Event
 
 FORMAT = "1"  # of a state; one of another is not found
-WAITING = ["-incoming", "defer"]  # QEMU waits for the machine that it is to be
 KEPT = 6  # states; each takes some 110 MB
 FORGOTTEN = 14 * 24 * 3600.0  # seconds after which nobody knows that a state was asked for
 STAGED = ".new-"
 PIECE = 64 * 1024  # bytes; a hole in the memory's file is no smaller
-PAUSE = 0.003  # seconds between looks at a migration
-SETTLED = 0.02  # seconds for what a stopped machine has said to arrive
 RAM, DEVICE, SAID, ASKED, REFUSED = "ram", "device", "said.json", "asked", "refused"
 
 
+class OpenState:
+    """A state that is being restored: its files are open, whatever becomes of their folder.
+
+    Another run may save or remove a state of this name meanwhile. A context manager.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raise OSError when not all of the files are there."""
+        self._name = folder
+        with contextlib.ExitStack() as stack:
+            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, self._folder)
+            self.device, self._ram, self._said = (
+                self._file(name, stack) for name in (DEVICE, RAM, SAID)
+            )
+            self._logs = {
+                name: self._file(name, stack)
+                for name in os.listdir(self._folder)  # noqa: PTH208 - what is open, not a path
+                if name.endswith(".log")
+            }
+            os.utime(self._said)  # the state used last goes last
+            self._stack = stack.pop_all()
+
+    def _file(self, name: str, stack: contextlib.ExitStack) -> int:
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._folder)
+        stack.callback(os.close, file)
+        return file
+
+    def __enter__(self) -> OpenState:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def copy_logs(self, folder: Path) -> None:
+        """Put what L1 had said into a cell's folder; its channels go on behind it."""
+        for name, file in self._logs.items():
+            (folder / name).write_bytes(os.pread(file, os.fstat(file).st_size, 0))
+
+    def events(self) -> list[Event]:
+        """Return what L1 had said, in the order in which it came. Raise MachineError."""
+        try:
+            text = os.pread(self._said, os.fstat(self._said).st_size, 0)
+            return [Event(*one) for one in json.loads(text)]
+        except (TypeError, ValueError):
+            raise MachineError(f"{self._name / SAID}: not what was written there") from None
+
+    def fill(self, memory: int) -> None:
+        """Copy L1's memory into the file `memory`."""
+        os.ftruncate(memory, os.fstat(self._ram).st_size)
+        for start, end in _extents(self._ram):
+            at = os.lseek(memory, start, os.SEEK_SET)
+            while at < end:
+                at += os.sendfile(memory, self._ram, at, end - at)
+
+
 @dataclass(frozen=True)
-class SavedHost:
+class SavedState:
     """The place of one state."""
 
     folder: Path
@@ -62,8 +105,15 @@ class SavedHost:
     def exists(self) -> bool:
         return (self.folder / SAID).is_file()
 
-    def asked_before(self) -> bool:
-        """Whether somebody wanted it before; from now on somebody did."""
+    def open(self) -> OpenState | None:
+        """Return the state to restore from; None when there is none, or none that is whole."""
+        try:
+            return OpenState(self.folder)
+        except OSError:
+            return None
+
+    def request(self) -> bool:
+        """Write down that this state was wanted; return whether it had been wanted before."""
         if (self.folder / REFUSED).exists():
             return False
         before = (self.folder / ASKED).exists()
@@ -73,52 +123,20 @@ class SavedHost:
         return before
 
     def discard(self) -> None:
-        """It is no good, or not wanted any more."""
+        """Remove a state that is no good, or not wanted any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def refuse(self) -> None:
-        """Something went wrong when it was saved: that is not tried again."""
+        """Write down that saving went wrong: that is not tried again."""
         self.discard()
         with contextlib.suppress(OSError):
             self.folder.mkdir(exist_ok=True)
             (self.folder / REFUSED).touch()
 
-    def logs(self, folder: Path) -> None:
-        """Put what L1 had said into a cell's folder; its channels go on behind it."""
-        for log in self.folder.glob("*.log"):
-            shutil.copyfile(log, folder / log.name)
+    def save(self, write: Callable[[Path], None]) -> None:
+        """Let `write` fill a folder, which becomes this state when that has gone well.
 
-    def said(self) -> list[Event]:
-        """What L1 had said, in the order in which it came."""
-        os.utime(self.folder / SAID)  # the one used last goes last
-        try:
-            return [Event(*one) for one in json.loads((self.folder / SAID).read_bytes())]
-        except (TypeError, ValueError):
-            raise MachineError(f"{self.folder / SAID}: not what was written there") from None
-
-    def fill(self, memory: int) -> None:
-        """Copy L1's memory into the file."""
-        with (self.folder / RAM).open("rb") as saved:
-            os.ftruncate(memory, os.fstat(saved.fileno()).st_size)
-            for start, end in _extents(saved.fileno()):
-                at = os.lseek(memory, start, os.SEEK_SET)
-                while at < end:
-                    at += os.sendfile(memory, saved.fileno(), at, end - at)
-
-    def restore(self, process: QemuProcess, deadline: Deadline) -> None:
-        """Let a QEMU that waits for a machine have this one, and run it. MachineError."""
-        try:
-            _share(process)
-            process.execute("migrate-incoming", uri=f"file:{self.folder / DEVICE}")
-            _migrated(process, deadline)
-            process.execute("cont")
-        except MachineError as error:
-            raise MachineError("; ".join(process.words() or [str(error)])) from None
-
-    def save(self, process: QemuProcess, size: int, deadline: Deadline) -> None:
-        """Save the machine, which is stopped meanwhile, if that can be done.
-
-        MachineError when it cannot go on.
+        Nothing is saved without room, and while another run saves one.
         """
         states = self.folder.parent
         try:
@@ -127,90 +145,34 @@ class SavedHost:
                 with tempfile.TemporaryDirectory(dir=states, prefix=STAGED) as name:
                     staged = Path(name, "state")
                     staged.mkdir()
-                    _write(process, size, staged, deadline)
+                    write(staged)
                     self.discard()
                     staged.rename(self.folder)
-        except (Timeout, OSError, MachineError):  # no room; another run saves one
+        except (Timeout, OSError, MachineError):
             pass
-        process.execute("cont")
 
 
-@contextlib.contextmanager
-def memory_file() -> Iterator[int]:
-    """A new, empty file in memory: its descriptor.
+def state_of(machine: Sequence[str], guest: Sequence[str], emulator: Path) -> SavedState:
+    """Return the place of the state of an L1 with a guest, whether it is there or not.
 
-    QEMU leaves shared memory out of a migration only when its file has a name
-    (system/physmem.c, RAM_NAMED_FILE), as /dev/fd/N is one.
+    `machine` is how QEMU is started and its version, `guest` all that L1 and the guest are made
+    of; `emulator` is the program.
     """
-    memory = os.memfd_create("s2eval-l1")
-    try:
-        yield memory
-    finally:
-        os.close(memory)
-
-
-def state_of(machine: Machine, qemu: QemuBinary, image: Path, archive: Path) -> SavedHost | None:
-    """Where the state of this L1 with this L2 is, or would be; None for what cannot be saved."""
-    if machine.accel != "tcg" or machine.icount or not machine.device.saved:
-        return None
-    files = GuestFiles(Path("/"), image, archive)
-    command = command_line(machine, qemu, files, str, gdb_socket=Path("gdb"), monitor=True)
-    binary = qemu.path.stat()
-    guest = [archive.name, l2_script(machine, monitor=True)]
-    parts = [FORMAT, *command, *guest, qemu.version, str(binary.st_size), str(binary.st_mtime_ns)]
+    binary = emulator.stat()
+    parts = [FORMAT, *machine, *guest, str(binary.st_size), str(binary.st_mtime_ns)]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
-    return SavedHost(paths.cache_dir("states") / key)
+    return SavedState(paths.cache_dir("states") / key)
 
 
-def _write(process: QemuProcess, size: int, folder: Path, deadline: Deadline) -> None:
-    process.execute("stop")
-    time.sleep(SETTLED)
-    process.hear()
-    # An answer of the agent's belongs to a question of its own run.
-    said = [
-        (event.source, event.line)
-        for event in process.heard or ()
-        if event.source != "agent" or event.line == "ready"
-    ]
-    for log in process.logs.glob("*.log"):
-        shutil.copyfile(log, folder / log.name)
-    _share(process)
-    process.execute("migrate", uri=f"file:{folder / DEVICE}")
-    _migrated(process, deadline)
-    memory = find_memfd(process.pid, size)
-    if memory is None:
-        raise MachineError("the machine's memory is not to be found")
-    with memory.open("rb") as source, (folder / RAM).open("wb") as target:
-        _copy_data(source.fileno(), target.fileno())
-        target.truncate(size)
-    (folder / SAID).write_text(json.dumps(said))
-
-
-def _share(process: QemuProcess) -> None:
-    """Memory in files is not migrated: it stays, or is copied."""
-    capability = {"capability": "x-ignore-shared", "state": True}
-    process.execute("migrate-set-capabilities", capabilities=[capability])
-
-
-def _migrated(process: QemuProcess, deadline: Deadline) -> None:
-    while not deadline.over:
-        found = process.execute("query-migrate")
-        if found.get("status") == "completed":
-            return
-        if found.get("status") in ("failed", "cancelled"):
-            raise MachineError(f"QEMU cannot migrate: {found.get('error-desc', 'no reason given')}")
-        time.sleep(PAUSE)
-    raise MachineError("QEMU does not come to an end with its migration")
-
-
-def _copy_data(source: int, target: int) -> None:
-    """What is not zero, to the same place."""
+def copy_memory(source: int, target: int, size: int) -> None:
+    """Copy what is not zero of `size` bytes to the same place, and leave holes for the rest."""
     zeros = bytes(PIECE)
     for start, end in _extents(source):
         for offset in range(start, end, PIECE):
             data = os.pread(source, min(PIECE, end - offset), offset)
             if data != zeros[: len(data)]:
                 os.pwrite(target, data, offset)
+    os.ftruncate(target, size)
 
 
 def _extents(file: int) -> Iterator[tuple[int, int]]:
@@ -234,6 +196,6 @@ def _prune(states: Path) -> None:
     for mark in [*states.glob(f"*/{ASKED}"), *states.glob(f"*/{REFUSED}")]:
         if time.time() - mark.stat().st_mtime > FORGOTTEN:
             shutil.rmtree(mark.parent, ignore_errors=True)
-    found = {path.parent: path.stat().st_mtime for path in states.glob(f"*/{SAID}")}
-    for folder in sorted(found, key=lambda one: found[one], reverse=True)[KEPT - 1 :]:
+    last_used = {path.parent: path.stat().st_mtime for path in states.glob(f"*/{SAID}")}
+    for folder in sorted(last_used, key=lambda one: last_used[one], reverse=True)[KEPT - 1 :]:
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,10 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.base import paths
 from harness.base.errors import UsageError
 from harness.base.toml import parse, read_toml, unknown
-from harness.base.tools import as_tuple
-from harness.hosts.machines.kvm import why_no_kvm, why_no_nested_kvm
 from harness.hosts.machines.template import fill
-from harness.hosts.qemu.binary import QemuBinary
 from harness.results.records import MachineRecord
 
 
@@ -43,12 +40,16 @@ class Device(BaseModel):
 
 
 class L2(BaseModel):
-    """The guest inside the guest; `device_options` are more options of its vfio-pci device."""
+    """The guest inside the guest; `device_options` are more options of its vfio-pci device.
+
+    `vmm` is the name of what starts it (harness/guests/vmm/).
+    """
 
     model_config = ConfigDict(extra="forbid")
     cpu: str = "host"
     smp: int = Field(default=2, ge=1, le=16)
     memory_mib: int = Field(default=128, ge=32)
+    vmm: str = "qemu"
     template: str = "l2.j2"
     device_options: str = ""
 
@@ -183,16 +184,6 @@ def load_machine(name: str, *, cpu: str | None = None) -> Machine:
         values["device"] = load_device(str(values["device"]))
     machine = parse(Machine, path, {**values, "name": path.stem})
     return machine.model_copy(update={"cpu": cpu}) if cpu else machine
-
-
-def unusable(machine: Machine, qemu: QemuBinary | None = None) -> str | None:
-    """Why this host, or its `qemu`, cannot run `machine`, or None."""
-    device = machine.device
-    if qemu and device.qemu and qemu.version_info < as_tuple(device.qemu):
-        return f"device {device.name} needs QEMU {device.qemu}: set S2EVAL_QEMU to such a QEMU"
-    if machine.accel != "kvm":
-        return None
-    return why_no_nested_kvm() if machine.topology == "nested" else why_no_kvm()
 
 
 def render(

@@ -2,7 +2,9 @@
 """QEMU's options from a template: filled once, kept, and completed for each guest.
 
 Jinja2 takes 30 ms to import and 10 ms a template, which a guest would wait for. So a template is
-filled with marks for what differs from guest to guest: paths, channels, the kernel command line.
+filled with placeholders for what differs from guest to guest (paths, channels, the kernel command
+line), and that is what is kept: `@{image}`, or `@{image,}` inside of a QEMU option, where a comma
+is doubled. A channel's is `@{chardev:console}`.
 """
 
 from __future__ import annotations
@@ -14,25 +16,20 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
 
 from harness.base import paths
 from harness.base.errors import UsageError
 from harness.base.files import write_atomic
 
-if TYPE_CHECKING:
-    from harness.hosts.machines.machine import Machine
-
-# A mark is a name between two characters of Unicode's private use area. The first one says whether
-# it stands inside of a QEMU option, where a comma is doubled.
-PLAIN, OPTION, END = "\ue000", "\ue001", "\ue002"
-_MARK = re.compile(f"([{PLAIN}{OPTION}])([^{END}]*){END}")
+PLACEHOLDER = re.compile(r"@\{([\w:.]+)(,?)\}")
 CHANNEL = "chardev:"
 
 
 def fill(
     template: str,
-    machine: Machine,
+    machine: BaseModel,
     values: Mapping[str, str],
     chardev: Callable[[str], str],
     *,
@@ -43,19 +40,20 @@ def fill(
     A template may ask whether one of the `values` is empty, but not what it is.
     """
 
-    def value(mark: re.Match[str]) -> str:
-        name = mark[2]
+    def value(placeholder: re.Match[str]) -> str:
+        name = placeholder[1]
         text = chardev(name.removeprefix(CHANNEL)) if name.startswith(CHANNEL) else values[name]
-        return text.replace(",", ",,") if mark[1] == OPTION else text
+        return text.replace(",", ",,") if placeholder[2] else text
 
-    marked = {name: f"{PLAIN}{name}{END}" if text else "" for name, text in values.items()}
-    return [_MARK.sub(value, word) for word in _marked(template, machine, marked, control=control)]
+    held = {name: f"@{{{name}}}" if text else "" for name, text in values.items()}
+    words = _with_placeholders(template, machine, held, control=control)
+    return [PLACEHOLDER.sub(value, word) for word in words]
 
 
-def _marked(
-    template: str, machine: Machine, names: Mapping[str, str], *, control: bool
+def _with_placeholders(
+    template: str, machine: BaseModel, names: Mapping[str, str], *, control: bool
 ) -> list[str]:
-    """The arguments with marks, as they were kept or as Jinja2 gives them."""
+    """The arguments with placeholders, as they were kept or as Jinja2 gives them."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for name, path in paths.TEMPLATES.files().items():
         digest.update(name.encode() + b"\0" + path.read_bytes())
@@ -70,7 +68,7 @@ def _marked(
 
 
 def _filled(
-    template: str, machine: Machine, names: Mapping[str, str], *, control: bool
+    template: str, machine: BaseModel, names: Mapping[str, str], *, control: bool
 ) -> list[str]:
     from jinja2 import (  # noqa: PLC0415 - see above
         Environment,
@@ -96,9 +94,10 @@ def _filled(
 
 
 def _channel(name: str) -> str:
-    return f"{PLAIN}{CHANNEL}{name}{END}"
+    return f"@{{{CHANNEL}{name}}}"
 
 
 def _option_value(value: object) -> str:
-    """A value inside a QEMU option: a comma is doubled there."""
-    return shlex.quote(str(value).replace(",", ",,").replace(PLAIN, OPTION))
+    """A value inside of a QEMU option: a comma is doubled there, also that of a placeholder."""
+    text = str(value).replace(",", ",,")
+    return shlex.quote(PLACEHOLDER.sub(lambda found: f"@{{{found[1]},}}", text))

@@ -13,30 +13,18 @@ import queue
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from harness.base.errors import MachineError, machine_error
+from harness.hosts.events import Event, Events
 
 LINE_LIMIT = 64 * 1024  # bytes; a longer line is cut into pieces
 LOG_LIMIT = 64 * 1024 * 1024  # bytes a channel; what comes after is counted, not kept
-QUEUE_LIMIT = 10_000  # events; a guest that says more at once has to wait
 # A serial port sends byte by byte, and its guest has to wait while we are woken for each.
 SERIAL = "console"  # the end of such a channel's name
 SERIAL_PAUSE = 0.003  # seconds between looks
 PAUSE = 0.1  # seconds between looks whether there is room in the queue
-
-
-@dataclass(frozen=True)
-class Event:
-    """One line of a channel (without its end), or `line` None: the source has ended."""
-
-    source: str
-    line: str | None
-
-
-Events = queue.Queue[Event]
 
 
 class Channel:

@@ -11,26 +11,27 @@ import signal
 import socket
 import subprocess
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.base.process import start
 from harness.base.signals import held
-from harness.hosts.qemu.channel import PAUSE, QUEUE_LIMIT, Channel, Event, Events
+from harness.hosts.events import Event, EventQueue
+from harness.hosts.qemu.channel import PAUSE, Channel
+from harness.results.failure_kinds import FailureKind
+from harness.results.records import Failure
+from harness.suites.failures import classify
 
 if TYPE_CHECKING:
     from harness.hosts.qemu.qmp import Qmp
 
-T = TypeVar("T")
 SOCKET_PATH = 107  # bytes: unix(7), sun_path
 
 
-class QemuProcess:
+class QemuProcess(EventQueue):
     """A context manager around one QEMU; MachineError at its end when the logs are not complete.
 
     Its sockets are in `folder`, which whoever made it removes. `channels` names those that QEMU's
@@ -40,11 +41,9 @@ class QemuProcess:
     """
 
     def __init__(self, folder: Path, logs: Path, channels: list[str]) -> None:
+        super().__init__()
         self.folder = folder
         self.logs = logs
-        self.events: Events = queue.Queue(QUEUE_LIMIT)
-        self.heard: list[Event] | None = None  # all events, for who wants to keep them
-        self._first: deque[Event] = deque()
         self._closing = False
         self._names = channels
         self._channels: dict[str, Channel] = {}
@@ -158,6 +157,15 @@ class QemuProcess:
         except (MachineError, OSError, IndexError):
             return None
 
+    def why_ended(self) -> Failure:
+        """Return why QEMU ended although its guest had more to say, by QEMU's own account."""
+        failure = classify.vmm(self.words(), self.returncode, log="qemu.log")
+        failure = failure or classify.qmp(self.monitored, "L1")
+        early = "the guest powered off before it was done"
+        return failure or Failure(
+            kind=FailureKind.VMM_EXIT, summary=early, where="L1", log="console.log"
+        )
+
     def words(self) -> list[str]:
         """What QEMU itself printed."""
         log = self.logs / "qemu.log"
@@ -166,46 +174,8 @@ class QemuProcess:
         return log.read_text(errors="replace").splitlines()
 
     def send(self, channel: str, text: str) -> bool:
+        """As EventSource.send()."""
         return self._channels[channel].send(text.encode())
-
-    def wait(
-        self,
-        see: Callable[[Event], T | None],
-        deadline: Deadline,
-        silence: float | None = None,
-    ) -> T | None:
-        """Hand events to `see` until it returns something.
-
-        None when `deadline` is over or no event came for `silence` seconds; which of the two
-        `deadline.over` tells. OutOfTimeError when the limit is over that `deadline` is within.
-        """
-        while not deadline.over:
-            patience = deadline.left() if silence is None else min(silence, deadline.left())
-            try:
-                event = self._first.popleft() if self._first else self._next(patience)
-            except queue.Empty:
-                deadline.left()  # which raises when it is the limit of the whole that is over
-                return None
-            found = see(event)
-            if found is not None:
-                return found
-        return None
-
-    def _next(self, patience: float) -> Event:
-        event = self.events.get(timeout=patience)
-        if self.heard is not None:
-            self.heard.append(event)
-        return event
-
-    def hear(self) -> None:
-        """What has come by now is `heard`, though nobody has waited for it yet."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._first.append(self._next(0))
-
-    def put_back(self, events: list[Event]) -> None:
-        """Let the next wait() see these first: they were not for the last one."""
-        self._first.extendleft(reversed(events))
 
     def close(self) -> None:
         """Kill QEMU if it still runs, close the channels."""

@@ -23,7 +23,7 @@ TABLE = Path(__file__).with_name("failures.toml")
 BEFORE = 3  # lines of an excerpt before the one that shows the failure
 EXCERPT = 40  # lines of an excerpt
 
-Source = Literal["kernel", "vmm"]
+Source = Literal["kernel", "qemu"]
 
 
 @dataclass(frozen=True)
@@ -133,25 +133,33 @@ def console(lines: Iterable[str], where: str = "", log: str = "") -> Failure | N
 
 
 def vmm(
-    lines: Iterable[str], returncode: int | None, where: str = "VMM", log: str = ""
+    lines: Iterable[str],
+    returncode: int | None,
+    where: str = "VMM",
+    log: str = "",
+    *,
+    source: Source = "qemu",
+    name: str = "QEMU",
 ) -> Failure | None:
-    """What QEMU's standard error and its exit code tell.
+    """Return what the standard error and the exit code of the VMM `name` tell.
 
-    `returncode` is None while it runs, and negative for a signal, as subprocess has it. A QEMU
-    that runs, or left with 0, failed only when KVM refused to run its guest.
+    `returncode` is None while it runs, and negative for a signal, as subprocess has it. A VMM
+    that runs, or left with 0, failed only when KVM refused to run its guest. `source` names the
+    VMM's rows of the table.
     """
     lines = list(lines)
-    found = _first(lines, "vmm", {"ends"})
+    found = _first(lines, source, {"ends"})
     if found is None and not returncode:
         return None
-    found = found or _first(lines, "vmm", {"remark"})
+    found = found or _first(lines, source, {"remark"})
     if found:
         return _failure(found[1], lines, found[0], where, log)
     how = f"signal {-returncode}" if returncode and returncode < 0 else f"exit code {returncode}"
     excerpt = [clean(line) for line in lines[-EXCERPT:]]
+    last = next((f": {clean(line)}" for line in reversed(lines) if line.strip()), "")
     return Failure(
         kind=FailureKind.VMM_EXIT,
-        summary=f"QEMU ended with {how}",
+        summary=f"{name} ended with {how}{last}",
         excerpt=excerpt,
         where=where,
         log=log,

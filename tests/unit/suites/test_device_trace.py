@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.hosts.machines.machine import load_machine
+from harness.hosts.machines.machine import load_device
 from harness.results.records import Observation, Status
 from harness.suites.device_trace import (
     Access,
@@ -24,8 +24,7 @@ from harness.suites.ktap import parse_lines
 from tests import data_files
 
 DATA = data_files.DATA / "traces"
-NVME = load_machine("nested-tcg-nvme")
-REGION, BDF = NVME.device.traced, NVME.device_bdf
+REGION, BDF = load_device("nvme").traced, "0000:00:10.0"
 
 
 def recorded(name: str) -> tuple[list[Trace], list[str]]:
@@ -202,10 +201,10 @@ def test_without_a_trace_nothing_is_judged() -> None:
 
 
 def test_a_suite_without_trace_lines_needs_no_file(tmp_path: Path) -> None:
-    assert trace_observations("s", ["1..0"], tmp_path / "none", NVME) == []
+    assert trace_observations("s", ["1..0"], tmp_path / "none", REGION, BDF) == []
     lines = (DATA / "reset.ktap").read_text().splitlines()
-    assert len(trace_observations("s", lines, DATA / "reset.trace", NVME)) == 6
-    flat = trace_observations("s", lines, tmp_path / "none", load_machine("flat-tcg"))
+    assert len(trace_observations("s", lines, DATA / "reset.trace", REGION, BDF)) == 6
+    flat = trace_observations("s", lines, tmp_path / "none", "", BDF)
     assert {o.status for o in flat} == {Status.SKIP}
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluate.cell.judge import aftermath_observations, judge_cell
-from harness.guests.suite_run import SuiteRun
-from harness.hosts.l1.session import Aftermath, Ended, Pass
+from harness.evaluate.cell.judge import host_observations, judge_cell
+from harness.guests.run.suite_run import PostChecks, SuiteOutcome, SuitePass, SuiteRun
 from harness.results.failure_kinds import FailureKind
 from harness.results.readings import FidelityRecord
 from harness.results.records import (
@@ -45,10 +44,12 @@ def cell() -> Cell:
     )
 
 
-def judged(*guests: tuple[list[str], Failure | None], after: Aftermath | None = None) -> Cell:
+def judged(*guests: tuple[list[str], Failure | None], after: PostChecks | None = None) -> Cell:
     made = cell()
-    passes = [Pass(SuiteRun("L2", "log", lines=lines, failure=why), None) for lines, why in guests]
-    judge_cell(made, SUITE, Ended(passes, after))
+    passes = [
+        SuitePass(SuiteRun("L2", "log", lines=lines, failure=why), None) for lines, why in guests
+    ]
+    judge_cell(made, SUITE, SuiteOutcome(passes, after))
     return made
 
 
@@ -78,15 +79,15 @@ def test_a_death_outside_of_any_test_is_an_observation_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("after", "statuses"),
     [
-        (Aftermath(True, None, True), (Status.PASS, Status.PASS, Status.PASS)),
-        (Aftermath(False, None, True), (Status.FAIL, Status.PASS, Status.PASS)),
-        (Aftermath(True, WARNED, True), (Status.PASS, Status.FAIL, Status.PASS)),
-        (Aftermath(True, None, False), (Status.PASS, Status.PASS, Status.FAIL)),
-        (Aftermath(True, None, None), (Status.PASS, Status.PASS, Status.SKIP)),
+        (PostChecks(True, None, True), (Status.PASS, Status.PASS, Status.PASS)),
+        (PostChecks(False, None, True), (Status.FAIL, Status.PASS, Status.PASS)),
+        (PostChecks(True, WARNED, True), (Status.PASS, Status.FAIL, Status.PASS)),
+        (PostChecks(True, None, False), (Status.PASS, Status.PASS, Status.FAIL)),
+        (PostChecks(True, None, None), (Status.PASS, Status.PASS, Status.SKIP)),
     ],
 )
-def test_harm_to_the_host_is_told(after: Aftermath, statuses: tuple[Status, ...]) -> None:
-    found = aftermath_observations("s", after)
+def test_harm_to_the_host_is_told(after: PostChecks, statuses: tuple[Status, ...]) -> None:
+    found = host_observations("s", after)
     assert [o.path for o in found] == ["s.host.answers", "s.host.log", "s.host.device"]
     assert tuple(o.status for o in found) == statuses
     assert all("reason" in o.detail for o in found if o.status is not Status.PASS)
@@ -97,6 +98,6 @@ def test_harm_to_the_host_is_told(after: Aftermath, statuses: tuple[Status, ...]
 
 
 def test_an_observation_says_why_only_when_something_is_wrong() -> None:
-    answers, log, _ = aftermath_observations("s", Aftermath(True, WARNED, True))
+    answers, log, _ = host_observations("s", PostChecks(True, WARNED, True))
     assert answers == Observation(path="s.host.answers", status=Status.PASS, value="answers")
     assert log.detail == {"reason": "WARNING: at x", "excerpt": ["WARNING: at x"]}

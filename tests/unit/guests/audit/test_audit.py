@@ -17,11 +17,13 @@ from harness.arm.regs import Regs
 from harness.arm.tables.walk import walk, walk_stage2
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
-from harness.guests.audit import auditor as audit_module
+from harness.guests.audit import linux
 from harness.guests.audit import record as record_module
-from harness.guests.audit.auditor import Auditor, Reading, Sight, Target
 from harness.guests.audit.record import BAR, Expectation, audit_record
+from harness.hosts.qemu import stub_tables as audit_module
 from harness.hosts.qemu.gdbstub import GdbStub, State
+from harness.hosts.qemu.stub_tables import StubTables
+from harness.hosts.tables import Reading, Sight, Target
 
 VM, TGE, FWB = 1 << 0, 1 << 27, 1 << 46
 EL0, EL1, EL2 = 0x0, 0x5, 0x9
@@ -289,9 +291,9 @@ def test_an_ipa_is_judged_by_stage_2_alone() -> None:
     lost = tables(flags=RW_IS & ~0x300)
     bad = audit_record(reading(RAM_IPA, lost, stage2_only=True), expected)
     assert bad.detail.reason == "non-shareable, expected inner shareable"
-    trapped = audit_record(reading(0x0800_0000, tables(), stage2_only=True), record_module.GIC)
+    trapped = audit_record(reading(0x0800_0000, tables(), stage2_only=True), linux.EMULATED)
     assert (trapped.status, trapped.detail.trapped) == ("PASS", True)
-    cached = audit_record(reading(RAM_IPA, tables(), stage2_only=True), record_module.GIC)
+    cached = audit_record(reading(RAM_IPA, tables(), stage2_only=True), linux.EMULATED)
     assert cached.detail.reason == (
         "stage 2 gives Normal-WB, expected Device; stage 2 allows execute"
     )
@@ -345,8 +347,8 @@ class Tables:
         return self.words.get(address, 0)
 
 
-def auditor(stub: GdbStub, words: dict[int, int] | None = None) -> Auditor:
-    made = Auditor("scripted", Deadline(1), Tables(tables() if words is None else words))
+def auditor(stub: GdbStub, words: dict[int, int] | None = None) -> StubTables:
+    made = StubTables("scripted", Deadline(1), Tables(tables() if words is None else words))
     made._stub = stub
     return made
 
@@ -428,12 +430,12 @@ def test_an_exception_in_the_middle_detaches() -> None:
 
 def test_targets_by_register() -> None:
     values = {"VBAR_EL1": 0xFFFF_8000_0801_0800, "TTBR1_EL1": 0x0002_0000_4087_F001}
-    assert audit_module.TEXT.resolve(values) == 0xFFFF_8000_0801_0000
-    assert audit_module.TABLE.resolve(values) == 0x4087_F000
+    assert linux.TEXT.resolve(values) == 0xFFFF_8000_0801_0000
+    assert linux.TABLE.resolve(values) == 0x4087_F000
     with pytest.raises(MachineError, match="no register VBAR_EL1"):
-        audit_module.TEXT.resolve({})
+        linux.TEXT.resolve({})
     stub = ScriptedStub([[cpu(EL1)]])
-    text, table = auditor(stub).read([audit_module.TEXT, audit_module.TABLE], Deadline(30))
+    text, table = auditor(stub).read([linux.TEXT, linux.TABLE], Deadline(30))
     assert (text.address, table.address) == (RAM_VA, S1)
-    assert audit_record(text, record_module.TEXT).status == "PASS"
-    assert audit_record(table, record_module.TABLE).status == "PASS"
+    assert audit_record(text, linux.RAM_TEXT).status == "PASS"
+    assert audit_record(table, linux.RAM_TABLE).status == "PASS"

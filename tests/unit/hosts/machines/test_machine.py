@@ -12,26 +12,29 @@ import pytest
 
 from harness.base.errors import UsageError
 from harness.evaluate.cell.reproduce import script
-from harness.guests import launch
-from harness.guests.launch import GuestFiles, l2_script
+from harness.guests.placement import flat, nested, placement_of
+from harness.guests.usable import unusable
+from harness.guests.vmm import vmm_of
 from harness.hosts.machines.machine import (
+    Machine,
     list_devices,
     list_machines,
     load_device,
     load_machine,
     render,
-    unusable,
 )
 from harness.hosts.qemu.binary import QemuBinary
+from harness.hosts.qemu.command import BootFiles, command_line
 
 QEMU = QemuBinary(Path("/opt/q,1/qemu"), ("-L", "/opt/q,1/share"), "10.0.2", (10, 0, 2))
-FILES = GuestFiles(Path("/tmp/a b,c"), Path("/cache/Image"), Path("/cache/initrd.cpio"))  # noqa: S108
+FOLDER, IMAGE, ARCHIVE = Path("/a b,c"), Path("/cache/Image"), Path("/cache/initrd.cpio")
 
 
 @pytest.fixture(autouse=True)
 def no_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("S2EVAL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(launch, "l1_root", lambda: Path("/cache/root.cpio"))
+    for module in (flat, nested):
+        monkeypatch.setattr(module, "l1_root", lambda: Path("/cache/root.cpio"))
 
 
 @pytest.fixture
@@ -47,10 +50,20 @@ def chardev(name: str) -> str:
     return f"null,id={name}"
 
 
+def files(machine: Machine) -> BootFiles:
+    return placement_of(machine).boot_files(FOLDER, IMAGE, ARCHIVE)
+
+
+def l2_script(machine: Machine) -> str:
+    script = placement_of(machine).guest_script(machine, vmm_of(machine).port, "")
+    assert script is not None
+    return script
+
+
 @pytest.mark.parametrize("name", list_machines())
 def test_every_machine_renders(name: str) -> None:
     made = load_machine(name)
-    words = launch.command_line(made, QEMU, FILES, chardev, gdb_socket=Path("/run/gdb"))
+    words = command_line(made, QEMU, files(made), chardev, gdb_socket=Path("/run/gdb"))
     assert words[:3] == ["/opt/q,1/qemu", "-L", "/opt/q,1/share"]
     assert words[words.index("-cpu") + 1] == made.cpu
     assert words[words.index("-accel") + 1] == made.accel
@@ -58,8 +71,8 @@ def test_every_machine_renders(name: str) -> None:
         w for w in words if w.startswith(made.device.name.removesuffix("-unbacked") + ",")
     )
     assert f"addr={made.device_slot}" in device
-    assert ("mem-path=/tmp/a b,,c/bar" in " ".join(words)) == made.device.host_file
-    assert (str(FILES.trace) in words) == bool(made.device.traced)
+    assert ("mem-path=/a b,,c/bar" in " ".join(words)) == made.device.host_file
+    assert (str(files(made).trace) in words) == bool(made.device.traced)
     assert ("-icount" in words) == made.icount
     chardevs = {w.split("id=")[1] for w in words if w.startswith("null,id=")}
     used = {w.split("chardev=")[1].split(",")[0] for w in words if "chardev=" in w}
@@ -67,9 +80,14 @@ def test_every_machine_renders(name: str) -> None:
     assert chardevs == used
 
 
+def words(name: str) -> list[str]:
+    machine = load_machine(name)
+    return command_line(machine, QEMU, files(machine), chardev)
+
+
 def test_topologies_differ_in_what_they_need() -> None:
-    nested = " ".join(launch.command_line(load_machine("nested-tcg"), QEMU, FILES, chardev))
-    flat = " ".join(launch.command_line(load_machine("flat-tcg"), QEMU, FILES, chardev))
+    nested = " ".join(words("nested-tcg"))
+    flat = " ".join(words("flat-tcg"))
     assert "virtualization=on,iommu=smmuv3" in nested and "-initrd /cache/root.cpio" in nested
     assert "virtualization=on" not in flat and "-initrd /cache/initrd.cpio" in flat
 
@@ -169,7 +187,7 @@ def test_what_a_suite_says_of_its_device() -> None:
 def test_a_machine_that_nobody_watches() -> None:
     assert not load_machine("nested-tcg-bochs").unwatched().device.screen
     made = load_machine("flat-tcg-nvme").unwatched()
-    words = launch.command_line(made, QEMU, FILES, chardev, gdb_socket=Path("/run/gdb"))
+    words = command_line(made, QEMU, files(made), chardev, gdb_socket=Path("/run/gdb"))
     assert "-trace" not in words
     assert made.device.name == "nvme"
 
@@ -214,7 +232,7 @@ def test_l2_gets_the_device_and_the_ports() -> None:
 
 @pytest.mark.parametrize("name", ["flat-tcg", "nested-tcg"])
 def test_the_reproducer_is_shell_and_names_no_socket(name: str, tmp_path: Path) -> None:
-    text = script("cell", "debian-6.1", "6.1.176", load_machine(name), QEMU, FILES)
+    text = script("cell", "debian-6.1", "6.1.176", load_machine(name), QEMU, IMAGE, ARCHIVE)
     again = tmp_path / "again.sh"
     again.write_text(text)
     assert subprocess.run(["sh", "-n", str(again)], check=False).returncode == 0

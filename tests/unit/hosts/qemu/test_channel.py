@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import DiskFullError
+from harness.hosts.events import QUEUE_LIMIT, Events
 from harness.hosts.qemu import channel as module
-from harness.hosts.qemu.channel import LINE_LIMIT, Channel, Events
+from harness.hosts.qemu.channel import LINE_LIMIT, Channel
 
 PATIENCE = 10.0  # seconds; only a failing test waits that long
 
 
 @pytest.fixture
 def events() -> Events:
-    return queue.Queue(module.QUEUE_LIMIT)
+    return queue.Queue(QUEUE_LIMIT)
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import pytest
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError, OutOfTimeError
-from harness.hosts.l1.host import vmm_exit
-from harness.hosts.qemu.channel import PAUSE, QUEUE_LIMIT, Event
+from harness.hosts.events import QUEUE_LIMIT, Event
+from harness.hosts.qemu.channel import PAUSE
 from harness.hosts.qemu.process import QemuProcess
 
 PATIENCE = 20.0  # seconds; only a failing test waits that long
@@ -107,7 +107,7 @@ def test_the_end_comes_after_all_that_was_said(process: QemuProcess) -> None:
 def test_a_process_that_never_connects_ends_as_well(process: QemuProcess) -> None:
     process.start(["sh", "-c", "echo qemu-system-aarch64: no such thing >&2; exit 1"])
     assert all_events(process)[-1] == Event("qemu", None)
-    failure = vmm_exit(process)
+    failure = process.why_ended()
     assert (failure.kind, failure.where, failure.log) == ("vmm-exit", "VMM", "qemu.log")
     assert failure.summary == "qemu-system-aarch64: no such thing"
 
@@ -117,7 +117,7 @@ def test_one_that_is_killed_says_by_what(process: QemuProcess) -> None:
     process.wait(lambda event: True, Deadline(PATIENCE))
     os.kill(process.pid, signal.SIGKILL)
     all_events(process)
-    assert vmm_exit(process).summary == "QEMU ended with signal 9"
+    assert process.why_ended().summary == "QEMU ended with signal 9"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_the_monitor_tells_how_the_guest_ended(
     assert json.loads(line)["data"]["reason"] == reason
     monkeypatch.setattr(QemuProcess, "returncode", 0)
     monkeypatch.setattr(QemuProcess, "words", lambda _: [])
-    failure = vmm_exit(process)
+    failure = process.why_ended()
     assert (failure.kind, failure.where) == (kind, "L1") and words in failure.summary
 
 

@@ -150,7 +150,7 @@ def test_vmm_that_ends_without_a_word() -> None:
     assert classify.vmm([], 0) is None
     terminated = classify.vmm(lines("vmm-terminated"), -15)
     assert terminated is not None
-    assert terminated.summary == "QEMU ended with signal 15"
+    assert terminated.summary.startswith("QEMU ended with signal 15: qemu-system-aarch64: term")
 
 
 def test_recorded_qmp() -> None:

@@ -5,20 +5,28 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
-from harness.guests import suite_run
+from harness.guests.audit.linux import linux_targets
 from harness.guests.audit.run_audit import RunAudit
-from harness.guests.suite_run import FlatRun, NestedRun, SuiteRun
-from harness.hosts.l1 import host
-from harness.hosts.l1.host import GuestDied, L1Host
-from harness.hosts.qemu.channel import Event
+from harness.guests.run import flat_run, nested_run, suite_run
+from harness.guests.run.flat_run import FlatRun
+from harness.guests.run.nested_run import NestedRun
+from harness.guests.run.suite_run import SuiteRun
+from harness.guests.vmm.qemu import QemuVmm
+from harness.guests.vmm.vmm import STREAMS
+from harness.hosts.events import Event
+from harness.hosts.host import HostLost
+from harness.hosts.l1 import link
+from harness.hosts.l1.link import L1Link
 from harness.hosts.qemu.process import QemuProcess
+from harness.hosts.tables import TableReader, TableSource
 from harness.suites.failures.guest_log import KEPT, LINE_KEPT, GuestLog
 from tests.data_files import DATA
 
@@ -71,31 +79,58 @@ def qemu(tmp_path: Path) -> Recorded:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is waited for is there already, or never comes."""
-    monkeypatch.setattr(suite_run, "LAST_LINES", SILENCE)
-    monkeypatch.setattr(suite_run, "LAST_WORDS", SILENCE)
-    monkeypatch.setattr(host, "LAST_WORDS", SILENCE)
-    monkeypatch.setattr(suite_run, "ANSWER", SILENCE)
+    monkeypatch.setattr(nested_run, "LAST_LINES", SILENCE)
+    monkeypatch.setattr(flat_run, "LAST_WORDS", SILENCE)
+    monkeypatch.setattr(link, "LAST_WORDS", SILENCE)
+    monkeypatch.setattr(nested_run, "ANSWER", SILENCE)
 
 
 def flat(qemu: Recorded, silence: float = NEVER) -> SuiteRun:
     return FlatRun(qemu, silence).finish(Deadline(NEVER))
 
 
-class NoStub(RunAudit):
+class NoStub:
     """Page tables that nobody can read: the guest has to go on without."""
 
-    def _connected(self) -> None:  # type: ignore[override]
+    def open(self, _: Deadline) -> AbstractContextManager[TableReader]:
         raise MachineError("no stub")
+
+
+class RecordedL1(L1Link):
+    """An L1 that was: what can be asked of it, and none of its files."""
+
+    bdf = "0000:00:10.0"
+
+    def __init__(self, process: Recorded, silence: float) -> None:
+        super().__init__(STREAMS, silence)
+        self.attach(process)
+
+    def put(self, files: Mapping[str, Path | str]) -> dict[str, str]:
+        return {name: f"/share/{name}" for name in files}
+
+    def bind(self, driver: str, deadline: Deadline) -> None:
+        raise AssertionError("nobody asks for it")
+
+    def tables(self) -> TableSource | None:
+        return NoStub()
+
+    def device_memory(self) -> bytes | None:
+        return None
+
+
+def on(qemu: Recorded, silence: float = NEVER) -> NestedRun:
+    audit = RunAudit(NoStub(), linux_targets(QemuVmm.memory_map), {})
+    return NestedRun(RecordedL1(qemu, silence), QemuVmm(), audit)
 
 
 def nested(qemu: Recorded, silence: float = NEVER) -> SuiteRun:
     """The whole of a nested pass, from the start of L2 on."""
-    run = NestedRun(L1Host(qemu, silence), NoStub(qemu, 2048, {}))
+    run = on(qemu, silence)
     try:
-        run.start("sh /share/l2", "0000:00:10.0", Deadline(NEVER))
+        run.start("sh /share/l2", Deadline(NEVER))
         return run.finish(Deadline(NEVER))
-    except GuestDied as died:
-        return run.lost(died)
+    except HostLost as lost:
+        return run.lost(lost)
 
 
 # -- flat -------------------------------------------------------------------------------------
@@ -206,7 +241,7 @@ def test_an_l2_that_kvm_kills_in_whatever_order_it_is_read(
 ENDED = {
     "l2.results": [*WHOLE, "", ""],
     "l2.console": ["[    1.0] reboot: Power down"],
-    "l2.vmm": ["", "s2eval: vmm-exit 0"],
+    "l2.vmm": ["", "s2eval: job-exit 0"],
     "l2.kmsg": log("clean"),
 }
 
@@ -223,7 +258,7 @@ def test_an_l2_that_ends_well_in_whatever_order_it_is_read(
 
 def test_what_l2_says_before_its_start_was_answered_is_not_lost(qemu: Recorded) -> None:
     words = ["qemu-system-aarch64: -accel kvm: failed to initialize kvm: No such file or directory"]
-    qemu.answers = [Event("l2.vmm", line) for line in (*words, "", "s2eval: vmm-exit 1")]
+    qemu.answers = [Event("l2.vmm", line) for line in (*words, "", "s2eval: job-exit 1")]
     run = nested(qemu)
     assert run.failure
     assert (run.failure.kind, run.failure.summary) == ("vmm-exit", words[0])
@@ -241,7 +276,7 @@ def test_a_vmm_that_ends_too_soon(
     qemu: Recorded, words: list[str], status: int, summary: str
 ) -> None:
     qemu.say("l2.results", CUT)
-    qemu.say("l2.vmm", [*words, "", f"s2eval: vmm-exit {status}"])
+    qemu.say("l2.vmm", [*words, "", f"s2eval: job-exit {status}"])
     run = nested(qemu)
     assert run.failure and run.failure.kind == "vmm-exit"
     assert summary in run.failure.summary
@@ -251,7 +286,7 @@ def test_an_oops_of_l2_or_of_l1_counts_though_the_suite_ended(tmp_path: Path) ->
     for source, where in (("l2.console", "L2"), ("console", "L1")):
         qemu = Recorded(tmp_path)
         qemu.say("l2.results", WHOLE)
-        qemu.say("l2.vmm", ["s2eval: vmm-exit 0"])
+        qemu.say("l2.vmm", ["s2eval: job-exit 0"])
         qemu.say(source, log("oops-survived"))
         run = nested(qemu)
         assert run.ended and run.failure
@@ -282,9 +317,8 @@ def test_silence_is_l2s_while_l1_answers(tmp_path: Path) -> None:
     run = nested(qemu, SILENCE)
     assert run.failure and (run.failure.kind, run.failure.where) == ("silence", "L2")
     gone = Recorded(tmp_path)
-    host = L1Host(gone, SILENCE)
-    late = NestedRun(host, NoStub(gone, 2048, {}))
-    late.start("sh /share/l2", "0000:00:10.0", Deadline(5))
+    late = on(gone, SILENCE)
+    late.start("sh /share/l2", Deadline(5))
     gone.dead = True
     gone.say("l2.results", [line for line in CUT if not ASKS.search(line)])
     run = late.finish(Deadline(10))
@@ -295,7 +329,7 @@ def test_the_guest_is_let_go_on_after_each_audit(qemu: Recorded) -> None:
     asked = sum("# s2eval: audit " in line for line in CUT)
     assert asked == 3
     qemu.say("l2.results", CUT)
-    qemu.say("l2.vmm", ["s2eval: vmm-exit 0"])
+    qemu.say("l2.vmm", ["s2eval: job-exit 0"])
     nested(qemu)
     assert qemu.sent.count(("l2.results", "audited\n")) == asked
 
@@ -307,33 +341,32 @@ def commands(qemu: Recorded) -> list[str]:
 
 
 def test_the_vmm_is_known_by_its_pid(qemu: Recorded) -> None:
-    host = L1Host(qemu, SILENCE)
-    run = NestedRun(host, NoStub(qemu, 2048, {}))
-    run.start("sh /share/l2", "0000:00:10.0", Deadline(5))
+    run = on(qemu, SILENCE)
+    run.start("sh /share/l2", Deadline(5))
     assert commands(qemu)[-1] == "</sys/bus/pci/devices/0000:00:10.0/resource"
-    qemu.say("l2.vmm", ["s2eval: vmm-pid 42"])
+    qemu.say("l2.vmm", ["s2eval: job-pid 42"])
     qemu.say("l2.results", CUT)
     run.finish(Deadline(10))
     assert "</proc/42/maps" in commands(qemu)
-    qemu.say("l2.vmm", ["", "s2eval: vmm-exit 137"])
+    qemu.say("l2.vmm", ["", "s2eval: job-exit 137"])
     assert run.stop(Deadline(5))
     assert commands(qemu)[-1] == "kill -9 42"
 
 
 def test_a_vmm_that_was_not_started_yet_is_not_killed(qemu: Recorded) -> None:
-    run = NestedRun(L1Host(qemu, SILENCE), NoStub(qemu, 2048, {}))
-    run.start("sh /share/l2", "0000:00:10.0", Deadline(5))
+    run = on(qemu, SILENCE)
+    run.start("sh /share/l2", Deadline(5))
     assert not run.stop(Deadline(SILENCE))
     assert not any("kill" in command for command in commands(qemu))
 
 
 def test_the_guest_is_told_that_its_end_was_heard(qemu: Recorded) -> None:
     qemu.say("l2.results", CUT)
-    qemu.say("l2.vmm", ["s2eval: vmm-exit 1"])
+    qemu.say("l2.vmm", ["s2eval: job-exit 1"])
     nested(qemu)
     assert ("l2.results", "ended\n") not in qemu.sent
     qemu.say("l2.results", WHOLE)
-    qemu.say("l2.vmm", ["s2eval: vmm-exit 0"])
+    qemu.say("l2.vmm", ["s2eval: job-exit 0"])
     nested(qemu)
     assert qemu.sent.count(("l2.results", "ended\n")) == 1
 

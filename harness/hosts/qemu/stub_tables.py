@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The audit: what stage 1 and stage 2 of a mapping say, read from outside the guest.
+"""Page tables of a nested guest, read through QEMU's gdb stub while the machine stands still.
 
 The VM is stopped at a moment when one of its vCPUs runs the nested guest (EL0 or EL1,
 HCR_EL2.VM=1, TGE=0), because only then do its system registers hold that guest's tables. Both
 stages are walked in the stopped machine's memory (harness/arm/tables/walk.py) and the VM goes on.
-docs/audit.md tells what this can and cannot see; audit_record.py makes records of it.
+docs/audit.md tells what this can and cannot see; harness/guests/audit makes records of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -24,7 +24,8 @@ from harness.arm.tables.walk import walk, walk_stage2
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.hosts.qemu.gdbstub import GdbStub, State
-from harness.hosts.qemu.memory import Memory, StubMemory
+from harness.hosts.qemu.memory import Memory, SharedMemory, StubMemory, find_memfd
+from harness.hosts.tables import Reading, Sight, Target
 
 STOPPED_SECONDS = 0.1  # how long a stop may last; what is left then is read in the next one
 PAUSE_SECONDS = 0.002  # between two looks for a vCPU that runs the guest
@@ -46,89 +47,8 @@ HOST_REGISTERS = {
 E2H = 34  # the bit of HCR_EL2
 
 
-@dataclass(frozen=True)
-class Target:
-    """What to look at: a VA of the guest, or with `stage2_only` an IPA.
-
-    With `register` it is the page that register points to, `address` bytes further. With `host`
-    it is a VA of the VMM that runs the guest.
-    """
-
-    name: str
-    address: int = 0
-    stage2_only: bool = False
-    register: str = ""
-    host: bool = False
-
-    def resolve(self, values: Mapping[str, int]) -> int:
-        """The address; MachineError when the CPU has no such register."""
-        if not self.register:
-            return self.address
-        if self.register not in values:
-            raise MachineError(f"the gdb stub has no register {self.register}")
-        value = values[self.register]
-        # TTBRn_EL1 has the ASID above bit 47 and CnP in bit 0.
-        page = value & 0xFFFF_FFFF_F000 if self.register.startswith("TTBR") else value & ~0xFFF
-        return page + self.address
-
-
-# Ordinary memory of a Linux guest, wherever it is: kernel text that it surely executed (the
-# exception vectors), and a page it surely read (the kernel's first table).
-TEXT = Target("l2-text", register="VBAR_EL1")
-TABLE = Target("l2-table", register="TTBR1_EL1", stage2_only=True)
-# The distributor of QEMU's virt machine: hw/arm/virt.c, base_memmap[VIRT_GIC_DIST].
-GIC = Target("l2-gic", 0x0800_0000, stage2_only=True)
-
-
-@dataclass(frozen=True)
-class Sight:
-    """Where a vCPU was found: PSTATE as gdb shows it, and HCR_EL2 (0 on a CPU without EL2)."""
-
-    vcpu: int
-    cpsr: int
-    hcr: int
-
-    @property
-    def el(self) -> int:
-        return self.cpsr >> 2 & 3
-
-    @property
-    def own_regime(self) -> bool:
-        """Whether the EL1&0 regime translates: at EL0 or EL1, and not in a VHE host's EL0."""
-        return self.el <= 1 and not bit(self.hcr, 27)
-
-    @property
-    def in_guest(self) -> bool:
-        return self.own_regime and bit(self.hcr, 0)
-
-    def describe(self) -> str:
-        if self.in_guest:
-            return f"EL{self.el} of a guest (HCR_EL2.VM=1)"
-        if self.own_regime:
-            return f"EL{self.el} without stage 2 (HCR_EL2.VM=0)"
-        return f"EL{self.el} of the hypervisor"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A target's walk, the address walked and the registers it was made with.
-
-    `stopped` is how long its stop lasted (s), with all the targets that were read in it;
-    `seconds` the time from asking to the end of that stop, which was the `stops`-th attempt.
-    """
-
-    target: Target
-    address: int
-    walk: Walk
-    sight: Sight
-    regs: Regs
-    stopped: float
-    seconds: float
-    stops: int
-
-
-class Auditor:
-    """`with Auditor(address, deadline) as auditor:`; between audits the VM runs.
+class StubTables:
+    """`with StubTables(address, deadline) as tables:`; between audits the VM runs.
 
     `address` is the gdb stub's socket, `memory` the file behind the machine's RAM when it has
     one (faster); else memory is read through the stub. Raises MachineError like the stub, and
@@ -142,7 +62,7 @@ class Auditor:
         self._deadline = deadline
         self._memory = memory
 
-    def __enter__(self) -> Auditor:
+    def __enter__(self) -> StubTables:
         self._stub.__enter__()
         with self._detach_on_error():
             self._stub.resume(self._deadline)
@@ -169,20 +89,22 @@ class Auditor:
         targets: Sequence[Target],
         deadline: Deadline,
         *,
+        answer: Deadline | None = None,
         vcpu: int | None = None,
         flat: bool = False,
     ) -> list[Reading]:
         """Walk for each target, all in one stop unless that gets longer than STOPPED_SECONDS.
 
-        `vcpu` restricts the search to one vCPU. `flat` also takes a vCPU whose EL1&0 regime
-        translates without stage 2: at once where there is no EL2, else after half the time.
-        Raises MachineError when no vCPU was met in the right place before the deadline.
+        A vCPU is looked for until `deadline`; the stub may answer until `answer`. `vcpu` restricts
+        the search to one vCPU. `flat` also takes a vCPU whose EL1&0 regime translates without
+        stage 2: at once where there is no EL2, else after half the time. Raises MachineError when
+        no vCPU was met in the right place before the deadline.
         """
         begin = time.monotonic()
         left = list(targets)
         readings: list[Reading] = []
         stops = 0
-        answer = Deadline(deadline.left() + STUB_SECONDS)
+        answer = answer or Deadline(deadline.left() + STUB_SECONDS)
         with self._detach_on_error():
             while left:
                 stops += 1
@@ -258,6 +180,23 @@ class Auditor:
 
     def _detach_on_error(self) -> _DetachOnError:
         return _DetachOnError(self._stub)
+
+
+class QemuTables:
+    """The TableSource of a QEMU that has a gdb stub, and its memory in a memfd of `size` bytes."""
+
+    def __init__(self, gdb_socket: Path, pid: int, size: int) -> None:
+        self._gdb_socket = gdb_socket
+        self._pid = pid
+        self._size = size
+
+    @contextlib.contextmanager
+    def open(self, deadline: Deadline) -> Iterator[StubTables]:
+        """Connect to the stub. Raise MachineError when it does not answer."""
+        with contextlib.ExitStack() as stack:
+            memfd = find_memfd(self._pid, self._size)
+            memory = stack.enter_context(SharedMemory(memfd)) if memfd else None
+            yield stack.enter_context(StubTables(self._gdb_socket, deadline, memory))
 
 
 class _DetachOnError:

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Flat: the suite runs in L1 itself, a guest of this machine's own QEMU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.base.scratch import scratch_folder
+from harness.guests.placement.placement import RunContext
+from harness.guests.run.flat_run import STREAMS, FlatRun
+from harness.guests.run.suite_run import SuiteOutcome, SuitePass
+from harness.guests.vmm.vmm import Chardev
+from harness.hosts.l1.userland import l1_root
+from harness.hosts.machines.machine import Machine
+from harness.hosts.qemu.command import BootFiles, command_line
+from harness.hosts.qemu.process import QemuProcess
+from harness.results.phases import PhaseName
+from harness.suites.device_trace import trace_observations
+
+
+class FlatPlacement:
+    """No KVM and no stage 2: what stage 1 alone gives."""
+
+    name = "flat"
+    el2 = False
+    has_guest = False
+    needs_userland = False
+    needs_nested_kvm = False
+
+    def boot_files(
+        self, folder: Path, image: Path, archive: Path, *, userland: bool = False
+    ) -> BootFiles:
+        """As Placement.boot_files(): the suite's own initramfs, unless L1's root is asked for."""
+        return BootFiles(folder, image, archive, rootfs=l1_root() if userland else None)
+
+    def guest_script(
+        self, machine: Machine, chardev: Chardev, append: str, more: Sequence[str] = ()
+    ) -> str | None:
+        """Return None: there is no guest in L1."""
+        return None
+
+    def run(self, context: RunContext) -> SuiteOutcome:
+        """Boot L1 and read what the suite in it says."""
+        machine = context.machine
+        with scratch_folder() as folder:
+            files = self.boot_files(folder, context.image, context.archive)
+            files.make_bar()
+            context.begin(PhaseName.BOOT_AND_PROBE)
+            with QemuProcess(folder, context.logs, STREAMS) as process:
+                command = command_line(
+                    machine,
+                    context.qemu,
+                    files,
+                    process.chardev,
+                    gdb_socket=process.gdb_socket,
+                )
+                process.start(command)
+                context.started(command, process.pid, False)
+                limit = context.deadline(context.suite.limit * machine.limits.slowdown)
+                run = FlatRun(process, machine.limits.silence).finish(limit)
+            context.begin(None)
+            bar = files.bar.read_bytes() if machine.device.host_file else None
+            outcome = SuiteOutcome([SuitePass(run, bar)])
+            outcome.traced = trace_observations(
+                context.suite.name,
+                outcome.lines,
+                files.trace,
+                machine.device.traced,
+                machine.device_bdf,
+            )
+            return outcome

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Nested: the suite runs in L2, on an L1 that waits from the last cell, is restored or boots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.base.errors import MachineError
+from harness.guests.audit.linux import linux_targets
+from harness.guests.audit.run_audit import RunAudit
+from harness.guests.placement.placement import RunContext
+from harness.guests.run.passes import GuestImages, SuitePasses, first_guest
+from harness.guests.run.suite_run import SuiteOutcome, SuitePass, SuiteRun
+from harness.guests.vmm import vmm_of
+from harness.guests.vmm.vmm import MONITOR, STREAMS, Chardev, GuestSpec, guest_script
+from harness.hosts.host import HostLost
+from harness.hosts.l1.host import L1Host
+from harness.hosts.l1.saved import SavedState, state_of
+from harness.hosts.l1.userland import l1_root
+from harness.hosts.machines.machine import Machine
+from harness.hosts.qemu.command import BootFiles, command_line
+from harness.results.phases import PhaseName
+from harness.suites.device_trace import trace_observations
+
+ERROR = "# s2eval: error "  # of the guest's init (docs/guest-protocol.md)
+
+
+class NestedPlacement:
+    """L1 runs the kernel under test as its KVM host and hands the device to L2."""
+
+    name = "nested"
+    el2 = True
+    has_guest = True
+    needs_userland = True
+    needs_nested_kvm = True
+
+    def boot_files(
+        self, folder: Path, image: Path, archive: Path, *, userland: bool = False
+    ) -> BootFiles:
+        """As Placement.boot_files(): L1's own root."""
+        return BootFiles(folder, image, archive, rootfs=l1_root())
+
+    def guest_script(
+        self, machine: Machine, chardev: Chardev, append: str, more: Sequence[str] = ()
+    ) -> str | None:
+        """As Placement.guest_script()."""
+        spec = GuestSpec(machine, "/share/Image", "/share/initrd", append, chardev, more)
+        return guest_script(vmm_of(machine), spec)
+
+    def run(self, context: RunContext) -> SuiteOutcome:
+        """Run the suite in L2; again on an L1 that boots where saving or restoring went wrong."""
+        machine = context.machine
+        host = context.pool.acquire(machine, context.image)
+        if host:
+            host.begin_cell(context.logs)
+        else:
+            host = new_host(context, saved_state(context))
+        if not host.state:
+            return run_suite_on(host, context)
+        try:
+            return run_suite_on(host, context)
+        except (MachineError, OSError) as error:
+            # Nothing that a kernel is blamed for may come from the way it was started.
+            if host.restored:
+                host.state.discard()
+            else:
+                host.state.refuse()
+            forget_first_try(context, str(error))
+        return run_suite_on(new_host(context), context)
+
+
+def new_host(context: RunContext, state: SavedState | None = None) -> L1Host:
+    """Return an L1 that is not started yet."""
+    streams = [*STREAMS, MONITOR] if state else list(STREAMS)
+    return L1Host(context.machine, context.qemu, context.image, streams, state)
+
+
+def saved_state(context: RunContext) -> SavedState | None:
+    """Return the state that L1 is restored from, or is to be saved as; None for neither.
+
+    A host is saved the second time that it is wanted.
+    """
+    machine, vmm = context.machine, vmm_of(context.machine)
+    saves = machine.accel == "tcg" and not machine.icount and machine.device.saved
+    if context.fresh or not saves or vmm.monitor is None:
+        return None
+    root = l1_root()
+    files = BootFiles(Path("/"), context.image, root, rootfs=root)
+    command = command_line(machine, context.qemu, files, str, gdb_socket=Path("gdb"), monitor=True)
+    guest = [context.archive.name, first_guest(machine, vmm)]
+    state = state_of([*command, context.qemu.version], guest, context.qemu.path)
+    return state if state.exists or state.request() else None
+
+
+def forget_first_try(context: RunContext, reason: str) -> None:
+    """Drop what the cell has seen of an L1 that was saved or restored."""
+    context.note(f"L1 boots again, without a saved state: {reason}")
+    context.audits.clear()
+    for log in context.logs.iterdir():
+        log.unlink()
+
+
+def run_suite_on(host: L1Host, context: RunContext) -> SuiteOutcome:
+    """Bring `host` up, if it is not, run the suite in its guests, and keep the host or end it.
+
+    Raise MachineError also when saving or restoring the host may have done harm.
+    """
+    try:
+        if host.usable:
+            context.started(host.command, host.pid, host.restored)
+        else:
+            context.begin(PhaseName.START_L1)
+            host.launch(context.logs)
+            context.started(host.command, host.pid, host.restored)
+            context.begin(PhaseName.RESTORE_L1 if host.restored else PhaseName.BOOT_L1)
+        outcome = boot_and_run(host, context)
+        if host.state and (reason := reason_to_distrust(outcome)):
+            raise MachineError(reason)
+        outcome.traced = trace_observations(
+            context.suite.name,
+            outcome.lines,
+            host.trace,
+            context.machine.device.traced,
+            context.machine.device_bdf,
+        )
+        if host.usable and may_be_shared(host.machine):
+            context.pool.release(host)
+        return outcome
+    finally:
+        if not context.pool.contains(host):
+            context.begin(PhaseName.END_L1)
+            host.close()
+        context.begin(None)
+
+
+def boot_and_run(host: L1Host, context: RunContext) -> SuiteOutcome:
+    """Boot or restore L1, if that is still to be done, and run the suite in its guests."""
+    machine, vmm = context.machine, vmm_of(context.machine)
+    images = GuestImages(context.image, context.archive)
+    try:
+        if not host.usable:
+            if not host.restored:  # L1 has read them, or will
+                host.put(images.files())
+            host.boot(context.deadline(machine.limits.boot))
+    except HostLost as lost:
+        run = SuiteRun("L1", "console.log", failure=lost.failure)
+        return SuiteOutcome([SuitePass(run, None)])
+    audit = RunAudit(
+        host.tables(),
+        linux_targets(vmm.memory_map),
+        context.suite.promises,
+        context.audits,
+        context.limit,
+    )
+    passes = SuitePasses(host, vmm, machine, images, context.begin, host.snapshot, context.limit)
+    with audit:
+        outcome = passes.run(context.suite, audit)
+    host.usable = passes.usable
+    return outcome
+
+
+def reason_to_distrust(outcome: SuiteOutcome) -> str:
+    """Return what such an L1 is not believed; "" when all is well.
+
+    When KVM gives up a guest, that L1 is believed: the kernel itself says why.
+    """
+    errors = [line for line in outcome.lines if line.startswith(ERROR)]
+    if errors:
+        return errors[0]
+    failures = [one.run.failure for one in outcome.passes]
+    if outcome.checks:
+        failures.append(outcome.checks.log)
+    return next((f.summary for f in failures if f and not f.kind.of_guest), "")
+
+
+def may_be_shared(machine: Machine) -> bool:
+    """Return whether cells may share an L1: not where instructions or accesses are counted."""
+    return not machine.icount and not machine.device.traced

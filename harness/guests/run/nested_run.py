@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One pass of a suite in L2, a guest that a VMM runs on a host under test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.base.deadline import Deadline
+from harness.base.errors import MachineError
+from harness.base.text import clean
+from harness.guests.audit.run_audit import BARS, MAPPINGS, RunAudit
+from harness.guests.run.suite_run import FACT, SuiteRun
+from harness.guests.vmm.vmm import CONSOLE, MONITOR, RESULTS, WORDS, Vmm
+from harness.hosts.events import Event
+from harness.hosts.host import Host, HostLost, Job
+from harness.results.failure_kinds import FailureKind
+from harness.results.records import Failure
+from harness.suites.facts import Device, End, Fact, HostAction
+from harness.suites.failures import classify
+from harness.suites.failures.guest_log import GuestLog
+from harness.suites.ktap import Parser
+
+LAST_LINES = 0.3  # seconds for what was said before a guest's end and is still on its way
+ANSWER = 10.0  # seconds for the host to say that it lives
+ACTION = 20.0  # seconds for a script of the suite on the host; the guest waits longer
+ANSWER_LENGTH = 200  # characters of it that the guest is told
+
+
+class NestedRun:
+    """A suite in the guest that `vmm` runs on `host`.
+
+    `actions` are shell scripts for the host by the names that the suite's requests use, `limit`
+    is that of the whole cell.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        vmm: Vmm,
+        audit: RunAudit,
+        actions: Mapping[str, str] | None = None,
+        limit: Deadline | None = None,
+    ) -> None:
+        self.run = SuiteRun("L2", f"{RESULTS}.log")
+        self.console = GuestLog("L2", f"{CONSOLE}.log")
+        self.words = GuestLog("VMM", f"{WORDS}.log", source=vmm.source)
+        self._host = host
+        self._vmm = vmm
+        self._audit = audit
+        self._actions = actions or {}
+        self._limit = limit
+        self._job: Job | None = None  # the VMM
+        self._parser = Parser()
+
+    def start(self, command: str, deadline: Deadline) -> None:
+        """Start the VMM on the host; it runs on while the guest's results are read."""
+        self.adopt(self._host.start(command, WORDS, deadline), deadline)
+
+    def adopt(self, job: Job, deadline: Deadline) -> None:
+        """Take the VMM that runs on the host already."""
+        self._job = job
+        path = f"/sys/bus/pci/devices/{self._host.bdf}/resource"
+        try:
+            self._audit.host_resources(self._host.read(path, deadline).decode(errors="replace"))
+        except MachineError as error:
+            self._audit.lacks(BARS, str(error))
+
+    def ready(self, deadline: Deadline) -> bool:
+        """Wait until a VMM that has a monitor could let its guest begin; False when it does not."""
+        monitor = self._vmm.monitor
+        if monitor is None:
+            return False
+
+        def see(event: Event) -> bool | None:
+            self._take(event)
+            if self._gone:
+                return False
+            return True if event.source == MONITOR and monitor.ready(event.line or "") else None
+
+        self._host.send(MONITOR, monitor.hello)
+        return bool(self._host.wait(see, deadline))
+
+    def begin(self) -> None:
+        """Let the guest of a VMM that waits begin."""
+        if self._vmm.monitor:
+            self._host.send(MONITOR, self._vmm.monitor.go)
+
+    def stop(self, deadline: Deadline) -> bool:
+        """End a guest that is still there, paused or hanging; False when it cannot be ended."""
+        if self._job and not self._gone:
+            if self._job.pid:  # the shell that starts it has come that far
+                self._host.run(f"kill -9 {self._job.pid}", deadline)
+            self._host.wait(self._take_until_gone, deadline)
+        return self._gone
+
+    @property
+    def _gone(self) -> bool:
+        return self._job is None or self._job.status is not None
+
+    def finish(self, deadline: Deadline) -> SuiteRun:
+        """Wait for the end of the guest, and return what it reported.
+
+        Raise HostLost only when the host died; the guest's death is in the result.
+        """
+        if self._host.wait(self._see, deadline, self._host.silence) is None:
+            self.run.failure = self._cause(None) or self._quiet(deadline)
+        return self.run
+
+    def lost(self, lost: HostLost) -> SuiteRun:
+        """Return what the guest had said before its host died and took it along."""
+        self._host.drain(self._take, Deadline(LAST_LINES))
+        self.run.failure = lost.failure
+        return self.run
+
+    def _quiet(self, deadline: Deadline) -> Failure:
+        """Nothing came: the host's fault when it does not answer any more."""
+        quiet = self.console.quiet(deadline, self._host.silence, "the suite in L2")
+        if self._host.answers(Deadline(ANSWER, within=self._limit)):
+            return quiet
+        return self._host.console.failure() or self._host.console.silence(self._host.silence)
+
+    def _see(self, event: Event) -> bool | None:
+        self._take(event)
+        line = event.line
+        if line is None:
+            return None
+        if self.run.failure:
+            return True
+        if self._job and self._job.status is not None:
+            if not self.run.ended:  # channels are read apart: the last results may come later
+                self._host.wait(self._take_until_end, Deadline(LAST_LINES))
+            self._host.wait(self._take, Deadline(LAST_LINES), silence=0)
+            self.run.failure = self._cause(self._job.status)
+            return True
+        if event.source == WORDS and self._vmm.gave_up(line):
+            # The VMM stays. KVM's reason comes on the host's console at about the same time.
+            self._host.wait(self._take, Deadline(LAST_LINES))
+            self.run.failure = self._cause(None)
+            return True
+        if event.source == RESULTS and FACT in line:  # the rest is parsed when there is time
+            for fact in self._parser.line(line):
+                self._answer(fact)
+        return None
+
+    def _answer(self, fact: Fact) -> None:
+        """Do what the suite asks for, if it does."""
+        if isinstance(fact, Device):  # before the first audit, and the guest goes on meanwhile
+            self._read_maps()
+        if self._audit.see(fact):
+            self._host.send(RESULTS, "audited\n")
+        elif isinstance(fact, HostAction):
+            told = self._act(fact.action)
+            self._host.send(RESULTS, f"{told}hosted\n")
+        elif isinstance(fact, End):
+            self._host.send(RESULTS, "ended\n")
+
+    def _read_maps(self) -> None:
+        path = f"/proc/{self._job.pid if self._job else 0}/maps"
+        try:
+            maps = self._host.read(path, Deadline(ACTION, within=self._limit))
+        except MachineError as error:
+            self._audit.lacks(MAPPINGS, str(error))
+        else:
+            self._audit.vmm_maps(maps.decode(errors="replace"))
+
+    def _act(self, action: str) -> str:
+        """Do on the host what the suite asks for; the first line that it said, for the guest.
+
+        What goes wrong becomes a line of the results.
+        """
+        script = self._actions.get(action)
+        if script is None:
+            self.run.lines.append(f"# s2eval: error command=host:{action} errno=ENOENT")
+            return ""
+        done = self._host.run(
+            f"BDF={self._host.bdf}\n{script}", Deadline(ACTION, within=self._limit)
+        )
+        lines = [line for line in (done.out + done.err).splitlines() if line.strip()]
+        self.run.lines += [f"# host {action}: {clean(line)}" for line in lines]
+        if done.status:
+            self.run.lines.append(f"# s2eval: error command=host:{action} errno=exit-{done.status}")
+        return f"{clean(lines[0], ANSWER_LENGTH)}\n" if lines else ""
+
+    def _take(self, event: Event) -> None:
+        """Keep a line where it belongs."""
+        if event.line is None:
+            return
+        if event.source == RESULTS:
+            self.run.take(event.line)
+        elif event.source == CONSOLE:
+            self.console.feed(event.line)
+        elif event.source == WORDS:
+            self.words.feed(event.line)
+
+    def _take_until_gone(self, event: Event) -> bool | None:
+        self._take(event)
+        return self._gone or None
+
+    def _take_until_end(self, event: Event) -> bool | None:
+        self._take(event)
+        return True if self.run.ended else None
+
+    def _cause(self, status: int | None) -> Failure | None:
+        """Why the guest ended, by its first cause: the host's and KVM's words, its own, the VMM's.
+
+        `status` is the VMM's exit code, None while it is there. None when all went well.
+        """
+        words = [line for line in self.words.lines if line]
+        vmm = self._vmm.failure(words, status, self.words.name)
+        if status == 0 and not self.run.ended:
+            early = "L2 powered off before its suite had ended"
+            vmm = Failure(
+                kind=FailureKind.VMM_EXIT, summary=early, where="VMM", log=self.words.name
+            )
+        return classify.first_cause(self._host.console.failure(), self.console.failure(), vmm)

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Giving a PCI device to a driver, as shell that any Linux host runs."""
+
+from __future__ import annotations
+
+
+def bind_script(bdf: str, driver: str) -> str:
+    """Return shell that gives a device to a driver (Documentation/ABI/testing/sysfs-bus-pci)."""
+    device = f"/sys/bus/pci/devices/{bdf}"
+    return (
+        f"[ -e {device} ] || {{ echo 'no PCI device {bdf}' >&2; exit 1; }}\n"
+        f"[ ! -e {device}/driver ] || echo {bdf} > {device}/driver/unbind\n"
+        f"echo {driver} > {device}/driver_override\n"
+        f"echo {bdf} > /sys/bus/pci/drivers_probe\n"
+        f"[ -e {device}/driver ] || {{ echo '{driver} did not take {bdf}' >&2; exit 1; }}\n"
+    )

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line of a machine's own QEMU, and the files that it is started with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.hosts.machines.machine import Machine, render
+from harness.hosts.qemu.binary import QemuBinary
+from harness.hosts.qemu.trace_options import trace_options
+
+Chardev = Callable[[str], str]
+BAR_SIZE = 4 * 1024 * 1024  # bytes; the size in qemu-configs/common.j2
+
+
+@dataclass(frozen=True)
+class BootFiles:
+    """What QEMU is started with; `folder` is a temporary folder of its own.
+
+    `archive` is the initramfs: a suite's, or L1's whole root where `rootfs` is it. `ram` is a file
+    with the memory of a machine that was saved (harness/hosts/l1/saved.py).
+    """
+
+    folder: Path
+    image: Path
+    archive: Path
+    ram: str = ""
+    rootfs: Path | None = None
+
+    @property
+    def bar(self) -> Path:
+        return self.folder / "bar"
+
+    @property
+    def trace(self) -> Path:
+        """What QEMU tells of the device's accesses (harness/hosts/qemu/trace_options.py)."""
+        return self.folder / "trace"
+
+    @property
+    def share(self) -> Path:
+        """The folder that L1 mounts as /share."""
+        return self.folder / "share"
+
+    def make_bar(self) -> None:
+        """Make the file that is the memory of a device with `host_file`."""
+        with self.bar.open("wb") as bar:
+            bar.truncate(BAR_SIZE)
+
+
+def folder_options(path: Path, name: str) -> list[str]:
+    """Return QEMU's options for a folder that the guest mounts as 9p `name`, writable."""
+    return [
+        "-fsdev",
+        f"local,id={name},path={str(path).replace(',', ',,')},security_model=none",
+        "-device",
+        f"virtio-9p-pci,fsdev={name},mount_tag={name}",
+    ]
+
+
+def command_line(
+    machine: Machine,
+    qemu: QemuBinary,
+    files: BootFiles,
+    chardev: Chardev,
+    *,
+    gdb_socket: Path | None = None,
+    append: str = "",
+    monitor: bool = False,
+) -> list[str]:
+    """Return QEMU's whole command line.
+
+    With `gdb_socket` it has a monitor, the gdb stub and the trace as well; with `monitor` the
+    harness gets one of L2's QEMU. UsageError when a template of the machine cannot be filled.
+    """
+    arguments = render(
+        machine.template,
+        machine,
+        chardev=chardev,
+        files={
+            "image": files.image,
+            "initrd": files.archive,
+            "bar_file": files.bar,
+            "share": files.share,
+            "rootfs": files.rootfs or "",
+            "gdb_socket": gdb_socket or "",
+            "monitor": "1" if monitor else "",
+            "ram": files.ram,
+        },
+        append=f"{machine.append} {append}".strip(),
+        control=gdb_socket is not None,
+    )
+    traced = bool(machine.device.traced) and gdb_socket is not None
+    trace = trace_options(files.trace) if traced else []
+    return [str(qemu.path), *qemu.args, *arguments, *trace]
