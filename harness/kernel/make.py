@@ -28,6 +28,7 @@ _ERRORS = tuple(
         r"^\S*Kconfig\S*:\d+: .*",
         r"^.*: (undefined reference|multiple definition|relocation truncated).*",
         r"^(ERROR|FATAL): modpost: .*",
+        r"^\S*sh: (\d+: |line \d+: )?\S+: (command )?not found$",
         r"^make.*: \*\*\* .*",
     )
 )

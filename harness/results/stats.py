@@ -125,4 +125,6 @@ def shift(base: Sequence[float], patched: Sequence[float], figures: int = 1) -> 
     test = mannwhitneyu(patched, base, alternative="two-sided")
     # U counts the pairs in which the patched sample is the larger one, ties half.
     effect = 2 * float(test.statistic) / (len(base) * len(patched)) - 1
-    return Shift(before, after, ratio, float(test.pvalue), effect, figures)
+    # Where all samples are one value, some versions of scipy have no p.
+    p = 1.0 if math.isnan(test.pvalue) else float(test.pvalue)
+    return Shift(before, after, ratio, p, effect, figures)

@@ -53,6 +53,10 @@ arch/arm64/Kconfig:3: syntax error
 arch/arm64/Kconfig:2: unknown statement "oops"
 make[2]: *** [scripts/kconfig/Makefile:77: allnoconfig] Error 1
 """
+NO_TOOL = """\
+/bin/sh: 1: bc: not found
+make[2]: *** [./Kbuild:24: include/generated/timeconst.h] Error 127
+"""
 RULE = "make[3]: *** No rule to make target 'mm/none.o', needed by 'mm/built-in.a'.  Stop.\n"
 
 
@@ -66,6 +70,7 @@ RULE = "make[3]: *** No rule to make target 'mm/none.o', needed by 'mm/built-in.
         (LINKER, "mmu.c:(.text+0x11c): undefined reference to `no_such_function'"),
         (MODPOST, 'ERROR: modpost: "no_such" [/tmp/probe.ko] undefined!'),
         (KCONFIG, "arch/arm64/Kconfig:3: syntax error"),
+        (NO_TOOL, "/bin/sh: 1: bc: not found"),
         (RULE, "make[3]: *** No rule to make target 'mm/none.o'"),
         ("", "make failed without a message"),
     ],

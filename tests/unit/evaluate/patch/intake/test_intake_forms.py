@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import email
 import email.message
 import hashlib
 import io
@@ -132,7 +133,7 @@ def with_b4(tree: Path, git: Git, folder: Path) -> str:
     """`b4 am -m` on the mailbox of a thread."""
     thread = written(tree, git, "--thread", "--cover-letter", "--subject-prefix=PATCH v3")
     (folder / "thread.mbox").write_text(thread.replace("*** SUBJECT HERE ***", "kvm: Three steps"))
-    message_id = thread.split("Message-Id: <", 1)[1].split(">", 1)[0]
+    message_id = str(email.message_from_string(thread)["Message-ID"]).strip("<>")
     (folder / "b4").mkdir()
     return str(b4.fetch(message_id, folder / "b4", mailbox=folder / "thread.mbox"))
 
