@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from harness.base.errors import UsageError
 from harness.base.files import full_disk_raises, write_atomic
@@ -47,8 +48,8 @@ def build(
     """The finished build of a kernel, from the store when it is there.
 
     `update` looks for a newer version of a Debian package first. `making` is called when the
-    series is applied and make begins. Of two runs that want the same tree one waits, unless
-    `given_up` says that nobody wants this build any more.
+    series is applied and make begins. Of two runs that want the same tree, or the same build
+    from two trees, one waits, unless `given_up` says that nobody wants this build any more.
 
     Raises UsageError (ref, patch), BuildError (config, compiler), MachineError (no network, no
     space, a tool missing).
@@ -68,7 +69,11 @@ def build(
         tree.locked(waiting=progress, given_up=given_up),
     ):
         base = source.prepare(spec.source, progress, update=update)
-        return _stored(spec, tools) or _build(spec, base, tools, progress, making)
+        values = store.inputs(spec, base, tools)
+        key = store.key_of(values)
+        # Another tree may have the same commit: two builds would share a log and a folder.
+        with store.locked_key(key, spec.name, waiting=progress, given_up=given_up):
+            return store.find(key, spec.name) or _build(spec, base, tools, values, progress, making)
 
 
 def _stored(spec: KernelSpec, tools: Toolchain) -> Build | None:
@@ -90,10 +95,11 @@ def _build(
     spec: KernelSpec,
     base: Base,
     tools: Toolchain,
+    values: dict[str, Any],
     progress: Progress,
     making: Callable[[], object],
 ) -> Build:
-    values = store.inputs(spec, base, tools)
+    """Build `spec` and put it into the store. The locks of the tree and of the key are held."""
     key = store.key_of(values)
     out = base.tree.out(llvm=spec.llvm)
     out.mkdir(exist_ok=True)

@@ -14,10 +14,14 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.base.deadline import Deadline
+from harness.base.locks import locked
 from harness.base.paths import cache_dir
 from harness.kernel import config, series
 from harness.kernel.source import Base
@@ -25,6 +29,7 @@ from harness.kernel.spec import KernelSpec
 from harness.kernel.toolchain import FIXED, Toolchain
 from harness.results.records import KernelRecord
 
+WAIT_SECONDS = 4 * 3600.0  # for another run that builds the same; see also source.py
 # Part of every key: raise it when the way kernels are built changes.
 SCHEMA = 1
 KEPT = {
@@ -87,6 +92,20 @@ def key_of(values: dict[str, Any]) -> str:
     """The name of a build's folder: 20 hex digits of the inputs' SHA-256."""
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@contextmanager
+def locked_key(
+    key: str, name: str, *, waiting: Callable[[str], object], given_up: Callable[[], bool]
+) -> Iterator[None]:
+    """Hold the build `key` of the kernel `name` against other processes, as locked() does."""
+    file = cache_dir("builds") / f".{key}.lock"
+    deadline = Deadline(WAIT_SECONDS)
+    with locked(file, f"the build of {name}", deadline, waiting=waiting, given_up=given_up):
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
 
 
 def find(key: str, name: str) -> Build | None:

@@ -23,7 +23,7 @@ from harness.base.locks import locked
 from harness.base.paths import cache_dir, header_folders, own_program, shared_headers
 from harness.base.process import TOOL_SECONDS, run_tool
 from harness.hosts.l1 import stub_library
-from harness.kernel.toolchain import cross_prefix
+from harness.kernel.toolchain import cross_prefix, toolchain
 
 L1_CONTENTS = Path(__file__).with_name("l1.toml")
 BUSYBOX = "bin/busybox"
@@ -119,13 +119,14 @@ def guest_init() -> Path:
 def guest_program(folder: Path, name: str) -> Path:
     """The static program `name` of a guest, made of NAME.c in `folder` when it has changed.
 
-    The headers that suites share are found as `<s2eval/NAME.h>`; one that a program uses counts
-    as its source. BuildError with the compiler's first words.
+    The headers that suites share are found as `<s2eval/NAME.h>`; they count as its source, as do
+    the headers in `folder` and the compiler's version. Raise BuildError with the compiler's first
+    error, MachineError when there is no compiler.
     """
     cross = cross_prefix()
     source = folder / f"{name}.c"
-    digest = hashlib.sha256(cross.encode())
-    for path in [source, *shared_headers(folder).values()]:
+    digest = hashlib.sha256(toolchain(llvm=False).identity.encode())
+    for path in [source, *sorted(folder.rglob("*.h")), *shared_headers(folder).values()]:
         if not path.is_file():
             raise BuildError(f"{path}: no such file")
         digest.update(path.read_bytes() + b"\0")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -91,15 +92,20 @@ def test_threads_keep_each_other_out(tmp_path: Path) -> None:
     assert len(most) == 60 and set(most) == {1}
 
 
-def test_a_lock_file_that_was_removed_locks_nobody(tmp_path: Path) -> None:
+def test_a_lock_file_that_is_removed_between_open_and_lock_locks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two must not both have it, one through the old file and one through the new."""
-    file = tmp_path / "lock"
-    with locked(file, "a test", Deadline(1)):
+    file, flock = tmp_path / "lock", fcntl.flock
+
+    def remove_first(descriptor: int, operation: int) -> None:
+        monkeypatch.undo()
         file.unlink()
-        with locked(file, "a test", Deadline(1)):
-            assert file.exists()
-    with locked(file, "a test", Deadline(1)):
-        pass
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with locked(file, "a test", Deadline(5)):
+        assert file.read_text() == f"{os.getpid()}\n"
 
 
 def test_a_folder_that_another_keeps_alone_is_waited_for_but_not_for_ever(

@@ -186,6 +186,7 @@ def test_a_tool_fails_with_its_first_error_or_its_last_line() -> None:
 
 def test_a_make_that_falls_silent_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SILENCE_SECONDS", 0.3)
+    began = time.monotonic()
     lines: list[str] = []
     with pytest.raises(
         ToolTimeoutError, match=r"printed nothing for 0\.3 s and was ended"
@@ -194,6 +195,7 @@ def test_a_make_that_falls_silent_is_ended(tmp_path: Path, monkeypatch: pytest.M
         run_logged(["sh", "-c", script], tmp_path / "log", os.environ, lines.append)
     assert lines == ["1", "2", "3"]
     assert caught.value.log == tmp_path / "log"
+    assert time.monotonic() - began < PATIENCE
 
 
 def test_a_line_without_an_end_is_a_line(tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ MAKE = """
 import os, sys
 from pathlib import Path
 from harness.base.process import run_logged
-script = "trap 'kill $!; exit' TERM; sleep 1000 & echo $$ $!; wait"
+script = "trap 'kill $!; exit' TERM; sh -c 'echo $$; exec sleep 1000' & echo $$; wait"
 tell = lambda line: print(line, flush=True)
 run_logged(["sh", "-c", script], Path(sys.argv[1]), os.environ, tell)
 """
@@ -217,10 +219,27 @@ def test_a_build_ends_with_an_s2eval_that_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MAKE, str(tmp_path / "log")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as harness:
         assert harness.stdout
-        pids = [int(pid) for pid in harness.stdout.readline().split()]
+        pids = [int(harness.stdout.readline()) for _ in range(2)]
         alive = [state(pid) not in ("", "Z") for pid in pids]
         harness.kill()
     assert alive == [True, True] and all(map(gone, pids))
+
+
+QUIET = """
+import sys
+from harness.base.deadline import Deadline
+from harness.base.process import run_quiet
+run_quiet(["sh", "-c", "echo $$ > " + sys.argv[1] + "; exec sleep 1000"], Deadline(1000))
+"""
+
+
+def test_a_tool_that_writes_ends_with_an_s2eval_that_is_killed(tmp_path: Path) -> None:
+    """Else git would go on in a worktree whose lock is free."""
+    told = tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", QUIET, str(told)]) as harness:
+        started = wait_for(lambda: told.is_file() and told.read_text().endswith("\n"))
+        harness.kill()
+    assert started and gone(int(told.read_text()))
 
 
 def test_what_other_threads_run_can_be_ended() -> None:

@@ -285,6 +285,27 @@ def test_two_runs_at_once_build_it_once(spec: KernelSpec, tree: Path, git: Git) 
     assert len({image_hash for image_hash, _ in said}) == 1
 
 
+def test_two_worktrees_of_one_commit_at_once_build_it_once(
+    spec: KernelSpec, tree: Path, git: Git, tmp_path: Path
+) -> None:
+    """Each has a tree of its own in the cache, but they share the store's folder and the log."""
+    (tree / "slow").write_text("0.3\n")
+    git(tree, "commit", "-qam", "slow")
+    runs = []
+    for name in ("one", "two"):
+        git(tree, "worktree", "add", "-q", "--detach", str(tmp_path / name))
+        mine = spec.model_copy(update={"source": Source(tree=str(tmp_path / name))})
+        command = [sys.executable, "-c", BUILD, mine.model_dump_json()]
+        runs.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    answers = [run.communicate()[0].split() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sorted(cached for _, cached in answers) == ["False", "True"]
+    assert len({image_hash for image_hash, _ in answers}) == 1
+    builds = [path.name for path in cache_dir("builds").iterdir()]
+    assert len(builds) == 1 and not builds[0].startswith(".")
+    assert list(cache_dir("logs").iterdir()) == []
+
+
 def module(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "Kbuild").write_text("obj-m := probe.o\n")

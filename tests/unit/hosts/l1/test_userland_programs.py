@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import struct
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from harness.base.errors import BuildError
 from harness.hosts.l1.userland import guest_program
+from harness.kernel.toolchain import cross_prefix
 
 PT_LOAD, PT_INTERP = 1, 3  # elf(5)
 SOURCE = "#include <s2eval/one.h>\nint main(void) { return ONE; }\n"
@@ -46,6 +49,27 @@ def test_an_edit_of_it_or_of_a_shared_header_makes_another(suite: Path) -> None:
     other = guest_program(suite, "probe")
     (suite / "probe.c").write_text(SOURCE + "/* edited */\n")
     assert len({made, other, guest_program(suite, "probe")}) == 3
+
+
+def test_an_edit_of_its_own_header_makes_another(suite: Path) -> None:
+    (suite / "own.h").write_text("#define OWN 1\n")
+    (suite / "probe.c").write_text('#include "own.h"\nint main(void) { return OWN; }\n')
+    made = guest_program(suite, "probe")
+    (suite / "own.h").write_text("#define OWN 2\n")
+    assert guest_program(suite, "probe").read_bytes() != made.read_bytes()
+
+
+def test_another_version_of_the_compiler_makes_another(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = guest_program(suite, "probe")
+    compiler = shutil.which(f"{cross_prefix()}gcc")
+    newer = tmp_path / "bin" / f"{cross_prefix()}gcc"
+    newer.parent.mkdir()
+    newer.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exec echo gcc 99\nexec {compiler} "$@"\n')
+    newer.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{newer.parent}:{os.environ['PATH']}")
+    assert guest_program(suite, "probe") != made
 
 
 def test_a_compile_error_is_the_first_one_with_its_place(suite: Path) -> None:
