@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from harness.arm.bits import MASK64, bits
+from harness.arm.bits import MASK64, bit, bits
 from harness.base.errors import MachineError
 
 # register -> field -> (high bit, low bit)
@@ -44,8 +44,26 @@ FIELDS: dict[str, dict[str, tuple[int, int]]] = {
     "id_aa64mmfr1_el1": {"XNX": (31, 28)},
 }  # fmt: skip
 
+HCR_VM, HCR_TGE = FIELDS["hcr_el2"]["VM"][0], FIELDS["hcr_el2"]["TGE"][0]
+
 # TCR_EL1.IPS, VTCR_EL2.PS and ID_AA64MMFR0_EL1.PARange: bits of an output address.
 ADDRESS_SIZES = (32, 36, 40, 42, 44, 48, 52, 56)
+
+
+def exception_level(cpsr: int) -> int:
+    """Return PSTATE.EL, 0 to 3, of a vCPU in AArch64 state."""
+    high, low = FIELDS["cpsr"]["EL"]
+    return bits(cpsr, high, low)
+
+
+def own_regime(cpsr: int, hcr_el2: int) -> bool:
+    """Return whether the EL1&0 regime translates: at EL0 or EL1, but not in a VHE host's EL0."""
+    return exception_level(cpsr) <= 1 and not bit(hcr_el2, HCR_TGE)
+
+
+def runs_guest(cpsr: int, hcr_el2: int) -> bool:
+    """Return whether a vCPU runs a guest of the hypervisor at EL2: EL0 or EL1, VM=1, TGE=0."""
+    return own_regime(cpsr, hcr_el2) and bit(hcr_el2, HCR_VM)
 
 
 @dataclass(frozen=True)
@@ -75,9 +93,9 @@ class Regs:
 
     @classmethod
     def from_names(cls, values: Mapping[str, int]) -> Regs:
-        """From register names in any case, e.g. what a gdb stub exports; others are ignored.
+        """Return the registers by names in any case, e.g. a gdb stub's; other names are ignored.
 
-        Raises MachineError naming every register that is missing.
+        Raise MachineError naming every register that is missing.
         """
         lower = {name.lower(): value & MASK64 for name, value in values.items()}
         wanted = {field.name: field for field in fields(cls)}
@@ -92,42 +110,35 @@ class Regs:
 
     @classmethod
     def required(cls) -> tuple[str, ...]:
-        """The names, in lower case, without which there is no walk."""
+        """Return the names, in lower case, without which there is no walk."""
         return (
             "ttbr0_el1", "ttbr1_el1", "tcr_el1", "mair_el1", "sctlr_el1",
             "vttbr_el2", "vtcr_el2", "hcr_el2", "cpsr",
         )  # fmt: skip
 
     def field(self, register: str, name: str) -> int:
-        """One field, e.g. `regs.field("tcr_el1", "T0SZ")`; 0 when the register is unknown."""
+        """Return one field, e.g. `field("tcr_el1", "T0SZ")`; 0 when the register is unknown."""
         high, low = FIELDS[register][name]
         return bits(int(getattr(self, register) or 0), high, low)
 
     def flag(self, register: str, name: str) -> bool:
+        """Return whether a field of one bit is set; False when the register is unknown."""
         return bool(self.field(register, name))
-
-    def decoded(self, register: str) -> dict[str, int]:
-        """Every field that FIELDS knows of a register, by the Arm ARM's names."""
-        return {name: self.field(register, name) for name in FIELDS[register]}
 
     @property
     def el(self) -> int:
         """PSTATE.EL, 0 to 3, of a vCPU in AArch64 state."""
-        return self.field("cpsr", "EL")
+        return exception_level(self.cpsr)
 
     @property
     def vhe(self) -> bool:
+        """Whether EL2 is laid out as EL1 is (HCR_EL2.E2H), as a VHE host has it."""
         return self.flag("hcr_el2", "E2H")
 
     @property
     def stage2_on(self) -> bool:
         """HCR_EL2.VM, or DC, which makes VM behave as 1."""
         return self.flag("hcr_el2", "VM") or self.flag("hcr_el2", "DC")
-
-    @property
-    def in_guest(self) -> bool:
-        """Whether the vCPU runs a guest of the hypervisor at EL2: EL0 or EL1, VM=1, TGE=0."""
-        return self.el <= 1 and self.flag("hcr_el2", "VM") and not self.flag("hcr_el2", "TGE")
 
     @property
     def pa_bits(self) -> int | None:
@@ -140,8 +151,3 @@ class Regs:
     def xnx(self) -> bool:
         """FEAT_XNX; taken as there when ID_AA64MMFR1_EL1 is unknown."""
         return self.id_aa64mmfr1_el1 is None or self.flag("id_aa64mmfr1_el1", "XNX")
-
-    @property
-    def fault_ipa(self) -> int:
-        """The IPA of the last stage-2 fault: HPFAR_EL2.FIPA with FAR_EL2's offset in the page."""
-        return self.field("hpfar_el2", "FIPA") << 12 | bits(self.far_el2, 11, 0)

@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from harness.arm.bits import bit, bits, mask
+from harness.arm.bits import MASK64, bit, bits, mask
 from harness.arm.memtype import Shareability
 from harness.arm.regs import ADDRESS_SIZES, Regs
 from harness.arm.tables.descriptor import Granule, Layout
+from harness.base.errors import MachineError
 
 
 class FaultKind(Enum):
@@ -84,12 +85,8 @@ class Params:
 
     @property
     def index_bits(self) -> int:
+        """The bits of the input address that the first table, or tables, are indexed with."""
         return self.input_bits - self.layout.level_shift(self.start_level)
-
-    @property
-    def concatenated(self) -> int:
-        """Number of concatenated start tables (1 when there is no concatenation)."""
-        return 1 << max(0, self.index_bits - self.layout.granule.stride)
 
 
 # TCR_EL1.TG0 and VTCR_EL2.TG0 are encoded alike, TCR_EL1.TG1 is not.
@@ -187,6 +184,18 @@ def stage1_params(regs: Regs, va: int, *, fetch: bool = False) -> Params | Fault
         table_attributes=not (regs.flag("tcr_el1", f"HPD{half}") or pie),
         big_endian=regs.flag("sctlr_el1", "EE"),
     )
+
+
+def stage1_table(regs: Regs, half: int) -> int:
+    """Return the address of the first table of TTBR0_EL1 (`half` 0) or TTBR1_EL1 (`half` 1).
+
+    An IPA where stage 2 is on. With 52-bit addresses its bits [51:48] are bits [5:2] of the
+    register. Raise MachineError when TCR_EL1 allows no walk of that half.
+    """
+    params = stage1_params(regs, MASK64 if half else 0)
+    if isinstance(params, Fault):
+        raise MachineError(f"TTBR{half}_EL1 names no table: {params.describe()}")
+    return params.base
 
 
 def _va_problem(

@@ -9,10 +9,18 @@ import pytest
 
 from harness.arm.memtype import Shareability
 from harness.arm.regs import Regs
-from harness.arm.tables.params import Fault, FaultKind, Params, stage1_params, stage2_params
+from harness.arm.tables.params import (
+    Fault,
+    FaultKind,
+    Params,
+    stage1_params,
+    stage1_table,
+    stage2_params,
+)
 from harness.arm.tables.result import Walk
 from harness.arm.tables.show import walk_lines
 from harness.arm.tables.walk import walk
+from harness.base.errors import MachineError
 from tests.unit.arm.arm_tables import PAGE_BITS, STAGE1_START, STAGE2_START, TG0, TG1
 from tests.unit.arm.table_builder import pack
 
@@ -31,6 +39,11 @@ def fault_of(params: Params | Fault, kind: FaultKind = FaultKind.TRANSLATION) ->
 def good(params: Params | Fault) -> Params:
     assert isinstance(params, Params), params
     return params
+
+
+def concatenated(params: Params) -> int:
+    """How many start tables are in a row; 1 when there is no concatenation."""
+    return 1 << max(0, params.index_bits - params.layout.granule.stride)
 
 
 @pytest.mark.parametrize("upper", [False, True])
@@ -78,7 +91,7 @@ def test_stage2_start_level(granule: str, ds: bool) -> None:
             assert good(params).start_level == row[0]
             page = PAGE_BITS[granule]
             one_table = page + (4 - row[0]) * (page - 3)
-            assert good(params).concatenated == max(1, 2 ** (size - one_table))
+            assert concatenated(good(params)) == max(1, 2 ** (size - one_table))
 
 
 def tcr(**more: int) -> Regs:
@@ -139,7 +152,7 @@ def test_reserved_and_unsupported() -> None:
 
 def test_ipa_size() -> None:
     regs = replace(BASE, vtcr_el2=pack(b5_0=24, b7_6=1, b18_16=5))
-    assert good(stage2_params(regs, 2**40 - 1)).concatenated == 2
+    assert concatenated(good(stage2_params(regs, 2**40 - 1))) == 2
     assert "40-bit IPA space" in fault_of(stage2_params(regs, 2**40))
 
 
@@ -173,6 +186,33 @@ def test_output_sizes() -> None:
     assert output(b15_14=1) == (52, True)
     assert output(b15_14=1, b59=1) == (52, True)
     assert output(b15_14=2) == (48, False)
+
+
+# TCR_EL1 and the address that TTBR1_EL1 = ASID 5, CnP and 0x0000_1234_5678_9A.. then names: the
+# register's bits [5:2] are A[51:48] with DS (FEAT_LPA2), and with 64K granules and IPS of 52 bits
+# (FEAT_LPA). Tables are aligned to their size: 512 entries of 4K, 2 of 16K, 1024 and 64 of 64K.
+LOW = 0x1234_5678_9A00
+TTBR1_TABLES = [
+    (pack(b21_16=25, b31_30=2, b34_32=5), LOW | 0x14, 0x1234_5678_9000),  # 4K, 48 bits: [5:2] res0
+    (pack(b21_16=25, b31_30=2, b34_32=6, b59=1), LOW | 0x14, 0x5_1234_5678_9000),
+    (pack(b21_16=16, b31_30=1, b34_32=6, b59=1), LOW | 0x3C, 0xF << 48 | LOW),
+    (pack(b21_16=12, b31_30=3, b34_32=6), LOW | 0x04, 0x1_1234_5678_8000),
+    (pack(b21_16=16, b31_30=3, b34_32=5), LOW | 0x04, LOW),
+]
+
+
+@pytest.mark.parametrize(("tcr_el1", "ttbr", "table"), TTBR1_TABLES)
+def test_the_first_table_of_a_register_with_52_bit_addresses(
+    tcr_el1: int, ttbr: int, table: int
+) -> None:
+    regs = replace(BASE, tcr_el1=tcr_el1, ttbr1_el1=5 << 48 | ttbr | 1, ttbr0_el1=0xDEAD_0000)
+    assert hex(stage1_table(regs, 1)) == hex(table)
+
+
+def test_a_half_without_a_walk_has_no_table() -> None:
+    epd1 = replace(BASE, tcr_el1=pack(b21_16=25, b23=1, b31_30=2))
+    with pytest.raises(MachineError, match=r"TTBR1_EL1 names no table: .*EPD1=1"):
+        stage1_table(epd1, 1)
 
 
 def test_shareability_of_lpa2_comes_from_the_half() -> None:
