@@ -9,13 +9,7 @@
 
 #include "stage-types.h"
 
-static char *device = "1af4:1110";
-module_param(device, charp, 0444);
-MODULE_PARM_DESC(device, "PCI device as VVVV:DDDD (default 1af4:1110, ivshmem)");
-
-static int bar_number = 2;
-module_param_named(bar, bar_number, int, 0444);
-MODULE_PARM_DESC(bar, "the BAR to map; it is written to (default 2)");
+BAR_PARAMETERS("1af4:1110", "ivshmem", "the BAR to map; it is written to");
 
 static struct bar bar;
 

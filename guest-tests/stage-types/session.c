@@ -171,7 +171,7 @@ const struct report *session_step(void *of)
 {
 	struct session *session = of;
 
-	session->report.used = 0;
+	report_begin(&session->report);
 	if (!session->started) {
 		session->started = true;
 		report_head(session);

@@ -9,13 +9,7 @@
 
 #include "transactions.h"
 
-static char *device = "1b36:0010";
-module_param(device, charp, 0444);
-MODULE_PARM_DESC(device, "PCI device as VVVV:DDDD (default 1b36:0010, QEMU's NVMe)");
-
-static int bar_number = 2;
-module_param_named(bar, bar_number, int, 0444);
-MODULE_PARM_DESC(bar, "the BAR to map; it is written to (default 2)");
+BAR_PARAMETERS("1b36:0010", "QEMU's NVMe", "the BAR to map; it is written to");
 
 static struct bar bar;
 

@@ -236,7 +236,7 @@ const struct report *session_step(void *of)
 	struct session *session = of;
 	struct report *report = &session->report;
 
-	report->used = 0;
+	report_begin(report);
 	if (!session->started) {
 		session->started = true;
 		report_line(report, "KTAP version 1");

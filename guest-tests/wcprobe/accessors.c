@@ -89,30 +89,28 @@ static void store_memset_io(void __iomem *to, const void *from, size_t size)
 }
 
 /* Sixteen and 32 bytes with one instruction. */
-#define STORE_WITH(name, step, load, store, ...)				\
+#define COPY_WITH(step, load, store, ...)					\
+do {										\
+	size_t i;								\
+										\
+	for (i = 0; i < size; i += (step))					\
+		asm volatile(".arch_extension simd\n"				\
+			     load ", [%0]\n"					\
+			     store ", [%1]\n"					\
+			     : : "r" (from + i), "r" (to + i)			\
+			     : __VA_ARGS__);					\
+} while (0)
+
+#define STORE_WITH(name, ...)							\
 static void store_##name(void __iomem *to, const void *from, size_t size)	\
 {										\
-	size_t i;								\
-										\
-	for (i = 0; i < size; i += (step))					\
-		asm volatile(".arch_extension simd\n"				\
-			     load ", [%0]\n"					\
-			     store ", [%1]\n"					\
-			     : : "r" (from + i), "r" (to + i)			\
-			     : __VA_ARGS__);					\
+	COPY_WITH(__VA_ARGS__);							\
 }
 
-#define LOAD_WITH(name, step, load, store, ...)					\
+#define LOAD_WITH(name, ...)							\
 static void load_##name(void *to, const void __iomem *from, size_t size)	\
 {										\
-	size_t i;								\
-										\
-	for (i = 0; i < size; i += (step))					\
-		asm volatile(".arch_extension simd\n"				\
-			     load ", [%0]\n"					\
-			     store ", [%1]\n"					\
-			     : : "r" (from + i), "r" (to + i)			\
-			     : __VA_ARGS__);					\
+	COPY_WITH(__VA_ARGS__);							\
 }
 
 STORE_WITH(stp, 16, "ldp x9, x10", "stp x9, x10", "x9", "x10", "memory")

@@ -77,7 +77,7 @@ static const struct edge {
 } edges[] = {
 	{ "16 bytes",	0 },
 	{ "64 bytes",	SZ_64 - 16 },
-	{ "a page",	SZ_4K - 16 },
+	{ "4 KiB",	SZ_4K - 16 },	/* most kernels' page; a larger one has no edge in here */
 };
 
 struct tries {

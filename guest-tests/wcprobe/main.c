@@ -10,13 +10,7 @@
 
 #include "wcprobe.h"
 
-static char *device = "1af4:1110";
-module_param(device, charp, 0444);
-MODULE_PARM_DESC(device, "PCI device as VVVV:DDDD (default 1af4:1110, ivshmem)");
-
-static int bar_number = 2;
-module_param_named(bar, bar_number, int, 0444);
-MODULE_PARM_DESC(bar, "the BAR to probe; it is written to (default 2)");
+BAR_PARAMETERS("1af4:1110", "ivshmem", "the BAR to probe; it is written to");
 
 bool audit;
 module_param(audit, bool, 0444);

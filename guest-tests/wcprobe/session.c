@@ -170,7 +170,7 @@ const struct report *session_step(void *of)
 {
 	struct session *session = of;
 
-	session->report.used = 0;
+	report_begin(&session->report);
 	unmap_left(session);
 	if (!session->started) {
 		session->started = true;

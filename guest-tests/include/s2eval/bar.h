@@ -5,11 +5,24 @@
 
 #include <linux/err.h>
 #include <linux/kernel.h>
+#include <linux/moduleparam.h>
 #include <linux/pci.h>
 #include <linux/printk.h>
 #include <linux/types.h>
 
 #include "report.h"
+
+/*
+ * The module's parameters `device` and `bar`, as `device` and `bar_number`: the device @id that
+ * is @what, and what happens to the BAR (@use).
+ */
+#define BAR_PARAMETERS(id, what, use)							\
+static char *device = id;								\
+module_param(device, charp, 0444);							\
+MODULE_PARM_DESC(device, "PCI device as VVVV:DDDD (default " id ", " what ")");		\
+static int bar_number = 2;								\
+module_param_named(bar, bar_number, int, 0444);						\
+MODULE_PARM_DESC(bar, use " (default 2)")
 
 struct bar {
 	struct pci_dev *pdev;

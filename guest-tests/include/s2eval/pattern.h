@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the probes write: word i of a seed is splitmix64(seed + i). The harness
+ * What modules and programs write: word i of a seed is splitmix64(seed + i). The harness
  * computes the same (docs/guest-protocol.md) and compares the BAR's host side.
  */
 #ifndef S2EVAL_PATTERN_H
 #define S2EVAL_PATTERN_H
 
+#ifdef __KERNEL__
 #include <linux/types.h>
+#else
+#include <stdint.h>
+
+typedef uint64_t u64;
+#endif
 
 static inline u64 pattern_word(u64 seed, unsigned int i)
 {

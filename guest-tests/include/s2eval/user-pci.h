@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include "pattern.h"
 #include "user.h"
 
 #define PCI_DEVICES "/sys/bus/pci/devices"
@@ -114,16 +115,6 @@ static inline bool pci_config(const struct pci *pci, int offset, void *data, siz
 	if (fd >= 0)
 		close(fd);
 	return done == (ssize_t)size;
-}
-
-/* Word i of a seed, as in pattern.h. */
-static inline uint64_t pattern_word(uint64_t seed, unsigned int i)
-{
-	uint64_t z = seed + i + 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
 }
 
 static inline uint64_t load64(const void *at)
