@@ -10,14 +10,21 @@ from typing import Any
 
 from harness.base.errors import UsageError
 from harness.results.history.history import History
-from harness.results.history.values import Change, FirstBad, Flake, LaneChange, LaneSeries, Point
+from harness.results.history.values import (
+    FirstBad,
+    Flake,
+    LaneChange,
+    LaneSeries,
+    Point,
+    ValueChange,
+)
 
 HASH_DIGITS = 12  # of the hashes that name an input
 SHORT_HASH = 20  # what is no hash is shown whole
 
 
 @dataclass(frozen=True)
-class Answer:
+class Printout:
     """What the command prints: `lines`, or `document` as JSON."""
 
     lines: list[str]
@@ -25,7 +32,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Filter:
+class LaneFilter:
     """The lanes that are asked about, by name; None is any."""
 
     kernel: str | None = None
@@ -33,7 +40,7 @@ class Filter:
     suite: str | None = None
 
 
-def ask(history: History, path: str | None, names: Filter, limit: int) -> Answer:
+def ask(history: History, path: str | None, names: LaneFilter, limit: int) -> Printout:
     """One observation over time. UsageError when there is no such path, kernel, machine, suite."""
     if not path:
         raise UsageError("name an observation, or one of --flaky, --changes and --rebuild")
@@ -45,31 +52,31 @@ def ask(history: History, path: str | None, names: Filter, limit: int) -> Answer
     if not lanes:
         lines.append("never seen in such a cell")
     document = {"path": path, "lanes": [_lane_document(lane) for lane in lanes]}
-    return Answer(lines, document)
+    return Printout(lines, document)
 
 
-def ask_flaky(history: History, path: str | None, names: Filter) -> Answer:
+def ask_flaky(history: History, path: str | None, names: LaneFilter) -> Printout:
     """What changed while its inputs did not."""
     history.check(path=path, **asdict(names))
     found = history.flaky(path, **asdict(names))
     lines = [line for flake in found for line in _flake_lines(flake)]
     document = [{**plain(flake), "boots": flake.boots, "odd": flake.odd} for flake in found]
-    return Answer(lines or ["nothing changed while its inputs stayed the same"], document)
+    return Printout(lines or ["nothing changed while its inputs stayed the same"], document)
 
 
-def ask_changes(history: History, before: str, after: str) -> Answer:
+def ask_changes(history: History, before: str, after: str) -> Printout:
     """What two runs saw differently."""
     found = history.changes(before, after)
     lines = [f"{before} -> {after}"]
     for lane in found:
         lines += ["", *_change_lines(lane)]
-    return Answer(lines, plain(found))
+    return Printout(lines, plain(found))
 
 
-def rebuild(history: History) -> Answer:
+def rebuild(history: History) -> Printout:
     """Store what is on disk."""
     count = history.rebuild()
-    return Answer([f"{count} runs stored in {history}"], {"runs": count, "history": str(history)})
+    return Printout([f"{count} runs stored in {history}"], {"runs": count, "history": str(history)})
 
 
 def plain(item: Any) -> Any:
@@ -149,7 +156,7 @@ def _change_lines(lane: LaneChange) -> Iterator[str]:
         yield f"  {change.what}: {change.before} -> {change.after}"
 
 
-def _inputs(changes: Sequence[Change]) -> str:
+def _inputs(changes: Sequence[ValueChange]) -> str:
     return "; ".join(f"{c.what} {_short(c.before)} -> {_short(c.after)}" for c in changes)
 
 

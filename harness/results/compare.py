@@ -6,7 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.results.records import OR, VM_KILLED, Cell, Comparison, Observation, Run, Status
+from harness.results.records import (
+    OR,
+    UNREACHED,
+    VM_KILLED,
+    Cell,
+    Comparison,
+    Observation,
+    Run,
+    Status,
+)
 
 NOT_REACHED = "not reached"
 ABSENT = "not observed"
@@ -14,7 +23,7 @@ NO_LEAF = "no leaf"  # a page that stage 2 does not map: accesses trap
 
 
 @dataclass(frozen=True)
-class Change:
+class PathChange:
     """One path whose word differs."""
 
     path: str
@@ -48,7 +57,7 @@ def pairs(run: Run) -> Iterator[Pair]:
 class Difference:
     """What differs between the cells of a pair, and how many observations do not."""
 
-    changes: list[Change]
+    changes: list[PathChange]
     unchanged: int
 
 
@@ -70,7 +79,7 @@ def difference(pair: Pair) -> Difference:
     return Difference([c for c in found if not follows(c.path, changed, suite)], same)
 
 
-def every_change(pair: Pair) -> tuple[list[Change], int]:
+def every_change(pair: Pair) -> tuple[list[PathChange], int]:
     """All that differs, with what only repeats another change, and how much does not."""
     before, after = _facts(pair.base), _facts(pair.patched)
     found, same = [], 0
@@ -81,7 +90,7 @@ def every_change(pair: Pair) -> tuple[list[Change], int]:
         if set(was) & set(now):
             same += 1
         else:
-            found.append(Change(path, OR.join(was), OR.join(now)))
+            found.append(PathChange(path, OR.join(was), OR.join(now)))
     return found, same
 
 
@@ -127,6 +136,6 @@ def absent(cell: Cell, path: str) -> str:
         return NO_LEAF if read else audit.status.value
     while "." in place:
         place = place.rpartition(".")[0]
-        if f"{place}.not_reached" in seen:
+        if f"{place}.{UNREACHED}" in seen:
             return NOT_REACHED
     return NOT_REACHED if cell.failure else ABSENT

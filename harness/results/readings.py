@@ -8,7 +8,7 @@ from pydantic import Field
 from harness.results.base import OpenRecord, Status
 
 
-class Stage1Leaf(OpenRecord):
+class Stage1LeafRecord(OpenRecord):
     """Stage 1's leaf of an audited mapping. Hexadecimal text, but for levels, sizes and indices."""
 
     level: int | None = None
@@ -22,7 +22,7 @@ class Stage1Leaf(OpenRecord):
     el0: str | None = None
 
 
-class Stage2Leaf(OpenRecord):
+class Stage2LeafRecord(OpenRecord):
     """Stage 2's leaf of an audited mapping. `meaning` is its MemAttr in words."""
 
     level: int | None = None
@@ -57,8 +57,8 @@ class AuditDetail(OpenRecord):
     reason: str = ""
     trapped: bool = False  # no stage-2 leaf: every access traps
     fault: str | None = None
-    stage1: Stage1Leaf | None = None
-    stage2: Stage2Leaf | None = None
+    stage1: Stage1LeafRecord | None = None
+    stage2: Stage2LeafRecord | None = None
     combined: str | None = None
     ambiguous: bool = False
     expected: Expected = Field(default_factory=Expected)

@@ -18,6 +18,8 @@ SCHEMA = "s2eval-run-1"
 VM_KILLED = "vm-killed"
 # Between the readings of a value about which sources disagree: `Device-nGnRnE or Device-nGnRE`.
 OR = " or "
+# Last component of the path that counts the tests a guest never came to.
+UNREACHED = "not_reached"
 
 
 class Observation(Record):

@@ -8,10 +8,10 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
+from harness.results.compare import ABSENT
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Case, Cell, Failure, Observation, Phase, Status, Usage, worst
 
-NOT_THERE = "not observed"
 BOOTS = "boots"  # in an observation's detail: how many of its samples each boot made
 
 
@@ -129,7 +129,7 @@ def _case(boots: Sequence[Case | None]) -> Case:
     there = [case for case in boots if case]
     status = worst([case.status for case in there])
     seconds = [case.seconds for case in there if case.seconds is not None]
-    counts = Counter(case.status.value if case else NOT_THERE for case in boots)
+    counts = Counter(case.status.value if case else ABSENT for case in boots)
     update = {
         "seconds": statistics.median(seconds) if seconds else None,
         "flaky": dict(counts.most_common()) if len(counts) > 1 else {},
@@ -147,6 +147,6 @@ def _figure(seen: Observation) -> list[float]:
 def _words(seen: Observation | None) -> str:
     """What must be the same in every repeat: status and word, not a figure."""
     if seen is None:
-        return NOT_THERE
+        return ABSENT
     word = "" if seen.value is None or _figure(seen) else f" {seen.value}"
     return f"{seen.status.value}{word}"

@@ -144,28 +144,14 @@ Fact = (
     | End
 )
 
-KINDS: dict[str, type[Fact]] = {
-    "device": Device,
-    "mapping": Mapping,
-    "begin": Begin,
-    "value": Value,
-    "seen": Seen,
-    "expect": Expect,
-    "audit": Audit,
-    "trace": Trace,
-    "host": HostAction,
-    "error": CommandError,
-    "end": End,
-}
-
 
 def _number(text: str) -> int:
-    """C's %#x and %d."""
+    """Return an integer as C's %#x and %d print it."""
     return int(text, 0)
 
 
 def _figure(text: str) -> str | int | float:
-    """A figure when it reads as one, otherwise the word."""
+    """Return a figure when the text reads as one, otherwise the word."""
     for convert in (_number, float):
         try:
             value = convert(text)
@@ -176,43 +162,63 @@ def _figure(text: str) -> str | int | float:
 
 
 def _samples(text: str) -> tuple[float, ...]:
-    found = tuple(float(item) for item in text.split(",") if item)
-    if any(not abs(item) < float("inf") for item in found):
+    samples = tuple(float(item) for item in text.split(",") if item)
+    if any(not abs(item) < float("inf") for item in samples):
         raise ValueError(text)
-    return found
+    return samples
 
 
 def _truth(text: str) -> bool:
     return {"0": False, "false": False, "1": True, "true": True}[text.lower()]
 
 
-_READ: dict[str, Callable[[str], Any]] = {
-    "str": clean,
-    "str | None": clean,
-    "int": _number,
-    "int | None": _number,
-    "str | int | float": _figure,
-    "tuple[float, ...]": _samples,
-    "bool": _truth,
+Reader = Callable[[str], Any]
+
+
+def _fields(text: str = "", numbers: str = "", **others: Reader) -> dict[str, Reader]:
+    """Return how each field is read: words of `text` as words, those of `numbers` as integers."""
+    return {
+        **dict.fromkeys(text.split(), clean),
+        **dict.fromkeys(numbers.split(), _number),
+        **others,
+    }
+
+
+# The lines: by KIND the fact that it makes, and how the text of each of its keys is read.
+KINDS: dict[str, tuple[type[Fact], dict[str, Reader]]] = {
+    "device": (Device, _fields("bdf vendor device", "bar start size")),
+    "mapping": (Mapping, _fields("name", "va ipa size par mair")),
+    "begin": (Begin, _fields("test")),
+    "value": (
+        Value,
+        _fields("test name unit", value=_figure, samples=_samples, representative=_truth),
+    ),
+    "seen": (Seen, _fields("test name value")),
+    "expect": (Expect, _fields("test", "offset size seed fill")),
+    "audit": (Audit, _fields("mapping", "va ipa size")),
+    "trace": (Trace, _fields("test kind", "marker at offset size most seed last reset least")),
+    "host": (HostAction, _fields("action")),
+    "error": (CommandError, _fields("command errno")),
+    "end": (End, {}),
 }
 
 
 def make_fact(kind: str, words: Iterable[str]) -> Fact:
-    """The fact that `key=value` words make; ValueError says why they do not."""
+    """Return the fact that `key=value` words make; raise ValueError that says why they do not."""
     if kind not in KINDS:
         raise ValueError(f"s2eval line of unknown kind '{kind}'")
-    known = {f.name: str(f.type) for f in fields(KINDS[kind])}
-    given: dict[str, Any] = {}
+    fact, readers = KINDS[kind]
+    values: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
-        if not equals or key not in known:
+        if not equals or key not in readers:
             raise ValueError(f"s2eval line '{kind}': '{word}' is not one of its fields")
         try:
-            given[key] = _READ[known[key]](text)
+            values[key] = readers[key](text)
         except (ValueError, KeyError):
             raise ValueError(f"s2eval line '{kind}': {key}={text} is not a value") from None
     try:
-        return KINDS[kind](**given)
+        return fact(**values)
     except TypeError:
-        missing = [name for name in known if name not in given]
+        missing = [field.name for field in fields(fact) if field.name not in values]
         raise ValueError(f"s2eval line '{kind}' lacks {', '.join(missing)}") from None

@@ -45,7 +45,7 @@ class Test:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Irregularity:
     """Something odd in a stream.
 
     `fault`: the suite does not keep to the protocol; `torn`: the same, but a guest that died
@@ -62,7 +62,7 @@ class Document:
 
     tests: list[Test] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Irregularity] = field(default_factory=list)
     plan: int | None = None
     diagnostics: list[str] = field(default_factory=list)  # behind the last test
 
@@ -144,7 +144,7 @@ class Parser:
             (self._hidden, "further findings"),
         ):
             if count:
-                self.document.findings.append(Finding(f"{count} {text}", "note"))
+                self.document.findings.append(Irregularity(f"{count} {text}", "note"))
         return self.document
 
     # -- one line -----------------------------------------------------------------------------
@@ -320,7 +320,7 @@ class Parser:
 
     def _find(self, text: str, weight: Weight = "fault") -> None:
         if len(self.document.findings) < MAX_FINDINGS:
-            self.document.findings.append(Finding(clean(text), weight))
+            self.document.findings.append(Irregularity(clean(text), weight))
         else:
             self._hidden += 1
 
@@ -328,7 +328,7 @@ class Parser:
         """A limit was hit: told even when there are too many findings."""
         if text not in self._full:
             self._full.add(text)
-            self.document.findings.append(Finding(text))
+            self.document.findings.append(Irregularity(text))
 
     def _fact(self, kind: str, rest: str) -> None:
         if len(self.document.facts) >= MAX_FACTS:

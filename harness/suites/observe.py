@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from harness.results.records import VM_KILLED, Case, Failure, Observation, Status, worst
+from harness.results.records import UNREACHED, VM_KILLED, Case, Failure, Observation, Status, worst
 from harness.suites.cases import case_of, fails_alone, status_of
 from harness.suites.facts import Begin, CommandError, Device, Expect, Fact, Seen, Value
 from harness.suites.facts import Mapping as MappingFact
 from harness.suites.ktap import Document, Test, parse_lines
 from harness.suites.pattern import Memory, check_pattern
 
-NOT_REACHED = "not_reached"
 OOPSED = "oopsed"  # the value of a test that the guest's kernel did not survive whole
 RECORDED = "recorded"  # the value of a test that judges nothing
 COMBINING = ("combining", "blocks", "spaced")  # a test, and its figures
@@ -83,7 +82,7 @@ def merge(guests: Sequence[list[Observation]]) -> list[Observation]:
     merged: dict[str, Observation] = {}
     for index, guest in enumerate(guests):
         for item in guest:
-            if index + 1 < len(guests) and item.path.endswith("." + NOT_REACHED):
+            if index + 1 < len(guests) and item.path.endswith("." + UNREACHED):
                 continue
             known = merged.setdefault(item.path, item)
             if worst([known.status, item.status]) is not known.status:
@@ -140,7 +139,7 @@ class _Observer:
         # The test the guest died in is told by died().
         missing -= self._open is not None and _parent(self._open) == parent
         if missing > 0:
-            what = self.add(".".join(filter(None, (parent, NOT_REACHED))), Status.SKIP)
+            what = self.add(".".join(filter(None, (parent, UNREACHED))), Status.SKIP)
             what.value, what.unit = missing, "tests"
             what.detail["reason"] = self._unreached()
 

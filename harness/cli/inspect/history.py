@@ -38,7 +38,7 @@ def command(path: str | None, limit: int, url: str, as_json: bool, **options: An
     from harness.app import history as asked
     from harness.results.history.history import History
 
-    names = asked.Filter(options["kernel"], options["machine"], options["suite"])
+    names = asked.LaneFilter(options["kernel"], options["machine"], options["suite"])
     say = partial(click.echo, err=True)
     with closing(History(url, say=lambda line: say(f"s2eval: {line}"))) as history:
         if options["rebuild"]:

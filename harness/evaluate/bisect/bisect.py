@@ -22,7 +22,7 @@ from harness.base.paths import cache_dir
 from harness.evaluate.bisect.commits import History
 from harness.evaluate.bisect.git_bisect import GitBisect
 from harness.evaluate.events import Listener, Note
-from harness.evaluate.patch.verdict.check import Answer
+from harness.evaluate.patch.verdict.check import CheckResult
 
 GOOD, BAD, SKIP = "good", "bad", "skip"
 MOST = 5  # boots of a commit whose check flickers; more than one dissenter: skip
@@ -74,7 +74,7 @@ class Answers:
             os.fsync(file.fileno())
 
 
-Boot = Callable[[str], Answer]
+Boot = Callable[[str], CheckResult]
 
 
 def bisect(history: History, check: str, question: str, boot: Boot, progress: Listener,
@@ -132,7 +132,7 @@ def _ends(history: History, tried: Callable[[str], Tried]) -> None:
 
 def _look(commit: str, subject: str, boot: Boot, repeat: int) -> Tried:
     """Boot until `repeat` boots agree, or, where they do not, until all but one of MOST do."""
-    seen: list[Answer] = []
+    seen: list[CheckResult] = []
     most = max(MOST, repeat)
     while len(seen) < most:
         seen.append(boot(commit))

@@ -20,7 +20,7 @@ from harness.evaluate.engine.execute import Policy, execute
 from harness.evaluate.engine.loop import summary_of
 from harness.evaluate.events import CellDone, notes
 from harness.evaluate.patch.request import Options, Where, where_of
-from harness.evaluate.patch.verdict.check import Answer, Check, parse_check
+from harness.evaluate.patch.verdict.check import Check, CheckResult, parse_check
 from harness.evaluate.plan.plan import request
 from harness.evaluate.progress import Progress
 from harness.hosts.qemu.binary import find_qemu
@@ -88,7 +88,7 @@ class _Boot:
     record: Run
     takes: dict[str, list[Cell]] = field(default_factory=dict)
 
-    def __call__(self, commit: str) -> Answer:
+    def __call__(self, commit: str) -> CheckResult:
         wanted = request(self.history.kernel(commit), self.where.machines[0], self.where.suites[0])
         takes = self.takes.setdefault(wanted.name, [])
         number = len(takes) + 1

@@ -11,9 +11,9 @@ from harness.base.errors import UsageError
 from harness.base.toml import unknown
 from harness.evaluate.patch.verdict.conclude import conclude, headline
 from harness.evaluate.patch.verdict.document import Document, Side
-from harness.evaluate.patch.verdict.verdict import EXIT, STATUS
+from harness.evaluate.patch.verdict.verdict import STATUS
 from harness.results.compare import Pair
-from harness.results.records import Cell
+from harness.results.records import Cell, exit_code_of
 from harness.results.store import load_run, run_folder
 
 
@@ -52,7 +52,7 @@ def compare(before: str, after: str) -> Document:
     return Document(
         verdict=verdict,
         status=STATUS[verdict],
-        exit_code=EXIT[STATUS[verdict]],
+        exit_code=exit_code_of(STATUS[verdict]),
         headline=headline(told),
         open=told.open,
         notes=[*left, *told.notes],

@@ -18,12 +18,12 @@ from harness.evaluate.patch.source import lint
 from harness.evaluate.patch.source.stacktrace import decoded
 from harness.evaluate.patch.verdict.conclude import Conclusion, conclude, headline
 from harness.evaluate.patch.verdict.document import Document, SeriesRecord, Side, StepRecord, Style
-from harness.evaluate.patch.verdict.verdict import EXIT, STATUS, Change, Kind, Verdict
+from harness.evaluate.patch.verdict.verdict import STATUS, Change, ChangeKind, Verdict
 from harness.evaluate.progress import Progress
 from harness.kernel.store import Build
 from harness.kernel.toolchain import cross_prefix
 from harness.results.compare import Pair
-from harness.results.records import Cell
+from harness.results.records import Cell, exit_code_of
 
 NAME = "patch"
 DOCUMENT = "patch.json"
@@ -74,7 +74,7 @@ def document_of(done: Session, repeat: int, command: Sequence[str]) -> Document:
     return Document(
         verdict=verdict,
         status=STATUS[verdict],
-        exit_code=EXIT[STATUS[verdict]],
+        exit_code=exit_code_of(STATUS[verdict]),
         headline=SAME if _same(done) and verdict is Verdict.UNCHANGED else headline(told),
         open=told.open,
         notes=[*done.job.notes, *told.notes],
@@ -114,7 +114,7 @@ def _conclusion(
         told.open.append("no cell was run")
     told.changes += _warned(other)
     for change in told.changes:
-        if change.kind is Kind.REGRESSED and "trace" in change.detail:
+        if change.kind is ChangeKind.REGRESSED and "trace" in change.detail:
             change.detail["trace"] = decoded(change.detail["trace"], other.builds[0])
     return told
 
@@ -149,7 +149,7 @@ def _pairs(before: Sequence[Cell], after: Sequence[Cell]) -> list[Pair]:
 def _warned(step: StepDone) -> list[Change]:
     """The compiler's new warnings."""
     return [
-        Change(path=f"build.{place}", base="not there", patched=text, kind=Kind.REGRESSED,
+        Change(path=f"build.{place}", base="not there", patched=text, kind=ChangeKind.REGRESSED,
                about="build")
         for build in step.builds
         for place, text in lint.compiled(build)
@@ -186,7 +186,7 @@ def _add_steps(told: Conclusion, steps: Sequence[StepRecord], last: StepDone) ->
             told.open.append(f"patch {step.count}/{last.step.count} does not build: {step.error}")
         for change in step.changes:
             place = (change.path, change.machine, change.suite)
-            if change.kind is Kind.REGRESSED and place not in known:
+            if change.kind is ChangeKind.REGRESSED and place not in known:
                 detail = {**change.detail, "patch": f"{step.count}/{last.step.count}"}
                 told.changes.append(change.model_copy(update={"detail": detail}))
 

@@ -9,13 +9,13 @@ from typing import Annotated, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.results.records import Cell, Observation, Status
+from harness.results.records import UNREACHED, Cell, Observation, Status
 
 Pattern = Annotated[str, Field(min_length=1)]
 # First components of paths that the harness makes, whatever the suite (docs/results.md).
 OWN = ("audit", "witness", "command", "ktap", "end")
 # Observations that come and go with how a guest fares: that none was seen says nothing.
-PASSING = ("guest", "not_reached", "host")
+PASSING = ("guest", UNREACHED, "host")
 
 
 class _Named(Protocol):

@@ -9,7 +9,13 @@ from harness.arm.tables.params import FaultKind
 from harness.arm.tables.permissions import Access
 from harness.arm.tables.result import Stage1, Stage2, Walk
 from harness.hosts.tables import Reading
-from harness.results.readings import AuditDetail, AuditRecord, Expected, Stage1Leaf, Stage2Leaf
+from harness.results.readings import (
+    AuditDetail,
+    AuditRecord,
+    Expected,
+    Stage1LeafRecord,
+    Stage2LeafRecord,
+)
 from harness.results.records import Status
 
 NO_LEAF = (
@@ -200,11 +206,11 @@ def _detail(reading: Reading, expected: Expectation, reason: str) -> AuditDetail
     )
 
 
-def _stage1(stage1: Stage1 | None) -> Stage1Leaf | None:
+def _stage1(stage1: Stage1 | None) -> Stage1LeafRecord | None:
     """Stage 1's leaf; None where the walk did not come to it or stage 1 is off."""
     if stage1 is None or stage1.leaf is None:
         return None
-    return Stage1Leaf(
+    return Stage1LeafRecord(
         level=stage1.level,
         descriptor=_hex(stage1.descriptor),
         attr_index=stage1.leaf.attr_index,
@@ -217,10 +223,10 @@ def _stage1(stage1: Stage1 | None) -> Stage1Leaf | None:
     )
 
 
-def _stage2(stage2: Stage2 | None) -> Stage2Leaf | None:
+def _stage2(stage2: Stage2 | None) -> Stage2LeafRecord | None:
     if stage2 is None:
         return None
-    return Stage2Leaf(
+    return Stage2LeafRecord(
         level=stage2.level,
         descriptor=_hex(stage2.descriptor),
         memattr=_hex(stage2.leaf.memattr),

@@ -93,7 +93,7 @@ def _matrix(cells: Sequence[Cell]) -> Iterator[str]:
         )
 
 
-def _entry(entry: matrix.Entry | None) -> str:
+def _entry(entry: matrix.Combination | None) -> str:
     if entry is None:
         return ""
     must = "" if entry.agrees else f" (architecture: {entry.expected})"

@@ -13,12 +13,12 @@ from itertools import takewhile
 from harness.base.text import clean
 from harness.report.view.audits import TRAPS
 from harness.report.view.findings import BAD
-from harness.results.readings import AuditRecord, Stage1Leaf, Stage2Leaf
+from harness.results.readings import AuditRecord, Stage1LeafRecord, Stage2LeafRecord
 from harness.results.records import Cell, Run, Status
 
 
 @dataclass(frozen=True)
-class Reading:
+class TypesRead:
     """What both stages' leaves said, each as its type and the bits behind it."""
 
     stage1: str
@@ -35,7 +35,7 @@ class Reading:
 class Line:
     """The cells in which a mapping read the same."""
 
-    reading: Reading
+    reading: TypesRead
     kernels: list[str] = field(default_factory=list)
     machines: list[str] = field(default_factory=list)
     cells: list[int] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Mapped:
 
 
 @dataclass
-class Limits:
+class MachineLimits:
     """What machines cannot show: the same sentences together, `what` being their subject."""
 
     machines: list[str]
@@ -66,7 +66,7 @@ class Limits:
 
 def audits(run: Run) -> list[Mapped]:
     """Every audited mapping, in the order of the run."""
-    found: dict[tuple[str, str], dict[Reading, Line]] = {}
+    found: dict[tuple[str, str], dict[TypesRead, Line]] = {}
     for index, cell in enumerate(run.cells):
         for audit in cell.audits:
             key = (clean(cell.suite.name), clean(audit.mapping))
@@ -78,14 +78,14 @@ def audits(run: Run) -> list[Mapped]:
     return [Mapped(*key, lines=list(lines.values())) for key, lines in found.items()]
 
 
-def limits(run: Run) -> list[Limits]:
+def limits(run: Run) -> list[MachineLimits]:
     """What the emulators of this run cannot show at all, as it was measured."""
     found: dict[tuple[str, ...], list[str]] = {}
     for cell in run.cells:
         sentences = tuple(map(clean, cell.fidelity.limits.values()))
         if sentences:
             _once(found.setdefault(sentences, []), clean(cell.machine.name))
-    return [Limits(machines, *_split(sentences)) for sentences, machines in found.items()]
+    return [MachineLimits(machines, *_split(sentences)) for sentences, machines in found.items()]
 
 
 def _split(sentences: Sequence[str]) -> tuple[str, list[str]]:
@@ -104,11 +104,14 @@ def _once(names: list[str], name: str) -> None:
         names.append(name)
 
 
-def _reading(audit: AuditRecord, cell: Cell) -> Reading:
-    first, second = audit.detail.stage1 or Stage1Leaf(), audit.detail.stage2 or Stage2Leaf()
+def _reading(audit: AuditRecord, cell: Cell) -> TypesRead:
+    first, second = (
+        audit.detail.stage1 or Stage1LeafRecord(),
+        audit.detail.stage2 or Stage2LeafRecord(),
+    )
     no_leaf = TRAPS if audit.detail.trapped else ""
     verdict = next((o for o in cell.observations if o.path == f"audit.{audit.mapping}"), None)
-    return Reading(
+    return TypesRead(
         stage1=clean(audit.stage1 or ""),
         stage1_bits=_bits(("AttrIndx", first.attr_index), ("MAIR", first.mair_byte)),
         stage2=clean(audit.stage2 or no_leaf),

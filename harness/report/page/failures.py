@@ -21,7 +21,7 @@ SCRIPT_LIMIT = 20_000
 
 
 @dataclass
-class Failure:
+class FailedCell:
     """`expected`: all of it was asked for. `log` is a path to read on in, `again` a command."""
 
     index: int
@@ -38,7 +38,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Flake:
+class FlakyItem:
     """An observation, and how often it was what."""
 
     index: int
@@ -56,10 +56,10 @@ class Skip:
     names: list[str]
 
 
-def failures(run: Run, folder: Path | None) -> list[Failure]:
+def failures(run: Run, folder: Path | None) -> list[FailedCell]:
     """News first, then what was expected; each in the order of the run."""
     found = [
-        Failure(index, cell, failed_as_expected(cell), findings(cell))
+        FailedCell(index, cell, failed_as_expected(cell), findings(cell))
         for index, cell in enumerate(run.cells)
         if _failed(cell)
     ]
@@ -75,10 +75,10 @@ def failures(run: Run, folder: Path | None) -> list[Failure]:
     return found
 
 
-def flakes(run: Run) -> list[Flake]:
+def flakes(run: Run) -> list[FlakyItem]:
     """Observations that were not the same in all repeats of their cell."""
     return [
-        Flake(index, clean(cell.name), clean(item.path), _counted(item.detail["flaky"]))
+        FlakyItem(index, clean(cell.name), clean(item.path), _counted(item.detail["flaky"]))
         for index, cell in enumerate(run.cells)
         for item in cell.outcomes()
         if item.detail.get("flaky")
@@ -107,7 +107,7 @@ def _failed(cell: Cell) -> bool:
     return cell.status in BAD or unmet or cell.failure is not None
 
 
-def _fill(failure: Failure, run: Run, folder: Path | None) -> None:
+def _fill(failure: FailedCell, run: Run, folder: Path | None) -> None:
     cell = failure.cell
     if cell.failure:
         failure.kind, failure.summary = clean(cell.failure.kind), clean(cell.failure.summary)

@@ -23,7 +23,7 @@ COUNTS = ("tests",)  # units of what is counted, not measured
 
 
 @dataclass
-class Point:
+class MeasuredPoint:
     """One figure of one cell; `place` is the mapping it was measured on.
 
     `values` are what its summary is of: a median a boot, or the samples of a single boot.
@@ -55,7 +55,7 @@ class Figure:
     unit: str
     suite: str
     machine: str
-    points: list[Point] = field(default_factory=list)
+    points: list[MeasuredPoint] = field(default_factory=list)
     shifts: list[str] = field(default_factory=list)
 
     @property
@@ -98,9 +98,9 @@ def measured(cell: Cell) -> Iterator[tuple[Observation, str, str]]:
             yield item, parts[0] if len(parts) > 1 else "", ".".join(parts[1:] or parts)
 
 
-def _point(index: int, cell: Cell, place: str, item: Observation) -> Point:
+def _point(index: int, cell: Cell, place: str, item: Observation) -> MeasuredPoint:
     samples = item.samples or [float(item.value or 0)]
-    return Point(
+    return MeasuredPoint(
         index,
         item.path,
         clean(cell.kernel.name),
@@ -111,9 +111,9 @@ def _point(index: int, cell: Cell, place: str, item: Observation) -> Point:
     )
 
 
-def _summarize(points: Sequence[Point]) -> None:
+def _summarize(points: Sequence[MeasuredPoint]) -> None:
     """Give each point its summary; sets of samples of one size are resampled together."""
-    sizes: dict[int, list[Point]] = {}
+    sizes: dict[int, list[MeasuredPoint]] = {}
     for point in points:
         sizes.setdefault(len(point.values), []).append(point)
     for alike in sizes.values():
@@ -130,7 +130,7 @@ class _Shifts:
         self._cells = run.cells
         self._known: dict[tuple[int, int], dict[str, Shift]] = {}
 
-    def of(self, base: Point, other: Point) -> Shift | None:
+    def of(self, base: MeasuredPoint, other: MeasuredPoint) -> Shift | None:
         """Return how a figure of two cells differs; None where the cells are not comparable."""
         key = (base.index, other.index)
         if key not in self._known:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.report.page.audits import Limits, Mapped, audits, limits
-from harness.report.page.failures import Failure, Flake, Skip, failures, flakes, skips
+from harness.report.page.audits import MachineLimits, Mapped, audits, limits
+from harness.report.page.failures import FailedCell, FlakyItem, Skip, failures, flakes, skips
 from harness.report.page.figures import Figure, figures
 from harness.report.page.plots import Plotter
 from harness.report.page.since import Since, since
@@ -65,14 +65,14 @@ class Page:
     since: Since | None
     comparisons: list[Compared]
     caught: list[str]
-    matrix: list[matrix.Table]
-    failures: list[Failure]
-    flakes: list[Flake]
+    matrix: list[matrix.StagesTable]
+    failures: list[FailedCell]
+    flakes: list[FlakyItem]
     skips: list[Skip]
     groups: list[Group]
     plots: list[Plot]
     audits: list[Mapped]
-    limits: list[Limits]
+    limits: list[MachineLimits]
     kernels: list[KernelRecord]
     machines: list[MachineRecord]
     trends: Trends

@@ -18,7 +18,7 @@ from markupsafe import escape
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 
-from harness.report.page.figures import Figure, Point, short_names
+from harness.report.page.figures import Figure, MeasuredPoint, short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,16 +98,16 @@ def _limits(figure: Figure) -> tuple[float, float]:
     return low, high + ((high - low) / 20 or 1.0)
 
 
-def _rows(figure: Figure) -> list[Point | str]:
+def _rows(figure: Figure) -> list[MeasuredPoint | str]:
     """Top to bottom: the name of a mapping, then its kernels."""
-    rows: list[Point | str] = []
+    rows: list[MeasuredPoint | str] = []
     for place in figure.places:
         rows += [place] if place else []
         rows += [point for point in figure.points if point.place == place]
     return rows
 
 
-def _draw(axes: Axes, rows: list[Point | str]) -> list[Line2D]:
+def _draw(axes: Axes, rows: list[MeasuredPoint | str]) -> list[Line2D]:
     """One line for all ticks, one for all bars, two for the circles: artists are slow."""
     points = [(height, row) for height, row in enumerate(rows) if not isinstance(row, str)]
     ticks = [(x, height) for height, point in points for x in point.samples]
@@ -132,7 +132,7 @@ def _draw(axes: Axes, rows: list[Point | str]) -> list[Line2D]:
     return lines
 
 
-def _labels(figure: Figure, rows: list[Point | str], height: float) -> str:
+def _labels(figure: Figure, rows: list[MeasuredPoint | str], height: float) -> str:
     """The names of the rows as <text> elements: matplotlib would take longer over them than over
     all the rest. `height` is that of the plot in inches."""
     names = short_names([point.kernel for point in figure.points])

@@ -19,7 +19,7 @@ NOTHING = "nothing changed"
 
 
 @dataclass(frozen=True)
-class Change:
+class CellChange:
     """The same change in cells of one kernel and suite: where, the statuses, what was seen."""
 
     kernel: str
@@ -37,7 +37,7 @@ class Since:
     run: str
     started: str
     status: str
-    changes: list[Change] = field(default_factory=list)
+    changes: list[CellChange] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
@@ -95,7 +95,7 @@ def changes(before: Run, after: Run) -> Since:
                 found.same += 1
     for (kernel, suite, statuses, clauses), places in grouped.items():
         machines, cells = [list(group) for group in zip(*places, strict=True)]
-        found.changes.append(Change(kernel, suite, machines, cells, statuses, list(clauses)))
+        found.changes.append(CellChange(kernel, suite, machines, cells, statuses, list(clauses)))
     return found
 
 

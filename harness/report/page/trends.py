@@ -25,7 +25,7 @@ STEP, TALL = 6, 16  # of a sparkline, in its own units
 HEIGHTS = {"FAIL": 16, "ERROR": 12, "MISS": 12, "PASS": 6, "DONE": 6, "SKIP": 2}
 
 
-class Seen(Protocol):
+class TrendPoint(Protocol):
     """A point of harness.results.history.history."""
 
     @property
@@ -40,12 +40,12 @@ class Seen(Protocol):
     def unit(self) -> str: ...
 
 
-class Series(Protocol):
+class SeriesSource(Protocol):
     """What is asked of a history: the newest points of an observation of a cell, oldest first."""
 
     def series(
         self, path: str, kernel: str | None, machine: str | None, limit: int, suite: str | None
-    ) -> Sequence[Seen]: ...
+    ) -> Sequence[TrendPoint]: ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Trends:
     left_out: int = 0
 
 
-def trends(run: Run, history: Series, *, every: bool = False) -> Trends:
+def trends(run: Run, history: SeriesSource, *, every: bool = False) -> Trends:
     """What is bad first, then what the plan expects, then figures; what more than one run saw.
 
     `every`: also figures that are not representative, and more of all.
@@ -121,7 +121,7 @@ def _figures(run: Run, *, every: bool) -> Iterator[tuple[int, str]]:
                 yield index, item.path
 
 
-def trend(index: int, cell: str, path: str, points: Sequence[Seen]) -> Trend:
+def trend(index: int, cell: str, path: str, points: Sequence[TrendPoint]) -> Trend:
     """The line of one observation. Pure."""
     figures = [p for p in points if isinstance(p.value, int | float) and p.unit]
     width = STEP * len(points)
@@ -132,13 +132,13 @@ def trend(index: int, cell: str, path: str, points: Sequence[Seen]) -> Trend:
     return Trend(index, cell, path, list(_bars(points)), "", width, _said(points))
 
 
-def _word(point: Seen) -> str:
+def _word(point: TrendPoint) -> str:
     value = point.value
     said = words(str(value)) if value is not None and not point.unit else ""
     return clean(" ".join(filter(None, (point.status, said))))
 
 
-def _bars(points: Sequence[Seen]) -> Iterator[Bar]:
+def _bars(points: Sequence[TrendPoint]) -> Iterator[Bar]:
     before = _word(points[0])
     for number, point in enumerate(points):
         word = _word(point)
@@ -148,7 +148,7 @@ def _bars(points: Sequence[Seen]) -> Iterator[Bar]:
         before = word
 
 
-def _said(points: Sequence[Seen]) -> str:
+def _said(points: Sequence[TrendPoint]) -> str:
     """`FAIL VM killed since 2026-01-17 (3 of 30 runs)`."""
     now = _word(points[-1])
     alike = list(itertools.takewhile(lambda p: _word(p) == now, reversed(points)))

@@ -10,11 +10,15 @@ import click
 
 from harness.base.text import clean
 from harness.evaluate.patch.verdict.document import Document, StepRecord
-from harness.evaluate.patch.verdict.verdict import Change, Kind
+from harness.evaluate.patch.verdict.verdict import Change, ChangeKind
 from harness.report.view.words import LABELS, words
 from harness.results.figures import figure
 
-TITLES = {Kind.REGRESSED: "worse", Kind.IMPROVED: "better", Kind.CHANGED: "different"}
+TITLES = {
+    ChangeKind.REGRESSED: "worse",
+    ChangeKind.IMPROVED: "better",
+    ChangeKind.CHANGED: "different",
+}
 NAMED = 4  # places that a line names before it counts the rest
 LISTED = 12  # lines of one kind
 TRACED = 8  # lines of a trace
@@ -153,7 +157,7 @@ def _detail(change: Change) -> Iterator[str]:
     for side, counts in change.detail.get("flaky", {}).items():
         said = ", ".join(f"{n} times {clean(str(word))}" for word, n in counts.items())
         yield f"    {side} flickers: {said}"
-    if change.kind is Kind.REGRESSED and change.detail.get("reason"):
+    if change.kind is ChangeKind.REGRESSED and change.detail.get("reason"):
         yield f"    {clean(str(change.detail['reason']), 300)}"
     trace = change.detail.get("trace", ())
     yield from (f"    {clean(line, 160)}" for line in trace[1 : TRACED + 1])

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from itertools import groupby
 
 from harness.evaluate.plan.mutants import CAUGHT
-from harness.report.view.words import UNREACHED, words
-from harness.results.records import Cell, Observation, Status
+from harness.report.view.words import words
+from harness.results.records import UNREACHED, Cell, Observation, Status
 
 NAMED = 4  # paths that a line names before it counts the rest
 TOLD = 20  # findings of a kind that are told before the rest is counted

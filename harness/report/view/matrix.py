@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from harness.arm.combine import Attributes, Controls, combine
 from harness.arm.memtype import MAIR_BYTES, Rule, Shareability, decode_mair_byte, decode_memattr
-from harness.results.readings import AuditRecord, Stage2Leaf
+from harness.results.readings import AuditRecord, Stage2LeafRecord
 from harness.results.records import VM_KILLED, Cell, Status
 from harness.suites.witness import BEHAVIOUR, predicted
 
@@ -24,7 +24,7 @@ _GAP = 2
 
 
 @dataclass
-class Entry:
+class Combination:
     """A stage-1 type over a stage-2 type. `combined` and `behaviours` are what was observed.
 
     `expected` is what the architecture makes of both, `must` what an unaligned load has to do
@@ -56,11 +56,11 @@ class Column:
     memattr: int
     name: str
     kernels: list[str] = field(default_factory=list)
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, Combination] = field(default_factory=dict)
 
 
 @dataclass
-class Table:
+class StagesTable:
     """All columns with HCR_EL2.FWB as `fwb` says, by MemAttr."""
 
     fwb: bool
@@ -75,19 +75,19 @@ class Table:
         return all(entry.agrees for column in self.columns for entry in column.entries.values())
 
 
-def matrix(cells: Iterable[Cell]) -> list[Table]:
+def matrix(cells: Iterable[Cell]) -> list[StagesTable]:
     """The tables of all that `cells` show, FWB off first; none for cells of other suites."""
     found: dict[tuple[bool, int], Column] = {}
     for cell in cells:
         for record, leaf in _leaves(cell):
             _enter(found, cell, record, leaf)
     return [
-        Table(fwb, [found[key] for key in sorted(found) if key[0] is fwb])
+        StagesTable(fwb, [found[key] for key in sorted(found) if key[0] is fwb])
         for fwb in sorted({fwb for fwb, _ in found})
     ]
 
 
-def _leaves(cell: Cell) -> Iterator[tuple[AuditRecord, Stage2Leaf]]:
+def _leaves(cell: Cell) -> Iterator[tuple[AuditRecord, Stage2LeafRecord]]:
     """The audits of mappings that are named after a type and have leaves of both stages."""
     for record in cell.audits:
         leaf = record.detail.stage2
@@ -96,7 +96,7 @@ def _leaves(cell: Cell) -> Iterator[tuple[AuditRecord, Stage2Leaf]]:
 
 
 def _enter(
-    found: dict[tuple[bool, int], Column], cell: Cell, record: AuditRecord, leaf: Stage2Leaf
+    found: dict[tuple[bool, int], Column], cell: Cell, record: AuditRecord, leaf: Stage2LeafRecord
 ) -> None:
     row, fwb = record.mapping, bool(record.detail.fwb)
     memattr = int(leaf.memattr or "", 16)
@@ -116,11 +116,11 @@ def _enter(
     }
 
 
-def _expected(row: str, memattr: int, fwb: bool) -> Entry:
+def _expected(row: str, memattr: int, fwb: bool) -> Combination:
     """What the architecture says, from the type's name and MemAttr alone."""
     stage1 = Attributes(decode_mair_byte(MAIR_BYTES[row]), Shareability.INNER)
     both = combine(stage1, memattr, Shareability.INNER, Controls(fwb=fwb)).name
-    return Entry(both, predicted(row, both))
+    return Combination(both, predicted(row, both))
 
 
 def _stage2(memattr: int, fwb: bool) -> str:
@@ -133,7 +133,7 @@ def _short(name: str) -> str:
     return name.replace("Device-", "").replace("Normal-", "")
 
 
-def lines(table: Table, width: int = 80) -> list[str]:
+def lines(table: StagesTable, width: int = 80) -> list[str]:
     """The table as plain text of at most `width` characters, in parts where it is wider.
 
     An entry is the combined type and what an unaligned load did. What the architecture says
@@ -179,7 +179,7 @@ def _sources(columns: Sequence[Column]) -> Iterator[str]:
         yield f"MemAttr {column.memattr:#x} ({column.name}): {', '.join(column.kernels)}"
 
 
-def _odd(table: Table) -> Iterator[str]:
+def _odd(table: StagesTable) -> Iterator[str]:
     for column in table.columns:
         for row, entry in column.entries.items():
             if not entry.agrees:

@@ -21,12 +21,11 @@ from harness.report.view.words import (
     HOST,
     LABELS,
     MAPPING,
-    UNREACHED,
     words,
 )
 from harness.results.compare import ABSENT, absent
 from harness.results.figures import figure, interval, spread
-from harness.results.records import VM_KILLED, Cell, Observation, Status
+from harness.results.records import UNREACHED, VM_KILLED, Cell, Observation, Status
 from harness.results.repeats import boots_of
 from harness.results.stats import shown_values
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.base.text import clean
 from harness.report.view.words import words
-from harness.results.compare import ABSENT, NOT_REACHED, Change, Pair, difference
+from harness.results.compare import ABSENT, NOT_REACHED, Pair, PathChange, difference
 from harness.results.records import Cell, Status
 
 NAMED = 4  # places that a clause names before it counts the rest
@@ -68,7 +68,7 @@ def _clauses(pair: Pair) -> list[str]:
     return [clean(clause) + ";" for clause in told[:-1]] + told[-1:]
 
 
-def _told(cell: Cell, changes: Sequence[Change]) -> list[str]:
+def _told(cell: Cell, changes: Sequence[PathChange]) -> list[str]:
     """Places with the same change together: how tests behave, what was not seen, the audits."""
     groups: dict[tuple[int, str, str, str], list[str]] = {}
     for change in changes:
@@ -82,7 +82,7 @@ def _told(cell: Cell, changes: Sequence[Change]) -> list[str]:
     ]
 
 
-def _named(cell: Cell, change: Change) -> tuple[int, str, str]:
+def _named(cell: Cell, change: PathChange) -> tuple[int, str, str]:
     """How much a change matters (0 most), what is said before its place, and the place."""
     top, _, rest = change.path.partition(".")
     if top in VERDICTS:

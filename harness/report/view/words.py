@@ -20,7 +20,7 @@ WORDS = {
     "never-succeeds": "never succeeds",
     "not-gathered": "not gathered",
 }
-HOST, MAPPING, UNREACHED = "host", "mapping", "not_reached"
+HOST, MAPPING = "host", "mapping"  # last components of paths
 
 
 def words(value: str) -> str:

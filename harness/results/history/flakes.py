@@ -19,7 +19,7 @@ from harness.results.history.schema import (
     SPLITS,
     UNSTEADY,
 )
-from harness.results.history.values import Flake, Seen
+from harness.results.history.values import Flake, SeenCount
 
 Place = tuple[int, int]  # a path and a setup
 _CELLS = UNSTEADY.join(CELLS, CELLS.c.setup_id == UNSTEADY.c.setup_id).join(
@@ -101,7 +101,7 @@ def _named(
             paths[path],
             lane_of[setup],
             tuple(
-                Seen(word, count)
+                SeenCount(word, count)
                 for word, count in sorted(words.items(), key=lambda one: (-one[1], one[0]))
             ),
             max(started[run] for run in last[path, setup]),

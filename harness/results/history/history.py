@@ -26,13 +26,13 @@ from harness.results.history.lanes import lane_series
 from harness.results.history.location import Say, default_url, is_own_file
 from harness.results.history.schema import KERNELS, MACHINES, PATHS, RUNS, SUITES
 from harness.results.history.values import (
-    Change,
     FirstBad,
     Flake,
     Lane,
     LaneChange,
     LaneSeries,
     Point,
+    ValueChange,
     input_changes,
 )
 from harness.results.records import OR, Run
@@ -248,7 +248,7 @@ def _changes(connection: Connection, before: str, after: str) -> Iterator[LaneCh
             if seen & sees:  # of two readings, or of what repeats saw
                 same += 1
             else:
-                found.append(Change(path, OR.join(sorted(seen)), OR.join(sorted(sees))))
+                found.append(ValueChange(path, OR.join(sorted(seen)), OR.join(sorted(sees))))
         yield LaneChange(lane, "", inputs, tuple(found), same)
 
 

@@ -59,7 +59,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Change:
+class ValueChange:
     """An input or an observation that differs; `what` names it."""
 
     what: str
@@ -78,11 +78,11 @@ class FirstBad:
     lane: Lane
     first: Point
     good: Point | None
-    inputs: tuple[Change, ...] = ()
+    inputs: tuple[ValueChange, ...] = ()
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenCount:
     """What `count` boots with the same inputs saw."""
 
     word: str  # status and value
@@ -95,7 +95,7 @@ class Flake:
 
     path: str
     lane: Lane
-    seen: tuple[Seen, ...]
+    seen: tuple[SeenCount, ...]
     last: str  # when the newest of these boots was
     setup: int
 
@@ -115,8 +115,8 @@ class LaneChange:
 
     lane: Lane
     only: str = ""
-    inputs: tuple[Change, ...] = ()
-    observations: tuple[Change, ...] = ()
+    inputs: tuple[ValueChange, ...] = ()
+    observations: tuple[ValueChange, ...] = ()
     unchanged: int = 0
 
 
@@ -131,14 +131,14 @@ class LaneSeries:
     points: tuple[Point, ...]
     bad: FirstBad | None = None
     flakes: tuple[Flake, ...] = ()
-    inputs: dict[int, tuple[Change, ...]] = field(default_factory=dict)
+    inputs: dict[int, tuple[ValueChange, ...]] = field(default_factory=dict)
 
 
-def input_changes(before: Setup, after: Setup) -> tuple[Change, ...]:
+def input_changes(before: Setup, after: Setup) -> tuple[ValueChange, ...]:
     """What differs between two setups: keys of many things only where nothing else says why."""
     found = []
     for name, was, now in zip(Setup._fields, before, after, strict=True):
         if was != now:
-            found.append(Change(name, str(was), str(now)))
+            found.append(ValueChange(name, str(was), str(now)))
     others = [change for change in found if change.what not in ("build", "inputs")]
     return tuple(others or found)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from harness.report.view.sentence import fill, sentences
-from harness.results.compare import Change, Pair, difference, pairs
+from harness.results.compare import Pair, PathChange, difference, pairs
 from harness.results.failure_kinds import FailureKind
 from harness.results.readings import AuditRecord
 from harness.results.records import (
@@ -53,7 +53,7 @@ def audited(mapping: str, stage2: str | None, combined: str | None = None) -> li
     return found
 
 
-def changes(before: list[Observation], after: list[Observation]) -> list[Change]:
+def changes(before: list[Observation], after: list[Observation]) -> list[PathChange]:
     return difference(Pair(cell("a", *before), cell("b", *after))).changes
 
 
@@ -70,12 +70,12 @@ def test_one_of_two_readings_is_no_change() -> None:
     for before, after in ((BOTH, NGNRE), (NGNRE, BOTH), (BOTH, BOTH)):
         assert changes(audited("np", NGNRE, before), audited("np", NGNRE, after)) == []
     found = changes(audited("np", NGNRE, BOTH), audited("np", NGNRE, NC))
-    assert found == [Change("audit.np.combined", BOTH, NC)]
+    assert found == [PathChange("audit.np.combined", BOTH, NC)]
 
 
 def test_a_word_with_or_in_it_has_one_reading() -> None:
     found = changes([saw("s.t", "works or not")], [saw("s.t", "works")])
-    assert found == [Change("s.t", "works or not", "works")]
+    assert found == [PathChange("s.t", "works or not", "works")]
 
 
 def test_audits_are_compared_once() -> None:
@@ -83,7 +83,7 @@ def test_audits_are_compared_once() -> None:
     before.audits = [AuditRecord(mapping="wc", stage2=NGNRE)]
     after.audits = [AuditRecord(mapping="wc", stage2=NC)]
     found = difference(Pair(before, after))
-    assert found.changes == [Change("audit.wc.stage2", NGNRE, NC)]
+    assert found.changes == [PathChange("audit.wc.stage2", NGNRE, NC)]
     assert found.unchanged == 2  # the verdict and the combined type
 
 
@@ -95,16 +95,16 @@ def test_a_verdict_that_follows_from_a_type_is_not_told() -> None:
         "audit.wc.combined",
     ]
     # Nothing but the verdict changed: permissions, say.
-    assert changes(before, audited("wc", NGNRE)) == [Change("audit.wc", "FAIL", "PASS")]
+    assert changes(before, audited("wc", NGNRE)) == [PathChange("audit.wc", "FAIL", "PASS")]
 
 
 def test_two_looks_at_stage_1_are_one_change() -> None:
     def looks(value: str) -> list[Observation]:
         return [saw("s.wc.stage1", value), saw("audit.wc.stage1", value, Status.DONE)]
 
-    assert changes(looks(NC), looks(NGNRE)) == [Change("s.wc.stage1", NC, NGNRE)]
+    assert changes(looks(NC), looks(NGNRE)) == [PathChange("s.wc.stage1", NC, NGNRE)]
     only = changes([looks(NC)[0], looks(NC)[1]], [looks(NC)[0], looks(NGNRE)[1]])
-    assert only == [Change("audit.wc.stage1", NC, NGNRE)]
+    assert only == [PathChange("audit.wc.stage1", NC, NGNRE)]
 
 
 def test_why_there_is_no_type() -> None:

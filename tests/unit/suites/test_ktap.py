@@ -3,12 +3,14 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.suites import facts, ktap
+from harness.suites.facts import KINDS
 from harness.suites.ktap import Document, Test, parse
 from tests import data_files
 
@@ -284,3 +286,9 @@ def test_rendered_tree_parses_back(tests: list[Test], step: str) -> None:
 def test_recorded_bar_belongs_to_the_recorded_stream() -> None:
     """Used by test_observe; here only that the recording is whole."""
     assert len(gzip.decompress((DATA / "wcprobe.bar.gz").read_bytes())) == 256 << 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_field_of_a_fact_has_a_reader(kind: str) -> None:
+    fact, readers = KINDS[kind]
+    assert set(readers) == {field.name for field in fields(fact)}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.base.errors import UsageError
-from harness.results.records import Cell, Observation, Status
+from harness.results.records import UNREACHED, Cell, Observation, Status
 
 _FORM = re.compile(r"(?P<path>[^\s=<>!]+)(?:(?P<sign>=|!=|<=|>=|<|>)(?P<word>.+))?")
 _BOUNDS: dict[str, Callable[[float, float], bool]] = {
@@ -21,12 +21,12 @@ _BOUNDS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
 }
 # What becomes of a guest as a whole says nothing about a test.
-_APART = ("guest", "not_reached")
+_APART = ("guest", UNREACHED)
 _UNKNOWN = (Status.ERROR, Status.MISS)
 
 
 @dataclass(frozen=True)
-class Answer:
+class CheckResult:
     """Whether a cell meets a check; `met` None: it cannot tell. `why` is what was seen."""
 
     met: bool | None
@@ -44,12 +44,12 @@ class Check:
     def __str__(self) -> str:
         return f"{self.path}{self.sign}{self.word}"
 
-    def of(self, cell: Cell) -> Answer:
+    def of(self, cell: Cell) -> CheckResult:
         """What `cell` says. A guest that never came to the test says nothing."""
         seen = [o for o in cell.outcomes() if self._names(o)]
         if not seen:
             failure = f"{cell.failure.kind}: {cell.failure.summary}" if cell.failure else ""
-            return Answer(None, failure or f"nothing was observed at {self.path}")
+            return CheckResult(None, failure or f"nothing was observed at {self.path}")
         if self.sign in _BOUNDS:
             return self._bound(seen)
         return self._word(seen) if self.sign else _pass(seen)
@@ -58,27 +58,27 @@ class Check:
         last = item.path.rpartition(".")[2]
         return last not in _APART and fnmatch.fnmatchcase(item.path, self.path)
 
-    def _bound(self, seen: list[Observation]) -> Answer:
+    def _bound(self, seen: list[Observation]) -> CheckResult:
         figures = [
             (o, float(o.value))
             for o in seen
             if isinstance(o.value, (int, float)) and not isinstance(o.value, bool)
         ]
         if not figures:
-            return Answer(None, f"{seen[0].path} is no figure")
+            return CheckResult(None, f"{seen[0].path} is no figure")
         beyond = [(o, v) for o, v in figures if not _BOUNDS[self.sign](v, float(self.word))]
         item, value = (beyond or figures)[0]
-        return Answer(not beyond, f"{item.path}: {value:g} {item.unit or ''}".rstrip())
+        return CheckResult(not beyond, f"{item.path}: {value:g} {item.unit or ''}".rstrip())
 
-    def _word(self, seen: list[Observation]) -> Answer:
+    def _word(self, seen: list[Observation]) -> CheckResult:
         unknown = next((o for o in seen if o.status in _UNKNOWN), None)
         if unknown and self.word not in set(Status):
-            return Answer(None, f"{unknown.path}: {_said(unknown)}")
+            return CheckResult(None, f"{unknown.path}: {_said(unknown)}")
         equal = [o for o in seen if self.word in (str(o.value), o.status.value)]
         odd = [o for o in seen if o not in equal]
         if self.sign == "!=":
             odd, equal = equal, odd
-        return Answer(not odd, f"{(odd or equal)[0].path}: {_said((odd or equal)[0])}")
+        return CheckResult(not odd, f"{(odd or equal)[0].path}: {_said((odd or equal)[0])}")
 
 
 def parse_check(text: str) -> Check:
@@ -97,16 +97,16 @@ def parse_check(text: str) -> Check:
     return check
 
 
-def _pass(seen: list[Observation]) -> Answer:
+def _pass(seen: list[Observation]) -> CheckResult:
     bad = [o for o in seen if o.status is Status.FAIL]
     unknown = [o for o in seen if o.status in _UNKNOWN]
     good = [o for o in seen if o.status in (Status.PASS, Status.DONE)]
     if bad:
-        return Answer(False, f"{bad[0].path}: {_said(bad[0])}")
+        return CheckResult(False, f"{bad[0].path}: {_said(bad[0])}")
     if unknown or not good:
         first = (unknown or seen)[0]
-        return Answer(None, f"{first.path}: {_said(first)}")
-    return Answer(True, f"{len(good)} passed")
+        return CheckResult(None, f"{first.path}: {_said(first)}")
+    return CheckResult(True, f"{len(good)} passed")
 
 
 def _said(item: Observation) -> str:

@@ -11,7 +11,7 @@ from harness.evaluate.patch.verdict.figures import FigureRecord, changes, compar
 from harness.evaluate.patch.verdict.logdiff import LOGS, Complaint, complaints, news
 from harness.evaluate.patch.verdict.verdict import (
     Change,
-    Kind,
+    ChangeKind,
     Verdict,
     logged,
     observed,
@@ -66,9 +66,9 @@ def conclude(
 
 def headline(told: Conclusion) -> str:
     """What the verdict rests on, in a line."""
-    counts = {kind: [c for c in told.changes if c.kind is kind] for kind in Kind}
-    better, worse = (_promises(counts[k]) for k in (Kind.IMPROVED, Kind.REGRESSED))
-    other = len([c for c in counts[Kind.CHANGED] if not c.repeats and c.about != "build"])
+    counts = {kind: [c for c in told.changes if c.kind is kind] for kind in ChangeKind}
+    better, worse = (_promises(counts[k]) for k in (ChangeKind.IMPROVED, ChangeKind.REGRESSED))
+    other = len([c for c in counts[ChangeKind.CHANGED] if not c.repeats and c.about != "build"])
     match told.verdict:
         case Verdict.IMPROVED:
             return f"{better} better, nothing worse"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.evaluate.patch.verdict.verdict import Change, Kind
+from harness.evaluate.patch.verdict.verdict import Change, ChangeKind
 from harness.results.compare import Pair
 from harness.results.figures import figure
 from harness.results.shifts import FigureShift, figure_shifts
@@ -44,7 +44,7 @@ class FigureRecord(BaseModel):
     effect: float
     representative: bool
     differs: bool
-    kind: Kind
+    kind: ChangeKind
 
 
 def compared(pair: Pair, *, always: bool = False) -> list[FigureRecord]:
@@ -85,13 +85,13 @@ def _record(pair: Pair, found: FigureShift) -> FigureRecord:
         effect=shift.effect,
         representative=found.representative,
         differs=differs,
-        kind=_direction(shift, unit or "") if differs else Kind.CHANGED,
+        kind=_direction(shift, unit or "") if differs else ChangeKind.CHANGED,
     )
 
 
-def _direction(shift: Shift, unit: str) -> Kind:
+def _direction(shift: Shift, unit: str) -> ChangeKind:
     better = shift.effect > 0 if unit.endswith(RATES) else shift.effect < 0
-    return Kind.IMPROVED if better else Kind.REGRESSED
+    return ChangeKind.IMPROVED if better else ChangeKind.REGRESSED
 
 
 def _side(summary: Summary) -> FigureSide:

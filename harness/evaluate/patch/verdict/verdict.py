@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.base.errors import ExitCode
 from harness.evaluate.patch.verdict.logdiff import TIMING, Complaint
 from harness.results.compare import ABSENT, Pair, absent, every_change, follows
 from harness.results.records import Cell, Observation, Status
@@ -27,7 +26,7 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """What a single change is."""
 
     IMPROVED = "improved"
@@ -47,7 +46,7 @@ class Change(BaseModel):
     path: str
     base: str
     patched: str
-    kind: Kind
+    kind: ChangeKind
     about: str
     machine: str = ""
     suite: str = ""
@@ -62,18 +61,17 @@ STATUS = {
     Verdict.MIXED: Status.FAIL,
     Verdict.UNDECIDED: Status.MISS,
 }
-EXIT = {Status.PASS: ExitCode.OK, Status.FAIL: ExitCode.FAIL, Status.MISS: ExitCode.UNDECIDED}
 UNKNOWN = (Status.ERROR, Status.MISS)
 
 
 def verdict(changes: Iterable[Change], open_questions: Sequence[str]) -> Verdict:
     """The verdict on all `changes`; what could not be looked at keeps it from being good."""
     kinds = {change.kind for change in changes}
-    if Kind.REGRESSED in kinds:
-        return Verdict.MIXED if Kind.IMPROVED in kinds else Verdict.REGRESSED
+    if ChangeKind.REGRESSED in kinds:
+        return Verdict.MIXED if ChangeKind.IMPROVED in kinds else Verdict.REGRESSED
     if open_questions:
         return Verdict.UNDECIDED
-    return Verdict.IMPROVED if Kind.IMPROVED in kinds else Verdict.UNCHANGED
+    return Verdict.IMPROVED if ChangeKind.IMPROVED in kinds else Verdict.UNCHANGED
 
 
 def observed(pair: Pair) -> list[Change]:
@@ -96,7 +94,7 @@ def observed(pair: Pair) -> list[Change]:
                 base=change.before,
                 patched=change.after,
                 # A case that is gone was not mended: the patch has taken it out, or it did not run.
-                kind=Kind.CHANGED
+                kind=ChangeKind.CHANGED
                 if now is None and change.path in cases
                 else _kind(pair, change.path, was, now),
                 about=_about(change.path),
@@ -137,11 +135,11 @@ def logged(pair: Pair, fresh: Iterable[Complaint], gone: Iterable[Complaint]) ->
     for one, new in [*((c, True) for c in fresh), *((c, False) for c in gone)]:
         if not one.kind and not new:
             continue
-        kind = Kind.CHANGED
+        kind = ChangeKind.CHANGED
         if one.kind and new:
-            kind = Kind.REGRESSED
+            kind = ChangeKind.REGRESSED
         elif one.kind and one.kind not in TIMING:
-            kind = Kind.IMPROVED
+            kind = ChangeKind.IMPROVED
         words = ("not there", one.line) if new else (one.line, "not there")
         found.append(
             Change(
@@ -159,17 +157,17 @@ def logged(pair: Pair, fresh: Iterable[Complaint], gone: Iterable[Complaint]) ->
     return found
 
 
-def _kind(pair: Pair, path: str, was: Observation | None, now: Observation | None) -> Kind:
+def _kind(pair: Pair, path: str, was: Observation | None, now: Observation | None) -> ChangeKind:
     """Whether a promise was kept or broken. What one side never got to proves nothing."""
     if _unknown(was) or _unknown(now):
-        return Kind.CHANGED
+        return ChangeKind.CHANGED
     bad_before, bad_after = _bad(was), _bad(now)
     if bad_after and not bad_before and _known(pair.base, path, was):
-        return Kind.REGRESSED
+        return ChangeKind.REGRESSED
     if bad_before and not bad_after and _known(pair.patched, path, now):
         skipped = now is not None and now.status is Status.SKIP
-        return Kind.CHANGED if skipped else Kind.IMPROVED
-    return Kind.CHANGED
+        return ChangeKind.CHANGED if skipped else ChangeKind.IMPROVED
+    return ChangeKind.CHANGED
 
 
 def _unknown(seen: Observation | None) -> bool:
@@ -198,7 +196,7 @@ def _expectations(pair: Pair) -> list[Change]:
                 path=path,
                 base=was.value,
                 patched=now.value,
-                kind=Kind.IMPROVED if now is Status.PASS else Kind.REGRESSED,
+                kind=ChangeKind.IMPROVED if now is Status.PASS else ChangeKind.REGRESSED,
                 about="expectation",
                 machine=pair.patched.machine.name,
                 suite=pair.patched.suite.name,

@@ -14,10 +14,14 @@ from harness.base.errors import UsageError
 from harness.evaluate.bisect.bisect import Result, bisect
 from harness.evaluate.bisect.commits import History
 from harness.evaluate.events import to_nobody
-from harness.evaluate.patch.verdict.check import Answer
+from harness.evaluate.patch.verdict.check import CheckResult
 from harness.kernel.spec import KernelSpec, Source
 
-GOOD, BAD, NONE = Answer(True, "works"), Answer(False, "faults"), Answer(None, "no output")
+GOOD, BAD, NONE = (
+    CheckResult(True, "works"),
+    CheckResult(False, "faults"),
+    CheckResult(None, "no output"),
+)
 COMMITS = 30
 
 
@@ -59,10 +63,10 @@ class Table:
     def __init__(self, commits: list[str], first_bad: int) -> None:
         self.number = {commit: number for number, commit in enumerate(commits)}
         self.first_bad = first_bad
-        self.odd: dict[int, Iterator[Answer]] = {}
+        self.odd: dict[int, Iterator[CheckResult]] = {}
         self.boots: list[int] = []
 
-    def __call__(self, commit: str) -> Answer:
+    def __call__(self, commit: str) -> CheckResult:
         number = self.number[commit]
         self.boots.append(number)
         if number in self.odd:
@@ -70,7 +74,7 @@ class Table:
         return BAD if number >= self.first_bad else GOOD
 
 
-def find(history: History, boot: Callable[[str], Answer], repeat: int = 2) -> Result:
+def find(history: History, boot: Callable[[str], CheckResult], repeat: int = 2) -> Result:
     return bisect(history, "s.*", "", boot, to_nobody, repeat=repeat)
 
 
@@ -135,12 +139,12 @@ def test_killed_and_started_again_it_goes_on(
     whole = find(history, table)
     again = Table(commits, 17)
 
-    def die(commit: str) -> Answer:
+    def die(commit: str) -> CheckResult:
         if len(again.boots) == boots:
             raise Killed
         return again(commit)
 
-    def question(boot: Callable[[str], Answer]) -> Result:
+    def question(boot: Callable[[str], CheckResult]) -> Result:
         return bisect(history, "s.*", "another", boot, to_nobody, repeat=2)
 
     with pytest.raises(Killed):
@@ -197,7 +201,7 @@ def test_a_good_one_on_another_branch(repository: Path, history: History) -> Non
 
 
 def test_two_at_once_do_not_mix_their_answers(history: History, commits: list[str]) -> None:
-    def boot(commit: str) -> Answer:
+    def boot(commit: str) -> CheckResult:
         with pytest.raises(UsageError, match="going on already"):
             find(history, Table(commits, 9))
         return Table(commits, 9)(commit)

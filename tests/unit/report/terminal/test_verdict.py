@@ -12,7 +12,7 @@ from harness.base.errors import UsageError
 from harness.evaluate.patch.between import compare
 from harness.evaluate.patch.verdict.conclude import conclude
 from harness.evaluate.patch.verdict.document import Document, SeriesRecord, StepRecord, Style
-from harness.evaluate.patch.verdict.verdict import Change, Kind, Verdict
+from harness.evaluate.patch.verdict.verdict import Change, ChangeKind, Verdict
 from harness.report.terminal.verdict import markdown, text
 from harness.results.compare import pairs
 from harness.results.records import Run
@@ -46,9 +46,9 @@ def test_the_verdict_and_what_it_rests_on(results: Path) -> None:
     document = recorded()
     assert (document.verdict, document.exit_code) == (Verdict.IMPROVED, 0)
     kinds = {change.path: change.kind for change in document.changes}
-    assert kinds["audit.ioremap_wc"] is Kind.IMPROVED
-    assert kinds["wcprobe.ioremap_wc.unaligned_load"] is Kind.IMPROVED
-    assert kinds["audit.ioremap.stage2"] is Kind.CHANGED
+    assert kinds["audit.ioremap_wc"] is ChangeKind.IMPROVED
+    assert kinds["wcprobe.ioremap_wc.unaligned_load"] is ChangeKind.IMPROVED
+    assert kinds["audit.ioremap.stage2"] is ChangeKind.CHANGED
     assert "wcprobe.ioremap.throughput.writel" not in kinds, "timings of an emulator"
     said = text(document, "results/one").splitlines()
     assert said[0] == "IMPROVED: 1 thing better, nothing worse"
@@ -108,13 +108,13 @@ def test_the_whole_document(results: Path) -> None:
             ],
             "changes": [
                 Change(path="log.L1.warn", base="not there", patched="WARNING: at mm/slub.c",
-                       kind=Kind.REGRESSED, about="log",
+                       kind=ChangeKind.REGRESSED, about="log",
                        detail={"trace": ["WARNING: at mm/slub.c", " f+0x1/0x2 (mm/slub.c:7)"]}),
                 Change(path="s.f", base="10 ns (9..11)", patched="20 ns (19..21)", about="figure",
-                       kind=Kind.REGRESSED, detail={"ratio": 2.0, "p": 0.001, "effect": 1.0}),
+                       kind=ChangeKind.REGRESSED, detail={"ratio": 2.0, "p": 0.001, "effect": 1.0}),
                 Change(path="wcprobe.a.b", base="works", patched="faults", about="probe",
                        suite="wcprobe",
-                       kind=Kind.REGRESSED, detail={"flaky": {"patched": {"FAIL faults": 2}},
+                       kind=ChangeKind.REGRESSED, detail={"flaky": {"patched": {"FAIL faults": 2}},
                                                     "patch": "2/9"}),
             ],
         }
@@ -147,6 +147,6 @@ def test_logs_are_compared_where_both_kernels_have_one(results: Path) -> None:
         (place / "l2.kmsg.log").write_text("[    0.1] foo: error -22\n")
         cell.logs = ["console.log"] + ["l2.kmsg.log"] * (cell is pair.patched)
     told = conclude([pair], (folder, folder), every_figure=False)
-    logged = [c for c in told.changes if c.about == "log" and c.kind is not Kind.CHANGED]
-    assert [(c.path, c.kind) for c in logged] == [("log.L1.warn", Kind.REGRESSED)]
+    logged = [c for c in told.changes if c.about == "log" and c.kind is not ChangeKind.CHANGED]
+    assert [(c.path, c.kind) for c in logged] == [("log.L1.warn", ChangeKind.REGRESSED)]
     assert told.verdict is Verdict.MIXED

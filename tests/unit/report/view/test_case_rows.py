@@ -9,7 +9,7 @@ import re
 import pytest
 from junitparser import JUnitXml
 
-from harness.evaluate.patch.verdict.verdict import Kind, observed
+from harness.evaluate.patch.verdict.verdict import ChangeKind, observed
 from harness.evaluate.plan.expect import Expect, judge
 from harness.report.formats import Source, export
 from harness.report.page import render
@@ -70,14 +70,14 @@ def test_a_suite_without_cases_has_no_such_block() -> None:
 def test_a_patch_is_judged_by_its_cases() -> None:
     kinds = {change.path: change.kind for change in observed(Pair(BASE, PATCHED))}
     assert kinds == {
-        "s.broken": Kind.REGRESSED,
-        "s.mended": Kind.IMPROVED,
-        "s.new": Kind.CHANGED,
-        "s.gone": Kind.CHANGED,  # nobody mended what is not there
+        "s.broken": ChangeKind.REGRESSED,
+        "s.mended": ChangeKind.IMPROVED,
+        "s.new": ChangeKind.CHANGED,
+        "s.gone": ChangeKind.CHANGED,  # nobody mended what is not there
     }
     assert difference(Pair(BASE, PATCHED)).unchanged == 2
     (fresh,) = observed(Pair(cased("a", x=PASS), cased("b", x=PASS, y=FAIL)))
-    assert (fresh.kind, fresh.base, fresh.patched) == (Kind.REGRESSED, "not observed", "FAIL")
+    assert (fresh.kind, fresh.base, fresh.patched) == (ChangeKind.REGRESSED, "not observed", "FAIL")
 
 
 def test_a_plan_expects_a_case() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.report.view.matrix import ROWS, Table, lines, matrix
+from harness.report.view.matrix import ROWS, StagesTable, lines, matrix
 from harness.results.readings import AuditDetail, AuditRecord
 from harness.results.records import (
     VM_KILLED,
@@ -56,7 +56,7 @@ def cell(
     )
 
 
-def one(*cells: Cell) -> Table:
+def one(*cells: Cell) -> StagesTable:
     (table,) = matrix(cells)
     return table
 

@@ -12,7 +12,7 @@ from harness.base.errors import UsageError
 from harness.results.history import schema
 from harness.results.history.db import Database
 from harness.results.history.history import History
-from harness.results.history.values import Change, Lane
+from harness.results.history.values import Lane, ValueChange
 from harness.results.records import Case, Observation, Status
 from tests.unit.results.history_runs import DEAD, FIGURE, GOOD, HERE, PATH, cell, name, run, seen
 
@@ -100,7 +100,7 @@ def test_the_first_bad_run_and_what_changed_before(url: str) -> None:
     assert (bad.first.run, bad.lane) == (name(4), LANE), "a MISS says nothing of the kernel"
     assert bad.good is not None
     assert bad.good.run == name(2)
-    assert bad.inputs == (Change("commit", "a", "c"),)
+    assert bad.inputs == (ValueChange("commit", "a", "c"),)
 
 
 def test_what_is_good_again_is_not_bad(url: str) -> None:
@@ -118,7 +118,7 @@ def test_inputs_that_changed_are_named_where_they_did(url: str) -> None:
     history.record(run(2, cell(seen(PATH, GOOD), qemu="10.0.3", commit="c2")), HERE)
     history.record(run(3, cell(seen(PATH, GOOD), qemu="10.0.3", commit="c2")), HERE)
     (lane,) = history.lanes(PATH)
-    changed = (Change("commit", "c1", "c2"), Change("qemu", "10.0.2", "10.0.3"))
+    changed = (ValueChange("commit", "c1", "c2"), ValueChange("qemu", "10.0.2", "10.0.3"))
     assert lane.inputs == {1: changed}
 
 
@@ -184,10 +184,10 @@ def test_what_two_runs_saw_differently(url: str) -> None:
     ]
     history.record(run(2, cell(*after, commit="c2"), cell(both, kernel="debian-6.12")), HERE)
     first, second, third = history.changes(name(1), name(2))
-    assert first.inputs == (Change("commit", "c1", "c2"),)
+    assert first.inputs == (ValueChange("commit", "c1", "c2"),)
     assert first.observations == (
-        Change(PATH, "FAIL vm-killed", "PASS works"),
-        Change("wcprobe.new", "not observed", "PASS works"),
+        ValueChange(PATH, "FAIL vm-killed", "PASS works"),
+        ValueChange("wcprobe.new", "not observed", "PASS works"),
     )
     assert first.unchanged == 2, "one of two readings is no change"
     assert (second.inputs, second.observations, second.unchanged) == ((), (), 1)

@@ -7,7 +7,14 @@ import pytest
 
 from harness.evaluate.patch.verdict.figures import changes as figure_changes
 from harness.evaluate.patch.verdict.figures import compared
-from harness.evaluate.patch.verdict.verdict import Change, Kind, Verdict, observed, unknown, verdict
+from harness.evaluate.patch.verdict.verdict import (
+    Change,
+    ChangeKind,
+    Verdict,
+    observed,
+    unknown,
+    verdict,
+)
 from harness.results.compare import Pair
 from harness.results.failure_kinds import FailureKind
 from harness.results.readings import FidelityRecord
@@ -20,27 +27,27 @@ FAULTS = saw("s.t", "faults", Status.FAIL)
 GONE = Failure(kind=FailureKind.KVM_ERROR, summary="kvm: Unsupported FSC", where="L1")
 
 
-def kinds(before: list[Observation], after: list[Observation]) -> dict[str, Kind]:
+def kinds(before: list[Observation], after: list[Observation]) -> dict[str, ChangeKind]:
     pair = Pair(cell("a", *before), cell("b", *after))
     return {change.path: change.kind for change in observed(pair)}
 
 
 def test_a_promise_kept_or_broken() -> None:
-    assert kinds([KILLED], [WORKS]) == {"s.t": Kind.IMPROVED}
-    assert kinds([WORKS], [KILLED]) == {"s.t": Kind.REGRESSED}
-    assert kinds([KILLED], [FAULTS]) == {"s.t": Kind.CHANGED}
-    assert kinds([WORKS], [saw("s.t", "faults")]) == {"s.t": Kind.CHANGED}
+    assert kinds([KILLED], [WORKS]) == {"s.t": ChangeKind.IMPROVED}
+    assert kinds([WORKS], [KILLED]) == {"s.t": ChangeKind.REGRESSED}
+    assert kinds([KILLED], [FAULTS]) == {"s.t": ChangeKind.CHANGED}
+    assert kinds([WORKS], [saw("s.t", "faults")]) == {"s.t": ChangeKind.CHANGED}
     assert kinds([WORKS], [WORKS]) == {}
 
 
 def test_no_word_of_a_fault_of_ours() -> None:
     for broken in (Status.MISS, Status.ERROR):
-        assert kinds([WORKS], [saw("s.t", status=broken)]) == {"s.t": Kind.CHANGED}
-        assert kinds([saw("s.t", status=broken)], [KILLED]) == {"s.t": Kind.CHANGED}
+        assert kinds([WORKS], [saw("s.t", status=broken)]) == {"s.t": ChangeKind.CHANGED}
+        assert kinds([saw("s.t", status=broken)], [KILLED]) == {"s.t": ChangeKind.CHANGED}
 
 
 def test_a_skip_proves_nothing_good() -> None:
-    assert kinds([KILLED], [saw("s.t", status=Status.SKIP)]) == {"s.t": Kind.CHANGED}
+    assert kinds([KILLED], [saw("s.t", status=Status.SKIP)]) == {"s.t": ChangeKind.CHANGED}
 
 
 def test_what_was_not_reached_proves_nothing() -> None:
@@ -49,16 +56,16 @@ def test_what_was_not_reached_proves_nothing() -> None:
     died.failure = GONE
     went_on = cell("b", saw("s.x", "works"), saw("s.y", "faults", Status.FAIL))
     found = {c.path: c.kind for c in observed(Pair(died, went_on))}
-    assert found == {"s.x": Kind.IMPROVED, "s.y": Kind.CHANGED}
+    assert found == {"s.x": ChangeKind.IMPROVED, "s.y": ChangeKind.CHANGED}
     back = {c.path: c.kind for c in observed(Pair(went_on, died))}
-    assert back == {"s.x": Kind.REGRESSED, "s.y": Kind.CHANGED}
+    assert back == {"s.x": ChangeKind.REGRESSED, "s.y": ChangeKind.CHANGED}
 
 
 def test_a_panic_is_a_regression_though_the_base_has_no_such_observation() -> None:
     dead = cell("b", saw("s.guest", "panic", Status.FAIL))
     dead.failure = Failure(kind=FailureKind.PANIC, summary="Kernel panic", where="L1")
     found = {c.path: c.kind for c in observed(Pair(cell("a", WORKS), dead))}
-    assert found == {"s.guest": Kind.REGRESSED, "s.t": Kind.CHANGED}
+    assert found == {"s.guest": ChangeKind.REGRESSED, "s.t": ChangeKind.CHANGED}
 
 
 def test_the_verdict_of_an_audit_counts_though_its_type_tells_it() -> None:
@@ -66,8 +73,8 @@ def test_the_verdict_of_an_audit_counts_though_its_type_tells_it() -> None:
     after = [saw("audit.wc", status=Status.PASS), saw("audit.wc.stage2", "NC", Status.DONE)]
     found = observed(Pair(cell("a", *before), cell("b", *after)))
     assert [(c.path, c.kind, c.repeats, c.about) for c in found] == [
-        ("audit.wc", Kind.IMPROVED, True, "audit"),
-        ("audit.wc.stage2", Kind.CHANGED, False, "audit"),
+        ("audit.wc", ChangeKind.IMPROVED, True, "audit"),
+        ("audit.wc.stage2", ChangeKind.CHANGED, False, "audit"),
     ]
 
 
@@ -75,7 +82,7 @@ def test_a_flicker_is_a_regression_and_told() -> None:
     flickers = Observation(path="s.t", status=Status.FAIL, value="faults")
     flickers.detail = {"flaky": {"PASS works": 3, "FAIL faults": 1}, "reason": "because"}
     (change,) = observed(Pair(cell("a", WORKS), cell("b", flickers)))
-    assert change.kind is Kind.REGRESSED
+    assert change.kind is ChangeKind.REGRESSED
     assert change.detail["flaky"] == {"patched": {"PASS works": 3, "FAIL faults": 1}}
 
 
@@ -84,23 +91,23 @@ def test_expectations_of_the_plan() -> None:
     before.expectations = [saw("s.t", status=Status.FAIL), saw("s.u", status=Status.MISS)]
     after.expectations = [saw("s.t", status=Status.PASS), saw("s.u", status=Status.PASS)]
     (change,) = observed(Pair(before, after))
-    assert (change.path, change.kind, change.about) == ("s.t", Kind.IMPROVED, "expectation")
+    assert (change.path, change.kind, change.about) == ("s.t", ChangeKind.IMPROVED, "expectation")
 
 
 @pytest.mark.parametrize(
     ("found", "questions", "wanted"),
     [
         ([], [], Verdict.UNCHANGED),
-        ([Kind.CHANGED], [], Verdict.UNCHANGED),
-        ([Kind.IMPROVED, Kind.CHANGED], [], Verdict.IMPROVED),
-        ([Kind.REGRESSED], [], Verdict.REGRESSED),
-        ([Kind.REGRESSED, Kind.IMPROVED], [], Verdict.MIXED),
+        ([ChangeKind.CHANGED], [], Verdict.UNCHANGED),
+        ([ChangeKind.IMPROVED, ChangeKind.CHANGED], [], Verdict.IMPROVED),
+        ([ChangeKind.REGRESSED], [], Verdict.REGRESSED),
+        ([ChangeKind.REGRESSED, ChangeKind.IMPROVED], [], Verdict.MIXED),
         ([], ["x"], Verdict.UNDECIDED),
-        ([Kind.IMPROVED], ["x"], Verdict.UNDECIDED),
-        ([Kind.REGRESSED], ["x"], Verdict.REGRESSED),  # that much is sure
+        ([ChangeKind.IMPROVED], ["x"], Verdict.UNDECIDED),
+        ([ChangeKind.REGRESSED], ["x"], Verdict.REGRESSED),  # that much is sure
     ],
 )
-def test_the_verdict(found: list[Kind], questions: list[str], wanted: Verdict) -> None:
+def test_the_verdict(found: list[ChangeKind], questions: list[str], wanted: Verdict) -> None:
     changes = [Change(path="p", base="", patched="", kind=kind, about="probe") for kind in found]
     assert verdict(changes, questions) is wanted
 
@@ -135,11 +142,11 @@ def measured(before: Observation, after: Observation, boots: int = 4) -> list[Ch
 
 def test_figures_decide_when_they_may() -> None:
     (slower,) = measured(figure(*FAST), figure(*SLOW))
-    assert slower.kind is Kind.REGRESSED and slower.about == "figure"
+    assert slower.kind is ChangeKind.REGRESSED and slower.about == "figure"
     assert slower.detail["effect"] == 1 and slower.detail["p"] < 0.05
     assert slower.base.startswith("55.5 ns (") and ".." in slower.base
     (faster,) = measured(figure(*FAST, unit="MB/s"), figure(*SLOW, unit="MB/s"))
-    assert faster.kind is Kind.IMPROVED
+    assert faster.kind is ChangeKind.IMPROVED
     assert measured(figure(*FAST), figure(*FAST)) == []
 
 
