@@ -41,7 +41,7 @@ class LaneFilter:
 
 
 def ask(history: History, path: str | None, names: LaneFilter, limit: int) -> Printout:
-    """One observation over time. UsageError when there is no such path, kernel, machine, suite."""
+    """Return one observation over time; raise UsageError for an unknown path or name."""
     if not path:
         raise UsageError("name an observation, or one of --flaky, --changes and --rebuild")
     history.check(path=path, **asdict(names))
@@ -56,7 +56,7 @@ def ask(history: History, path: str | None, names: LaneFilter, limit: int) -> Pr
 
 
 def ask_flaky(history: History, path: str | None, names: LaneFilter) -> Printout:
-    """What changed while its inputs did not."""
+    """Return what changed while its inputs did not."""
     history.check(path=path, **asdict(names))
     found = history.flaky(path, **asdict(names))
     lines = [line for flake in found for line in _flake_lines(flake)]
@@ -65,7 +65,7 @@ def ask_flaky(history: History, path: str | None, names: LaneFilter) -> Printout
 
 
 def ask_changes(history: History, before: str, after: str) -> Printout:
-    """What two runs saw differently."""
+    """Return what two runs saw differently."""
     found = history.changes(before, after)
     lines = [f"{before} -> {after}"]
     for lane in found:
@@ -80,7 +80,7 @@ def rebuild(history: History) -> Printout:
 
 
 def plain(item: Any) -> Any:
-    """A value of the history as JSON has it: tables by their fields' names."""
+    """Return a value of the history as JSON has it: tables by their fields' names."""
     if hasattr(item, "_asdict"):
         item = item._asdict()
     elif is_dataclass(item):

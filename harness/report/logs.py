@@ -22,7 +22,7 @@ EXCERPT_LINES = 40
 
 
 def excerpt(cell: Cell, folder: Path | None, lines: int = EXCERPT_LINES) -> list[str]:
-    """The lines that show the failure of `cell`, or the last ones of its log; none without one."""
+    """Return the lines that show the failure of `cell`, or the last ones of its log."""
     if cell.failure is None:
         return []
     if cell.failure.excerpt:
@@ -31,7 +31,7 @@ def excerpt(cell: Cell, folder: Path | None, lines: int = EXCERPT_LINES) -> list
 
 
 def log_tail(cell: Cell, folder: Path | None, size: int = TAIL_BYTES) -> list[str]:
-    """The last lines of the log that the failure names, from at most `size` bytes of it."""
+    """Return the last lines of the log that the failure names, of `size` bytes at most."""
     if folder is None or cell.failure is None or not cell.failure.log:
         return []
     # A build's log is a path of its own, a guest's a file of the cell's folder.
@@ -39,7 +39,7 @@ def log_tail(cell: Cell, folder: Path | None, size: int = TAIL_BYTES) -> list[st
 
 
 def tail(folder: Path, name: str, size: int = TAIL_BYTES) -> list[str]:
-    """The last lines of the log `name`, compressed or not; none when it cannot be read."""
+    """Return the last lines of log `name`, compressed or not; none when it cannot be read."""
     try:
         with open_log(folder, name) as log:
             data = _last(log, size)
@@ -60,6 +60,6 @@ def _last(log: BinaryIO, size: int) -> bytes:
 
 
 def shown_path(path: Path) -> str:
-    """A path as a reader can use it: relative to where the command runs, where that is shorter."""
+    """Return a path as a reader can use it: relative to here, where that is shorter."""
     shorter = os.path.relpath(path)
     return str(path) if shorter.startswith("..") else shorter

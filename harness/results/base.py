@@ -27,7 +27,7 @@ SEVERITY = (Status.FAIL, Status.ERROR, Status.MISS, Status.PASS, Status.DONE, St
 
 
 def worst(statuses: list[Status]) -> Status:
-    """The status of a group; SKIP for an empty one, since nothing was looked at."""
+    """Return the status of a group; SKIP for an empty one, since nothing was looked at."""
     return next((s for s in SEVERITY if s in statuses), Status.SKIP)
 
 
@@ -52,7 +52,7 @@ class OpenRecord(Record):
 
 
 def exit_code_of(status: Status) -> ExitCode:
-    """What a command returns for a run, or a cell, of this status."""
+    """Return what a command exits with for a run, a cell or a verdict of this status."""
     if status is Status.FAIL:
         return ExitCode.FAIL
     return ExitCode.UNDECIDED if status in (Status.ERROR, Status.MISS) else ExitCode.OK

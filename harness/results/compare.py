@@ -40,7 +40,7 @@ class Pair:
 
 
 def pairs(run: Run) -> Iterator[Pair]:
-    """The cells to compare: as the plan says, otherwise each kernel with the run's first."""
+    """Yield the cells to compare: as the plan says, otherwise each kernel with the run's first."""
     names = list(dict.fromkeys(cell.kernel.name for cell in run.cells))
     wanted = run.run.comparisons or [
         Comparison(base=names[0], patched=other) for other in names[1:]
@@ -62,7 +62,7 @@ class Difference:
 
 
 def word(observation: Observation) -> str:
-    """What was seen, in one word: the value when it is one, otherwise the status."""
+    """Return what was seen in one word: the value when it is one, otherwise the status."""
     value = observation.value
     if observation.unit is not None or not isinstance(value, str):
         return observation.status.value
@@ -72,7 +72,7 @@ def word(observation: Observation) -> str:
 
 
 def difference(pair: Pair) -> Difference:
-    """What differs, in the order of the patched cell's observations; nothing is told twice."""
+    """Return what differs, without what only repeats another change, and how much does not."""
     found, same = every_change(pair)
     changed = {change.path for change in found}
     suite = pair.patched.suite.name
@@ -80,7 +80,7 @@ def difference(pair: Pair) -> Difference:
 
 
 def every_change(pair: Pair) -> tuple[list[PathChange], int]:
-    """All that differs, with what only repeats another change, and how much does not."""
+    """Return all that differs, with what only repeats another change, and how much does not."""
     before, after = _facts(pair.base), _facts(pair.patched)
     found, same = [], 0
     for path in dict.fromkeys([*after, *before]):
@@ -95,7 +95,7 @@ def every_change(pair: Pair) -> tuple[list[PathChange], int]:
 
 
 def follows(path: str, changed: set[str], suite: str) -> bool:
-    """Whether the change at `path` only repeats another one."""
+    """Tell whether the change at `path` only repeats another one."""
     place, _, last = path.rpartition(".")
     if last == "host":  # what the host saw of a test follows from what the test did
         return place in changed
@@ -127,7 +127,7 @@ _PLACES = ("device", "mapping")
 
 
 def absent(cell: Cell, path: str) -> str:
-    """Why there is nothing at `path`: no leaf, or the guest died before, or it never got so far."""
+    """Return why nothing is at `path`: no leaf, not reached, or not observed."""
     place = path
     seen = {o.path: o for o in cell.outcomes()}
     audit = seen.get(path.rpartition(".")[0]) if path.startswith("audit.") else None

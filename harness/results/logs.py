@@ -16,7 +16,7 @@ PACKED = ".gz"
 
 
 def open_log(folder: Path, name: str) -> BinaryIO:
-    """The log `name` of a cell's folder, compressed or not; FileNotFoundError without either."""
+    """Open log `name` of a cell's folder, compressed or not; raise FileNotFoundError."""
     with contextlib.suppress(FileNotFoundError):
         return (folder / name).open("rb")
     try:
@@ -26,7 +26,7 @@ def open_log(folder: Path, name: str) -> BinaryIO:
 
 
 def unpacked_logs(run: Path) -> list[Path]:
-    """The logs of a run's cells that are not compressed, without empty ones."""
+    """Return the logs of a run's cells that are not compressed, without empty ones."""
     return [p for p in sorted(run.glob("*/**/*.log")) if p.is_file() and p.stat().st_size]
 
 

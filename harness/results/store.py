@@ -106,12 +106,12 @@ class RunStore:
 
 
 def cell_path(folder: Path, cell: str) -> Path:
-    """Where the logs of `cell` are in the folder of its run."""
+    """Return where the logs of `cell` are in the folder of its run."""
     return folder / (_word(cell) or "cell")
 
 
 def run_names(base: Path | None = None) -> list[str]:
-    """The runs below `base` (default: the results folder) that have a record, oldest first."""
+    """Return the runs below `base` (default: the results folder) with a record, oldest first."""
     base = base or paths.results_dir()
     with _readable(base):
         found = base.glob(f"*/{RECORD}") if base.is_dir() else iter(())
@@ -119,7 +119,7 @@ def run_names(base: Path | None = None) -> list[str]:
 
 
 def run_folder(name: str = LATEST, base: Path | None = None) -> Path:
-    """The folder of run `name`: a name in the results folder, `latest`, or a path.
+    """Return the folder of run `name`: one of the results folder, `latest`, or a path.
 
     UsageError when there is none.
     """
@@ -141,7 +141,7 @@ def run_folder(name: str = LATEST, base: Path | None = None) -> Path:
 
 
 def load_run(folder: Path) -> Run:
-    """The record of a run, with the cells that a run which still goes on, or was killed, has done.
+    """Return the record of a run; of one that goes on or was killed, with the cells it has done.
 
     UsageError when it is missing, broken or of another schema. One that is no JSON at all, and so
     of no use to anybody, is moved aside.

@@ -34,7 +34,7 @@ class Combining:
 
 
 def decide(blocks: Sequence[float], spaced: Sequence[float]) -> Combining:
-    """From samples of both orders in one unit of time.
+    """Decide from samples of both orders, in one unit of time.
 
     ValueError when there are too few, or one is no time at all.
     """

@@ -68,7 +68,7 @@ class Document:
 
     @property
     def ended(self) -> bool:
-        """Whether the guest said that the suite is over."""
+        """Tell whether the guest said that the suite is over."""
         return any(isinstance(fact, End) for fact in self.facts)
 
 
@@ -127,7 +127,7 @@ class Parser:
         return self.document.facts[known:]
 
     def close(self) -> Document:
-        """The stream is over: what is still open is torn."""
+        """End the stream and return the document: what is still open is torn."""
         if self._rest:
             self._whole_line(self._rest)
             self._rest = b""
@@ -341,14 +341,14 @@ class Parser:
 
 
 def parse(data: bytes) -> Document:
-    """A whole stream at once."""
+    """Read a whole stream at once."""
     parser = Parser()
     parser.feed(data)
     return parser.close()
 
 
 def parse_lines(lines: Iterable[str]) -> Document:
-    """The same of lines that are already decoded, without their ends."""
+    """Read lines that are already decoded, without their ends."""
     parser = Parser()
     for line in lines:
         parser.line(line)

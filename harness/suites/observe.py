@@ -65,7 +65,7 @@ def observe_suite(
 
 
 def limited(needs: Mapping[str, Sequence[str]], limits: Mapping[str, str]) -> dict[str, str]:
-    """For each pattern of a suite's `needs` what the machine cannot show, and why (a sentence)."""
+    """Return for each pattern of a suite's `needs` why the machine cannot show that, if so."""
     return {
         pattern: "; ".join(limits[name] for name in names if name in limits)
         for pattern, names in needs.items()
@@ -74,7 +74,7 @@ def limited(needs: Mapping[str, Sequence[str]], limits: Mapping[str, str]) -> di
 
 
 def merge(guests: Sequence[list[Observation]]) -> list[Observation]:
-    """The observations of several guests of one cell: a later one went on after an earlier one.
+    """Return the observations of several guests of one cell, each going on after the one before.
 
     What an earlier guest did not reach is told by the last one; the same path twice (the
     device, say) is told once, at its worst.
@@ -108,7 +108,7 @@ class _Observer:
         self._open = _unfinished(document)
 
     def add(self, path: str, status: Status, reason: str = "") -> Observation:
-        """A new observation; a path that is taken gets a number (`writel~2`)."""
+        """Add an observation and return it; a path that is taken gets a number (`writel~2`)."""
         full = f"{self.suite}.{path}" if path else self.suite
         count = 2
         while full in self._by_path:
@@ -124,7 +124,7 @@ class _Observer:
     # -- verdicts -----------------------------------------------------------------------------
 
     def tests(self, tests: Sequence[Test], plan: int | None, parent: str) -> None:
-        """The leaves of the tree: a parent's own line only repeats what its children say.
+        """Add the leaves of the tree: a parent's own line only repeats what its children say.
 
         But a program of several cases may fail although none of them does.
         """
@@ -165,7 +165,7 @@ class _Observer:
             made.status = Status.SKIP
 
     def apart(self) -> tuple[list[Observation], list[Case]]:
-        """Observations, and the results of tests that no fact tells more of."""
+        """Return the observations, and apart the results of tests that no fact tells more of."""
         told = {f.test for f in self.document.facts if isinstance(f, Value | Seen | Expect)}
         more = {f"{self.suite}.{test}" for test in told}
         plain = {o.path for o in self.found if o.path in self._results and o.path not in more}
@@ -182,7 +182,7 @@ class _Observer:
         return ""
 
     def died(self) -> None:
-        """The test that announced itself and never came back."""
+        """Add the test that announced itself and never came back."""
         if self._open is None:
             return
         made = self.add(self._open, Status.MISS, "no result came: the stream ended in this test")
@@ -237,7 +237,7 @@ class _Observer:
             test.status, test.value = Status.DONE, RECORDED
 
     def combining(self) -> None:
-        """Whether stores are gathered follows from the samples of a test of that name."""
+        """Decide from the samples of each test of that name whether stores are gathered."""
         name, *figures = COMBINING
         tests = [(p, o) for p, o in self._by_path.items() if p.endswith(f".{name}")]
         for path, test in tests:
@@ -248,7 +248,7 @@ class _Observer:
     # -- the host's side ----------------------------------------------------------------------
 
     def host(self, bar: Memory | None) -> None:
-        """Each `expect` line against the device's memory."""
+        """Compare each `expect` line with the device's memory."""
         expects = [fact for fact in self.document.facts if isinstance(fact, Expect)]
         for index, fact in enumerate(expects):
             made = self.add(f"{fact.test}.host", Status.PASS)
@@ -268,7 +268,7 @@ class _Observer:
                 _check(made, bar, fact, [e.seed for e in expects[:index] if _overlap(fact, e)])
 
     def stream(self) -> None:
-        """What is wrong with a stream is the suite's fault; a torn one is explained by its end."""
+        """Add what is wrong with the stream, unless the guest's end explains that."""
         if not self.document.ended:
             if self.death is None and self._open is None:
                 self.add("end", Status.MISS, "the suite never said that it was over")
@@ -335,7 +335,7 @@ def _unfinished(document: Document) -> str | None:
 
 
 def last_begun(facts: Iterable[Fact]) -> str | None:
-    """The test that was announced last: where another guest has to go on after a death."""
+    """Return the test that was announced last: where another guest goes on after a death."""
     return next((f.test for f in reversed(list(facts)) if isinstance(f, Begin)), None)
 
 

@@ -48,7 +48,7 @@ class Damage:
 
 
 def pattern_word(seed: int, index: int) -> int:
-    """Word `index` of a seed: splitmix64(seed + index), as docs/guest-protocol.md defines it."""
+    """Return word `index` of a seed: splitmix64(seed + index), as guest-protocol.md defines it."""
     z = (seed + index + 0x9E3779B97F4A7C15) & _MASK
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -56,7 +56,7 @@ def pattern_word(seed: int, index: int) -> int:
 
 
 def pattern(seed: int, size: int, fill: int = 0) -> bytes:
-    """`size` bytes of the pattern; little-endian, the last word may be cut.
+    """Return `size` bytes of the pattern; little-endian, the last word may be cut.
 
     With `fill`, each block of so many bytes repeats its first one.
     """
@@ -70,7 +70,7 @@ def pattern(seed: int, size: int, fill: int = 0) -> bytes:
 def check_pattern(
     data: Memory, offset: int, size: int, seed: int, older: Sequence[int] = (), fill: int = 0
 ) -> list[Damage]:
-    """What is wrong with bytes [offset, offset + size) of `data`; empty when nothing is.
+    """Return what is wrong with bytes [offset, offset + size) of `data`; empty when nothing is.
 
     `older` are the seeds of patterns that may have stood at the same place before, `fill` is as
     for pattern(). ValueError for figures that no guest means: negative, or more than MAX_SIZE.

@@ -53,12 +53,12 @@ class Suite(BaseModel):
     limit: float = Field(default=60, gt=0)  # seconds
 
     def fits(self, device: str) -> bool:
-        """Whether the suite can drive a machine's device."""
+        """Tell whether the suite can drive a machine's device."""
         return not self.devices or device in self.devices
 
     @functools.cached_property
     def source_hash(self) -> str:
-        """sha256 over the names and bytes of the folder's files and of the headers suites share."""
+        """Return a sha256 over the folder's files and the headers that suites share."""
         digest = hashlib.sha256()
         own = sorted(path for path in self.folder.rglob("*") if path.is_file())
         files = [(str(path.relative_to(self.folder)), path) for path in own]

@@ -67,7 +67,7 @@ def witnesses(
     observations: Iterable[Observation],
     limits: Mapping[str, str],
 ) -> list[Observation]:
-    """`witness.MAPPING` for every mapping that was both audited and probed.
+    """Return `witness.MAPPING` for every mapping that was both audited and probed.
 
     PASS: those that have a say agree. FAIL: they do not; the reason names all of them. SKIP:
     nothing can be compared. `limits` maps patterns of tests to why the machine cannot show them:

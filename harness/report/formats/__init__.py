@@ -29,7 +29,7 @@ class Source:
 
 
 def export(source: Source, name: str) -> str:
-    """The run in format `name`, one of FORMATS. UsageError for an origin that is none."""
+    """Return the run in format `name`, one of FORMATS; raise UsageError for a bad origin."""
     if name == "json":
         return source.run.model_dump_json(indent=2, by_alias=True) + "\n"
     return str(import_module(f"{__name__}.{name}").render(source))

@@ -26,7 +26,7 @@ EXPECTED = "expected-failure"
 
 
 def render(source: Source) -> str:
-    """The document. Texts that XML cannot hold have U+FFFD where the characters were."""
+    """Return the document; where XML cannot hold a character, U+FFFD stands for it."""
     document = JUnitXml(_fit(source.run.run.id))
     suites = [_suite(cell, source) for cell in source.run.cells]
     for suite in suites:

@@ -44,7 +44,7 @@ UNITS = {
 
 
 def render(source: Source) -> str:
-    """The document. UsageError when the origin is none."""
+    """Return the document; raise UsageError when the origin is none."""
     if not re.fullmatch("[a-z0-9_]+", source.origin):
         raise UsageError(f"origin '{source.origin}': only a-z, 0-9 and _, e.g. --origin my_lab")
     made = _Document(source)

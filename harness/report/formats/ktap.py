@@ -33,7 +33,7 @@ class _Test:
 
 
 def render(source: Source) -> str:
-    """The document, nested 4 deep."""
+    """Return the document, nested 4 deep."""
     tree: dict[str, dict[str, list[_Test]]] = {}
     for cell in source.run.cells:
         machines = tree.setdefault(cell.kernel.name, {})

@@ -23,7 +23,7 @@ Rows = Iterable[Sequence[str]]
 
 
 def render(source: Source) -> str:
-    """The document: the verdict first, then what differs, what failed, and all side by side."""
+    """Return the document: the verdict, what differs, what failed, then all side by side."""
     run = source.run
     parts = [
         f"# {run.status.value}: {_code(run.run.plan or run.run.id)}",

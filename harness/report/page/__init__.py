@@ -28,7 +28,7 @@ OPEN_TABLES = 4  # tables of cells side by side that do
 
 
 def render(run: Run, folder: Path | None = None, trends: Trends | None = None) -> str:
-    """The page of `run`, whose logs are in `folder`. The same run gives the same text."""
+    """Return the page of `run`, whose logs are in `folder`; always the same text for one run."""
     style, script = _data("style.css"), _data("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 from harness.base.text import clean
 from harness.report.view.audits import TRAPS
@@ -51,7 +50,7 @@ class Mapped:
 
     @property
     def status(self) -> Status | None:
-        """The worst of its verdicts, where one is bad."""
+        """Return the worst of its verdicts, where one is bad."""
         return next((s for s in BAD if any(line.reading.status is s for line in self.lines)), None)
 
 
@@ -65,7 +64,7 @@ class MachineLimits:
 
 
 def audits(run: Run) -> list[Mapped]:
-    """Every audited mapping, in the order of the run."""
+    """Return every audited mapping, in the order of the run."""
     found: dict[tuple[str, str], dict[TypesRead, Line]] = {}
     for index, cell in enumerate(run.cells):
         for audit in cell.audits:
@@ -79,7 +78,7 @@ def audits(run: Run) -> list[Mapped]:
 
 
 def limits(run: Run) -> list[MachineLimits]:
-    """What the emulators of this run cannot show at all, as it was measured."""
+    """Return what the emulators of this run cannot show at all, as it was measured."""
     found: dict[tuple[str, ...], list[str]] = {}
     for cell in run.cells:
         sentences = tuple(map(clean, cell.fidelity.limits.values()))
@@ -90,13 +89,13 @@ def limits(run: Run) -> list[MachineLimits]:
 
 def _split(sentences: Sequence[str]) -> tuple[str, list[str]]:
     """What all sentences begin with, in whole words (it is the machine), and how each goes on."""
-    columns = zip(*(sentence.split() for sentence in sentences), strict=False)
-    same = [words[0] for words in takewhile(lambda words: len(set(words)) == 1, columns)]
-    whole = len(sentences) == 1
-    return (
-        "" if whole else " ".join(same),
-        [sentence if whole else " ".join(sentence.split()[len(same) :]) for sentence in sentences],
-    )
+    if len(sentences) == 1:
+        return "", list(sentences)
+    split = [sentence.split() for sentence in sentences]
+    shared = 0
+    while all(words[shared : shared + 1] == split[0][shared : shared + 1] != [] for words in split):
+        shared += 1
+    return " ".join(split[0][:shared]), [" ".join(words[shared:]) for words in split]
 
 
 def _once(names: list[str], name: str) -> None:

@@ -57,7 +57,7 @@ class Skip:
 
 
 def failures(run: Run, folder: Path | None) -> list[FailedCell]:
-    """News first, then what was expected; each in the order of the run."""
+    """Return the failed cells in the run's order, those first that nobody expected."""
     found = [
         FailedCell(index, cell, failed_as_expected(cell), findings(cell))
         for index, cell in enumerate(run.cells)
@@ -76,7 +76,7 @@ def failures(run: Run, folder: Path | None) -> list[FailedCell]:
 
 
 def flakes(run: Run) -> list[FlakyItem]:
-    """Observations that were not the same in all repeats of their cell."""
+    """Return the observations that were not the same in all repeats of their cell."""
     return [
         FlakyItem(index, clean(cell.name), clean(item.path), _counted(item.detail["flaky"]))
         for index, cell in enumerate(run.cells)
@@ -90,7 +90,7 @@ def _counted(seen: Mapping[str, int]) -> str:
 
 
 def skips(run: Run) -> list[Skip]:
-    """Why tests of cells that did not fail were skipped, the same reason once."""
+    """Return why tests of cells that did not fail were skipped, the same reason once."""
     told: dict[str, list[int]] = {}
     for index, cell in enumerate(run.cells):
         if not _failed(cell):

@@ -39,7 +39,7 @@ class MeasuredPoint:
     summary: Summary = NONE
 
     def text(self, unit: str) -> str:
-        """Median and interval: `2,744 MB/s`, `2,744 [2,701, 2,760] MB/s`."""
+        """Return median and interval: `2,744 MB/s`, `2,744 [2,701, 2,760] MB/s`."""
         summary = self.summary
         if summary.low == summary.high:
             return words(summary.median, unit)
@@ -68,7 +68,7 @@ class Figure:
 
 
 def figures(run: Run) -> list[Figure]:
-    """Every figure; what differs between kernels is told where timings mean anything."""
+    """Return every figure, and between which kernels it differs if timings mean anything."""
     found: dict[tuple[str, str, str, str], Figure] = {}
     for index, cell in enumerate(run.cells):
         for item, place, name in measured(cell):
@@ -86,7 +86,7 @@ def figures(run: Run) -> list[Figure]:
 
 
 def measured(cell: Cell) -> Iterator[tuple[Observation, str, str]]:
-    """Observations that are figures, each with its mapping and its name."""
+    """Yield the observations that are figures, each with its mapping and its name."""
     for item in cell.observations:
         value = item.value
         if isinstance(value, bool | str) or value is None or not item.unit or item.unit in COUNTS:
@@ -161,7 +161,7 @@ def _ratio(found: Shift) -> str:
 
 
 def short_names(kernels: Sequence[str]) -> dict[str, str]:
-    """`+stage2-normal-nc` for a kernel with series whose base is there as well."""
+    """Return `+stage2-normal-nc` for a kernel with series whose base is there as well."""
     made = {}
     for kernel in kernels:
         base, plus, series = kernel.partition("+")

@@ -79,7 +79,7 @@ class Page:
 
 
 def page_of(run: Run, folder: Path | None, trends: Trends) -> Page:
-    """Everything about `run`, whose logs are in `folder`."""
+    """Return everything about `run`, whose logs are in `folder`."""
     found = failures(run, folder)
     return Page(
         run=run,

@@ -13,7 +13,7 @@ from harness.results.store import run_names
 
 
 def known_trends(run: Run, url: str, *, every: bool, say: Callable[[str], object]) -> Trends:
-    """The trends of `run`. A page does not fail for want of them, unless `every` asks for them.
+    """Return the trends of `run`; raise only where `every` asks for them, else there are none.
 
     `url`: of the history, empty for the default. UsageError when `every` and there is none.
     """

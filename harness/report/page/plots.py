@@ -66,7 +66,7 @@ class Plotter:
             axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
 
     def svg(self, figure: Figure, number: int) -> str:
-        """The figure as an <svg> element; `number` tells its ids from those of the others."""
+        """Return the figure as an <svg> element; `number` sets its ids apart from others."""
         rows = _rows(figure)
         inside = ROW * len(rows)
         height = ABOVE + inside + BELOW

@@ -45,13 +45,13 @@ class Since:
 
 
 def since(run: Run, folder: Path) -> Since | None:
-    """What changed since the run before; None when there is none to be found."""
+    """Return what changed since the run before; None when there is none to be found."""
     before = previous(run, folder)
     return changes(before, run) if before else None
 
 
 def previous(run: Run, folder: Path) -> Run | None:
-    """The newest run before in the same folder of the same plan; one without a plan shares a cell.
+    """Return the newest earlier run of the same plan; without a plan, one that shares a cell.
 
     Runs that cannot be read are passed over.
     """
@@ -76,7 +76,7 @@ def _kind(name: str) -> str:
 
 
 def changes(before: Run, after: Run) -> Since:
-    """Two runs of one plan, cell by cell. Pure."""
+    """Return how two runs of one plan differ, cell by cell. Pure."""
     old = {cell.name: cell for cell in before.cells}
     new = {cell.name: (index, cell) for index, cell in enumerate(after.cells)}
     found = Since(before.run.id, before.run.started, before.status.value)

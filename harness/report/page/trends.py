@@ -81,7 +81,7 @@ class Trends:
 
 
 def trends(run: Run, history: SeriesSource, *, every: bool = False) -> Trends:
-    """What is bad first, then what the plan expects, then figures; what more than one run saw.
+    """Return the lines of what more than one run saw: bad ones, expected ones, then figures.
 
     `every`: also figures that are not representative, and more of all.
     """
@@ -122,7 +122,7 @@ def _figures(run: Run, *, every: bool) -> Iterator[tuple[int, str]]:
 
 
 def trend(index: int, cell: str, path: str, points: Sequence[TrendPoint]) -> Trend:
-    """The line of one observation. Pure."""
+    """Return the line of one observation. Pure."""
     figures = [p for p in points if isinstance(p.value, int | float) and p.unit]
     width = STEP * len(points)
     if len(figures) > 1:

@@ -38,12 +38,12 @@ def show(
 
 
 def text(document: Document, folder: str) -> str:
-    """The verdict first, what it rests on, how to see it again; `folder` is the run's."""
+    """Return the verdict, what it rests on, and how to see it again; `folder` is the run's."""
     return "\n".join([*_lines(document), *_end(document, folder)]) + "\n"
 
 
 def markdown(document: Document) -> str:
-    """To be pasted into a reply: the same facts, no local path."""
+    """Return the same facts to be pasted into a reply, without local paths."""
     lines = [f"**{document.verdict.value.upper()}**: {clean(document.headline, 400)}", ""]
     lines += ["```", *_about(document), *_body(document), "```", ""]
     versions = sorted({cell.kernel.compiler for cell in document.patched.cells})

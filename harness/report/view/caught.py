@@ -11,7 +11,7 @@ from harness.results.records import Cell, Observation, Status
 
 
 def lines(cells: Iterable[Cell]) -> list[str]:
-    """A paragraph a mutant: for each machine what caught it, or that nothing did."""
+    """Return a paragraph a mutant: for each machine what caught it, or that nothing did."""
     told: dict[str, list[str]] = {}
     for cell in cells:
         for record in cell.expectations:

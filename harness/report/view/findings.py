@@ -27,7 +27,7 @@ class Finding:
 
 
 def findings(cell: Cell) -> list[Finding]:
-    """News first, worst first; what was expected comes last. Nothing is told twice."""
+    """Return what a reader must know: news first, worst first; what was expected last, all once."""
     found = [*_bad(cell), *_unmet(cell), *_skips(cell)]
     found.sort(key=lambda finding: finding.expected)
     return list(_counted(dict.fromkeys(found)))
@@ -43,7 +43,7 @@ def _counted(found: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def as_expected(cell: Cell, item: Observation) -> bool:
-    """Whether an expectation asked for what this observation saw."""
+    """Tell whether an expectation asked for what this observation saw."""
     met = [e for e in cell.expectations if e.status is Status.PASS]
     # A mutant is meant to fail: what caught it was asked for.
     catches = any(e.path == CAUGHT for e in met)
@@ -51,14 +51,14 @@ def as_expected(cell: Cell, item: Observation) -> bool:
 
 
 def failed_as_expected(cell: Cell) -> bool:
-    """Whether the cell has a bad result that a plan asked for, and no other."""
+    """Tell whether the cell has a bad result that a plan asked for, and no other."""
     bad = [item for item in cell.outcomes() if item.status in BAD]
     unmet = any(e.status is not Status.PASS for e in cell.expectations)
     return bool(bad) and not unmet and all(as_expected(cell, item) for item in bad)
 
 
 def below(cell: Cell, path: str) -> str:
-    """A path without its suite."""
+    """Return a path without its suite."""
     return path.removeprefix(cell.suite.name + ".")
 
 

@@ -16,7 +16,7 @@ BAD = (Status.FAIL, Status.ERROR, Status.MISS)
 
 
 def fold(said: Mapping[str, tuple[str, Status]], hosts: Mapping[str, Status]) -> Entry:
-    """E.g. `33 ok, host 17 ok`, `32 ok, readw FAIL, host 17 ok`.
+    """Return one entry for many, e.g. `33 ok, host 17 ok`, `32 ok, readw FAIL, host 17 ok`.
 
     `said` is what each entry says, and its status; `hosts` what the host saw of those it looked at.
     """

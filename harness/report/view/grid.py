@@ -34,14 +34,14 @@ class Grid:
     spots: dict[tuple[str, str, str], Spot]
 
     def columns(self) -> list[tuple[str, str]]:
-        """Machine and suite of every column that has a cell."""
+        """Return machine and suite of every column that has a cell."""
         filled = {(machine, suite) for _, machine, suite in self.spots}
         wanted = [(machine, suite) for machine in self.machines for suite in self.suites]
         return [column for column in wanted if column in filled]
 
 
 def grid(run: Run) -> Grid:
-    """The grid of all cells, in the order in which they were run."""
+    """Return the grid of all cells, in the order in which they were run."""
     spots = {}
     for index, cell in enumerate(run.cells):
         names = (clean(cell.kernel.name), clean(cell.machine.name), clean(cell.suite.name))
@@ -57,7 +57,7 @@ def grid(run: Run) -> Grid:
 
 
 def verdict(run: Run) -> str:
-    """How the run went: `2 cells in 7.8 s, 5 of 5 expectations met, exit code 0`.
+    """Return how the run went: `2 cells in 7.8 s, 5 of 5 expectations met, exit code 0`.
 
     `(1 restored)` tells of L1s that did not boot.
     """
@@ -81,7 +81,7 @@ def _once(names: Sequence[str]) -> list[str]:
 
 
 def about(machine: MachineRecord) -> str:
-    """What a machine is: `nested, TCG, max, 2 CPUs, QEMU 10.0.2`."""
+    """Return what a machine is: `nested, TCG, max, 2 CPUs, QEMU 10.0.2`."""
     cpus = "1 CPU" if machine.smp == 1 else f"{machine.smp} CPUs"
     version = re.search(r"\d+\.\d+[.\d]*", machine.qemu)
     qemu = [f"QEMU {version[0]}"] if version else []

@@ -39,12 +39,12 @@ class Item:
 
     @property
     def news(self) -> bool:
-        """Bad, and nobody asked for it."""
+        """Tell whether this is bad and nobody asked for it."""
         return self.status in BAD and not self.expected
 
     @property
     def text(self) -> str:
-        """What was seen and why, on one line."""
+        """Return what was seen and why, on one line."""
         return ": ".join(filter(None, (self.said, self.reason)))
 
 
@@ -61,7 +61,7 @@ def items(cell: Cell) -> list[Item]:
 
 
 def said(item: Observation) -> str:
-    """The word or figure that was seen; empty for none."""
+    """Return the word or figure that was seen; empty for none."""
     value = item.value
     if value is None:
         return ""

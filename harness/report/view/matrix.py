@@ -38,7 +38,7 @@ class Combination:
 
     @property
     def agrees(self) -> bool:
-        """Whether all that was observed is what the architecture says."""
+        """Tell whether all that was observed is what the architecture says."""
         loads = self.behaviours if self.must is not None else set()
         return self.combined <= {self.expected} and loads <= {self.must}
 
@@ -76,7 +76,7 @@ class StagesTable:
 
 
 def matrix(cells: Iterable[Cell]) -> list[StagesTable]:
-    """The tables of all that `cells` show, FWB off first; none for cells of other suites."""
+    """Return the tables of all that `cells` show, FWB off first; none for cells of other suites."""
     found: dict[tuple[bool, int], Column] = {}
     for cell in cells:
         for record, leaf in _leaves(cell):
@@ -134,7 +134,7 @@ def _short(name: str) -> str:
 
 
 def lines(table: StagesTable, width: int = 80) -> list[str]:
-    """The table as plain text of at most `width` characters, in parts where it is wider.
+    """Return the table as text of at most `width` characters, in parts where it is wider.
 
     An entry is the combined type and what an unaligned load did. What the architecture says
     otherwise is marked and told below.

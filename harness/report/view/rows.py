@@ -36,7 +36,7 @@ ELSEWHERE = ("audit.", "witness.")  # observations that add_audits() shows
 
 
 def blocks(cells: Sequence[Cell]) -> list[Block]:
-    """The table of cells of one machine and suite, one entry a cell in each row."""
+    """Return the table of cells of one machine and suite, one entry a cell in each row."""
     columns = [_Column(cell) for cell in cells]
     made: dict[str, Block] = {}
     order = _row_order(columns)
@@ -79,7 +79,7 @@ class _Column:
         self.by_path = {o.path.removeprefix(prefix): o for o in own}
 
     def paths(self) -> list[tuple[str, ...]]:
-        """The rows this cell has something to say in."""
+        """Return the rows this cell has something to say in."""
         found = []
         for path in self.by_path:
             parts = tuple(path.split("."))
@@ -108,7 +108,7 @@ class _Column:
         return None if host is None or host.status is Status.SKIP else host
 
     def family(self, parts: tuple[str, ...]) -> Entry:
-        """One entry for all rows below `parts`."""
+        """Return one entry for all rows below `parts`."""
         place = ".".join(parts)
         own = self.by_path.get(place)
         items = {

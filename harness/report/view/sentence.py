@@ -20,7 +20,7 @@ AGREEMENT = {Status.PASS: "agree", Status.FAIL: "disagree", Status.SKIP: "abstai
 
 
 def sentences(pairs: Iterable[Pair]) -> list[list[str]]:
-    """The clauses of each comparison, the first being its head; the same ones are told once.
+    """Return the clauses of each comparison, its head first; equal ones of several machines once.
 
     E.g. `["a -> b on nested-tcg:", "ioremap_wc.unaligned_load: VM killed -> works;", …]`.
     """
@@ -36,7 +36,7 @@ def sentences(pairs: Iterable[Pair]) -> list[list[str]]:
 
 
 def fill(clauses: Sequence[str], width: int) -> str:
-    """Clauses on lines of at most `width` characters: each in one piece where it fits."""
+    """Return clauses on lines of at most `width` characters, each in one piece where it fits."""
     lines = [""]
     for clause in clauses:
         joined = f"{lines[-1]} {clause}" if lines[-1] else clause

@@ -24,5 +24,5 @@ HOST, MAPPING = "host", "mapping"  # last components of paths
 
 
 def words(value: str) -> str:
-    """A value as a reader is told it."""
+    """Return a value in the words of a reader."""
     return WORDS.get(value, clean(value))

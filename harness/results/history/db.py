@@ -46,7 +46,7 @@ class Database:
 
     @property
     def file(self) -> Path | None:
-        """SQLite's file; None for PostgreSQL."""
+        """Return SQLite's file; None for PostgreSQL."""
         return Path(self.url.database or "") if self._sqlite else None
 
     @property
@@ -58,13 +58,13 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """One view of the data, whatever others write meanwhile."""
+        """Give one view of the data, whatever others write meanwhile."""
         with self._said(), self._open().connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction of the only writer."""
+        """Give a transaction of the only writer."""
         with self._said(), self._open().connect() as connection, _alone(connection):
             yield connection
             if self._sqlite:  # PostgreSQL does that by itself

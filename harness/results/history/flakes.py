@@ -32,7 +32,7 @@ _PLACE = (UNSTEADY.c.path_id, UNSTEADY.c.setup_id)
 def flakes(
     connection: Connection, path: int | None = None, numbers: Collection[int] | None = None
 ) -> list[Flake]:
-    """What is flaky, at one path or in some setups (None: any); the most recent first."""
+    """Return what is flaky at one path or in some setups (None: any), the most recent first."""
 
     def only(query: Select[Any]) -> Select[Any]:
         query = query if path is None else query.where(UNSTEADY.c.path_id == path)

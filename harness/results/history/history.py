@@ -83,7 +83,7 @@ class History:
         limit: int = 30,
         suite: str | None = None,
     ) -> list[Point]:
-        """The newest `limit` points of one observation, oldest first; none of an unknown path."""
+        """Return the newest `limit` points, oldest first; none of an unknown path."""
 
         def work(c: Connection) -> list[Point]:
             number = query.path_number(c, path)
@@ -101,7 +101,7 @@ class History:
         machine: str | None = None,
         suite: str | None = None,
     ) -> list[FirstBad]:
-        """Each lane in which the observation is bad now, and since when."""
+        """Return each lane in which the observation is bad now, and since when."""
         found = self.lanes(path, kernel, machine, suite, limit=1)
         return [lane.bad for lane in found if lane.bad]
 
@@ -113,7 +113,7 @@ class History:
         suite: str | None = None,
         limit: int = 30,
     ) -> list[LaneSeries]:
-        """One observation over time in every lane that has it."""
+        """Return one observation over time in every lane that has it."""
 
         def work(c: Connection) -> list[LaneSeries]:
             number = query.path_number(c, path)
@@ -137,7 +137,7 @@ class History:
         return self._read(work)
 
     def changes(self, before: str, after: str) -> list[LaneChange]:
-        """What two runs saw differently, lane by lane. UsageError for a run that is not stored."""
+        """Return what two runs saw differently; raise UsageError for one that is not stored."""
         return self._read(lambda c: list(_changes(c, before, after)))
 
     def flaky(
@@ -147,7 +147,7 @@ class History:
         machine: str | None = None,
         suite: str | None = None,
     ) -> list[Flake]:
-        """The observations that changed while their inputs did not; the most recent first."""
+        """Return what changed while its inputs did not, the most recent first."""
 
         def work(c: Connection) -> list[Flake]:
             number = None if path is None else query.path_number(c, path)
@@ -158,7 +158,7 @@ class History:
         return self._read(work)
 
     def check(self, **named: str | None) -> None:
-        """UsageError with the nearest name, unless all of path, kernel, machine, suite are known.
+        """Raise UsageError with the nearest name unless path, kernel, machine and suite are known.
 
         None is no name.
         """

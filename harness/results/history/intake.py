@@ -38,7 +38,7 @@ class Intake:
         return sum(self._take(base / name) for name in run_names(base))
 
     def missing(self, base: Path) -> list[Path]:
-        """The runs below `base` that are to be stored, oldest first; those that go on are not."""
+        """Return the runs below `base` to be stored, oldest first; not those that still go on."""
         if self._own:
             rows = self._connection.execute(select(FOLDERS.c.name, FOLDERS.c.mark))
             known = {row.name: row.mark for row in rows}

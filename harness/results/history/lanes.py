@@ -27,7 +27,7 @@ def lane_series(
     flakes: Sequence[Flake],
     limit: int,
 ) -> LaneSeries:
-    """All of a lane's `points`, oldest first, judged; the newest `limit` of them are kept."""
+    """Return all of a lane's `points`, oldest first, judged; the newest `limit` are kept."""
     kept = tuple(points[-limit:])
     inputs = {
         at: input_changes(setups[before.setup], setups[point.setup])

@@ -56,7 +56,7 @@ _NEWEST = (RUNS.c.started.desc(), CELLS.c.id.desc())
 
 
 def names(connection: Connection, table: Table) -> list[str]:
-    """The names in one of the tables kernels, machines, suites and runs, or the paths."""
+    """Return the names in one of the tables kernels, machines, suites and runs, or the paths."""
     column = table.c.path if table is PATHS else table.c.name
     return list(connection.execute(select(column).distinct()).scalars())
 
@@ -66,7 +66,7 @@ def path_number(connection: Connection, path: str) -> int | None:
 
 
 def run_number(connection: Connection, name: str) -> int | None:
-    """A run by its name: of several hosts' runs of that name the one stored last."""
+    """Return a run by its name: of several hosts' runs of that name the one stored last."""
     return connection.execute(select(func.max(RUNS.c.id)).where(RUNS.c.name == name)).scalar()
 
 
@@ -76,7 +76,7 @@ def lanes(
     machine: str | None = None,
     suite: str | None = None,
 ) -> dict[Lane, list[int]]:
-    """The setups of each lane that has these names (None: any)."""
+    """Return the setups of each lane that has these names (None: any)."""
     query = select(SETUPS.c.id, *_LANE).select_from(_OF_SETUP)
     for table, name in ((KERNELS, kernel), (MACHINES, machine), (SUITES, suite)):
         if name is not None:
@@ -88,7 +88,7 @@ def lanes(
 
 
 def setups(connection: Connection, numbers: Collection[int] | None) -> dict[int, Setup]:
-    """Setups by their number; None: all."""
+    """Return setups by their number; None: all."""
     query = select(SETUPS.c.id, *_SETUP).select_from(_OF_SETUP)
     if numbers is not None:
         query = query.where(SETUPS.c.id.in_(numbers))
@@ -98,7 +98,7 @@ def setups(connection: Connection, numbers: Collection[int] | None) -> dict[int,
 def series(
     connection: Connection, path: int, numbers: Collection[int] | None, limit: int
 ) -> list[Point]:
-    """The newest `limit` points of a path in the setups `numbers` (None: all), oldest first."""
+    """Return the newest `limit` points of a path in setups `numbers` (None: all), oldest first."""
     query = _points(path, numbers).order_by(*_NEWEST).limit(limit)
     return [_point(*row) for row in connection.execute(query)][::-1]
 
@@ -106,7 +106,7 @@ def series(
 def all_points(
     connection: Connection, path: int, numbers: Collection[int] | None
 ) -> Iterator[Point]:
-    """Every point of a path, oldest first."""
+    """Yield every point of a path, oldest first."""
     query = _points(path, numbers).order_by(RUNS.c.started, CELLS.c.id)
     return itertools.starmap(_point, connection.execute(query))
 
@@ -129,7 +129,7 @@ def _point(
 
 
 def facts_of_run(connection: Connection, run: int) -> dict[Lane, tuple[set[int], Facts]]:
-    """The setups of each lane of a run and what its cells saw; no figures.
+    """Return the setups of each lane of a run and what its cells saw; no figures.
 
     Of a cell that was taken over, what was seen in the run it is from.
     """

@@ -30,7 +30,7 @@ IN_ONE_QUERY = 500  # values; SQLite before 3.32 takes 999
 
 
 def utc(moment: str) -> str:
-    """An ISO 8601 time in UTC, to the second: as text, later ones are larger."""
+    """Return an ISO 8601 time in UTC, to the second: as text, later ones are larger."""
     return datetime.fromisoformat(moment).astimezone(UTC).isoformat(timespec="seconds")
 
 

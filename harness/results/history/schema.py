@@ -140,12 +140,12 @@ FOLDERS = Table(
 
 
 def steps() -> list[Path]:
-    """The steps in order; the first makes version 1."""
+    """Return the steps in order; the first makes version 1."""
     return sorted(MIGRATIONS.glob("*.sql"))
 
 
 def version(connection: Connection) -> int:
-    """The schema's version in this database; 0 when it has no tables yet."""
+    """Return the schema's version in this database; 0 when it has no tables yet."""
     if not inspect(connection).has_table("schema_steps"):
         return 0
     return int(connection.execute(text("SELECT max(step) FROM schema_steps")).scalar() or 0)
@@ -171,7 +171,7 @@ def upgrade(connection: Connection, last: int | None = None) -> None:
 
 
 def statements(step: Path, dialect: str) -> list[str]:
-    """The SQL of one step, in the words of `dialect`."""
+    """Return the SQL of one step, in the words of `dialect`."""
     sql = re.sub(r"--.*", "", step.read_text(encoding="utf-8"))
     filled = sql.format_map(WORDS[dialect])
     return [part.strip() for part in filled.split(";") if part.strip()]

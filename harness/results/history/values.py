@@ -54,7 +54,7 @@ class Point(NamedTuple):
 
     @property
     def word(self) -> str:
-        """What can be compared: figures differ from run to run."""
+        """Return what can be compared: figures differ from run to run."""
         return f"{self.status} {self.value}" if isinstance(self.value, str) else self.status
 
 
@@ -105,7 +105,7 @@ class Flake:
 
     @property
     def odd(self) -> int:
-        """How many of the boots saw something else than most did."""
+        """Return how many of the boots saw something else than most did."""
         return self.boots - self.seen[0].count
 
 
@@ -135,7 +135,7 @@ class LaneSeries:
 
 
 def input_changes(before: Setup, after: Setup) -> tuple[ValueChange, ...]:
-    """What differs between two setups: keys of many things only where nothing else says why."""
+    """Return what differs between two setups: keys of many things only where nothing else does."""
     found = []
     for name, was, now in zip(Setup._fields, before, after, strict=True):
         if was != now:

@@ -45,7 +45,7 @@ class Check:
         return f"{self.path}{self.sign}{self.word}"
 
     def of(self, cell: Cell) -> CheckResult:
-        """What `cell` says. A guest that never came to the test says nothing."""
+        """Return what `cell` says; a guest that never came to the test says nothing."""
         seen = [o for o in cell.outcomes() if self._names(o)]
         if not seen:
             failure = f"{cell.failure.kind}: {cell.failure.summary}" if cell.failure else ""
@@ -82,7 +82,7 @@ class Check:
 
 
 def parse_check(text: str) -> Check:
-    """UsageError when `text` is none."""
+    """Return the check that `text` is; raise UsageError when it is none."""
     match = _FORM.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"--check {text}: not PATH, PATH=WORD, PATH!=WORD or PATH<NUMBER")

@@ -65,7 +65,7 @@ def conclude(
 
 
 def headline(told: Conclusion) -> str:
-    """What the verdict rests on, in a line."""
+    """Return what the verdict rests on, in a line."""
     counts = {kind: [c for c in told.changes if c.kind is kind] for kind in ChangeKind}
     better, worse = (_promises(counts[k]) for k in (ChangeKind.IMPROVED, ChangeKind.REGRESSED))
     other = len([c for c in counts[ChangeKind.CHANGED] if not c.repeats and c.about != "build"])

@@ -37,17 +37,17 @@ class Complaint:
 
 
 def plain(line: str) -> str:
-    """A line of a kernel's log without what differs from boot to boot."""
+    """Return a line of a kernel's log without what differs from boot to boot."""
     return _NUMBER.sub("N", _ADDRESS.sub("X", stripped(line)))
 
 
 def stripped(line: str) -> str:
-    """A line without its level and time stamp."""
+    """Return a line without its level and time stamp."""
     return _STAMP.sub("", clean(line))
 
 
 def complaints(where: str, lines: Sequence[str]) -> list[Complaint]:
-    """What a log complains of, in its order; the lines of a trace belong to their first one."""
+    """Return what a log complains of, in its order; lines of a trace belong to its first one."""
     found: list[Complaint] = []
     until = -1
     for number, line in enumerate(lines):
@@ -64,7 +64,7 @@ def complaints(where: str, lines: Sequence[str]) -> list[Complaint]:
 
 
 def news(base: Iterable[Complaint], patched: Iterable[Complaint]) -> list[Complaint]:
-    """The complaints of `patched` that `base` has none like, each once."""
+    """Return the complaints of `patched` that `base` has none like, each once."""
     known = {(c.where, c.kind, plain(c.line)) for c in base}
     found: dict[tuple[str, str, str], Complaint] = {}
     for one in patched:

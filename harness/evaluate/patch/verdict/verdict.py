@@ -65,7 +65,7 @@ UNKNOWN = (Status.ERROR, Status.MISS)
 
 
 def verdict(changes: Iterable[Change], open_questions: Sequence[str]) -> Verdict:
-    """The verdict on all `changes`; what could not be looked at keeps it from being good."""
+    """Return the verdict on all `changes`; with open questions it is never a good one."""
     kinds = {change.kind for change in changes}
     if ChangeKind.REGRESSED in kinds:
         return Verdict.MIXED if ChangeKind.IMPROVED in kinds else Verdict.REGRESSED
@@ -75,7 +75,7 @@ def verdict(changes: Iterable[Change], open_questions: Sequence[str]) -> Verdict
 
 
 def observed(pair: Pair) -> list[Change]:
-    """What the observations and the plan's expectations of two cells say."""
+    """Return how observations, cases and the plan's expectations of two cells differ."""
     found, _ = every_change(pair)
     changed = {change.path for change in found}
     suite = pair.patched.suite.name
@@ -108,7 +108,7 @@ def observed(pair: Pair) -> list[Change]:
 
 
 def unknown(pair: Pair) -> list[str]:
-    """Why the two cells cannot be told apart, a line each; none when they can."""
+    """Return why the two cells cannot be told apart, a line each; none when they can."""
     found = []
     for side, cell in (("base", pair.base), ("patched", pair.patched)):
         broken = [o for o in cell.outcomes() if o.status in UNKNOWN]
@@ -125,7 +125,7 @@ def unknown(pair: Pair) -> list[str]:
 
 
 def logged(pair: Pair, fresh: Iterable[Complaint], gone: Iterable[Complaint]) -> list[Change]:
-    """New and vanished complaints of the kernels' logs."""
+    """Return new and vanished complaints of the kernels' logs as changes."""
     found = []
     reasons = [
         str(item.detail.get("reason", ""))
