@@ -12,11 +12,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.arm.bits import bit
-from harness.arm.regs import Regs
+from harness.arm.regs import Regs, exception_level, own_regime, runs_guest
+from harness.arm.tables.params import stage1_table
 from harness.arm.tables.result import Walk
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
+
+TABLE_REGISTERS = ("TTBR0_EL1", "TTBR1_EL1")
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,20 @@ class Target:
     register: str = ""
     host: bool = False
 
-    def resolve(self, values: Mapping[str, int]) -> int:
-        """Return the address. Raise MachineError when the CPU has no such register."""
+    def resolve(self, values: Mapping[str, int], regs: Regs) -> int:
+        """Return the address, `values` being all registers that were read and `regs` those of them.
+
+        Raise MachineError when the CPU has no such register, or when a TTBR names no table.
+        """
         if not self.register:
             return self.address
         if self.register not in values:
             raise MachineError(f"the gdb stub has no register {self.register}")
-        value = values[self.register]
-        # TTBRn_EL1 has the ASID above bit 47 and CnP in bit 0.
-        page = value & 0xFFFF_FFFF_F000 if self.register.startswith("TTBR") else value & ~0xFFF
-        return page + self.address
+        if self.register in TABLE_REGISTERS:  # they hold more than an address
+            value = stage1_table(regs, TABLE_REGISTERS.index(self.register))
+        else:
+            value = values[self.register]
+        return (value & ~0xFFF) + self.address
 
 
 @dataclass(frozen=True)
@@ -55,16 +61,18 @@ class Sight:
 
     @property
     def el(self) -> int:
-        return self.cpsr >> 2 & 3
+        """PSTATE.EL."""
+        return exception_level(self.cpsr)
 
     @property
     def own_regime(self) -> bool:
-        """Whether the EL1&0 regime translates: at EL0 or EL1, and not in a VHE host's EL0."""
-        return self.el <= 1 and not bit(self.hcr, 27)
+        """Whether the EL1&0 regime translates."""
+        return own_regime(self.cpsr, self.hcr)
 
     @property
     def in_guest(self) -> bool:
-        return self.own_regime and bit(self.hcr, 0)
+        """Whether the vCPU runs a guest of the hypervisor at EL2."""
+        return runs_guest(self.cpsr, self.hcr)
 
     def describe(self) -> str:
         if self.in_guest:

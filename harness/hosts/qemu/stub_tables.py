@@ -169,7 +169,7 @@ class StubTables:
             mode = self._stub.physical(deadline)
         with mode:
             for target in targets:
-                address = target.resolve(values)
+                address = target.resolve(values, regs)
                 take = walk_stage2 if target.stage2_only else walk
                 own = host if target.host else regs
                 done = take(memory.read_u64, own, address)

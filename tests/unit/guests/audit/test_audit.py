@@ -429,11 +429,14 @@ def test_an_exception_in_the_middle_detaches() -> None:
 
 
 def test_targets_by_register() -> None:
-    values = {"VBAR_EL1": 0xFFFF_8000_0801_0800, "TTBR1_EL1": 0x0002_0000_4087_F001}
-    assert linux.TEXT.resolve(values) == 0xFFFF_8000_0801_0000
-    assert linux.TABLE.resolve(values) == 0x4087_F000
+    values = {"VBAR_EL1": 0xFFFF_8000_0801_0800, "TTBR1_EL1": 0x0002_0000_4087_F005}
+    found = regs(**values)
+    assert linux.TEXT.resolve(values, found) == 0xFFFF_8000_0801_0000
+    assert linux.TABLE.resolve(values, found) == 0x4087_F000
     with pytest.raises(MachineError, match="no register VBAR_EL1"):
-        linux.TEXT.resolve({})
+        linux.TEXT.resolve({}, found)
+    lpa2 = regs(**values, TCR_EL1=VALUES["TCR_EL1"] | 1 << 59)  # [5:2] are then A[51:48]
+    assert linux.TABLE.resolve(values, lpa2) == 0x1_0000_4087_F000
     stub = ScriptedStub([[cpu(EL1)]])
     text, table = auditor(stub).read([linux.TEXT, linux.TABLE], Deadline(30))
     assert (text.address, table.address) == (RAM_VA, S1)
