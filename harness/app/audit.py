@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.arm.tables.result import Step
+from harness.arm.tables.result import WalkStep
 from harness.arm.tables.show import walk_lines
 from harness.base.deadline import Deadline
 from harness.base.errors import UsageError
@@ -100,7 +100,7 @@ def _on(flag: bool) -> str:
     return "on" if flag else "off"
 
 
-def _step_document(step: Step) -> dict[str, Any]:
+def _step_document(step: WalkStep) -> dict[str, Any]:
     return {
         "stage": step.stage,
         "level": step.level,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.app import housekeeping
-from harness.app.housekeeping import DAY, RESULTS, Item, Wanted, counted, size
+from harness.app.housekeeping import DAY, RESULTS, DiskItem, RemovalRules, counted, size
 from harness.base.errors import UsageError
 
 HOUR = 3600.0
@@ -20,7 +20,7 @@ UNITS = {"h": HOUR, "d": DAY, "w": 7 * DAY}
 
 
 @dataclass(frozen=True)
-class Kind:
+class KindTotals:
     """The things of one kind: how many, bytes on disk, times since 1970 in seconds."""
 
     name: str
@@ -32,12 +32,12 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CleanPlan:
     """What there is, what of it is to go, and the runs whose logs are to be compressed."""
 
-    kinds: list[Kind]
-    doomed: list[Item]
-    packed: list[Item]
+    kinds: list[KindTotals]
+    doomed: list[DiskItem]
+    packed: list[DiskItem]
 
 
 def seconds(text: str) -> float:
@@ -48,7 +48,7 @@ def seconds(text: str) -> float:
     return int(found[1]) * UNITS[found[2]]
 
 
-def survey(wanted: Wanted, *, compress: bool) -> Plan:
+def survey(wanted: RemovalRules, *, compress: bool) -> CleanPlan:
     """Look at everything and decide; nothing is touched."""
     now = time.time()
     items = housekeeping.measure([*housekeeping.runs(), *housekeeping.cached()])
@@ -57,20 +57,20 @@ def survey(wanted: Wanted, *, compress: bool) -> Plan:
     old = wanted.older_than or 0.0
     packed = [run for run in stay[:-1] if now - run.used > old] if compress else []
     kinds = dict.fromkeys(item.kind for item in items)
-    return Plan([_kind(kind, items) for kind in kinds], doomed, packed)
+    return CleanPlan([_kind(kind, items) for kind in kinds], doomed, packed)
 
 
-def _kind(name: str, items: Sequence[Item]) -> Kind:
+def _kind(name: str, items: Sequence[DiskItem]) -> KindTotals:
     mine = [item for item in items if item.kind == name]
     used = [item.used for item in mine]
     place = mine[0].path.parent
-    return Kind(name, place, len(mine), sum(i.size for i in mine), min(used), max(used))
+    return KindTotals(name, place, len(mine), sum(i.size for i in mine), min(used), max(used))
 
 
-def document(plan: Plan, told: Sequence[str]) -> dict[str, Any]:
+def document(plan: CleanPlan, told: Sequence[str]) -> dict[str, Any]:
     """What `--json` prints: sizes in bytes, times in seconds since 1970."""
 
-    def row(item: Item) -> dict[str, Any]:
+    def row(item: DiskItem) -> dict[str, Any]:
         named = {"kind": item.kind, "path": str(item.path), "what": item.what}
         return {**named, "size": item.size, "used": item.used}
 
@@ -83,7 +83,7 @@ def document(plan: Plan, told: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def overview(plan: Plan) -> Iterator[str]:
+def overview(plan: CleanPlan) -> Iterator[str]:
     """A line a kind."""
     now = time.time()
     yield f"{'':12} {'count':>6} {'size':>10}  last used"
@@ -94,7 +94,7 @@ def overview(plan: Plan) -> Iterator[str]:
     yield f"{'':12} {'':6} {size(whole):>10}"
 
 
-def intended(plan: Plan) -> Iterator[str]:
+def intended(plan: CleanPlan) -> Iterator[str]:
     """A line each thing that is to go."""
     now = time.time()
     for item in plan.doomed:
@@ -118,7 +118,7 @@ def agreed(ask: Callable[[str], bool], *, yes: bool) -> bool:
     return ask("Remove these?")
 
 
-def carry_out(plan: Plan) -> list[str]:
+def carry_out(plan: CleanPlan) -> list[str]:
     """Do it; what was done and what was not, in lines."""
     lines: list[str] = []
     gone, left = housekeeping.remove(plan.doomed, lines.append)

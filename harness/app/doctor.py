@@ -35,11 +35,11 @@ NEEDED_FOR = {
 }
 
 
-class Model(BaseModel):
+class DoctorModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ToolState(Model):
+class ToolState(DoctorModel):
     """A tool of tools.toml as it is here."""
 
     name: str
@@ -51,7 +51,7 @@ class ToolState(Model):
     package: str
 
 
-class QemuState(Model):
+class QemuState(DoctorModel):
     """The QEMU that runs the machines; `problem` says why there is none."""
 
     path: str = ""
@@ -60,7 +60,7 @@ class QemuState(Model):
     problem: str = ""
 
 
-class Host(Model):
+class HostState(DoctorModel):
     """This machine; sizes in bytes. `kvm` and `nested_kvm` are "usable" or why they are not."""
 
     system: str
@@ -73,7 +73,7 @@ class Host(Model):
     nested_kvm: str
 
 
-class MachineState(Model):
+class MachineState(DoctorModel):
     """A machine of qemu-configs: `limits` is why each of the needs it cannot show is one.
 
     `skipped` says why the host or its QEMU cannot run it, `problem` why QEMU does not start with
@@ -88,13 +88,13 @@ class MachineState(Model):
     limits: dict[str, str] = {}
 
 
-class Report(Model):
+class DoctorReport(DoctorModel):
     """What `s2eval doctor --json` prints; cache sizes in bytes."""
 
     ok: bool
     tools: list[ToolState]
     install: str
-    host: Host
+    host: HostState
     caches: dict[str, int]
     qemu: QemuState
     machines: list[MachineState]
@@ -105,7 +105,7 @@ class Report(Model):
         return ExitCode.OK if self.ok else ExitCode.UNDECIDED
 
 
-def doctor(progress: Callable[[str], None] = lambda _: None) -> Report:
+def doctor(progress: Callable[[str], None] = lambda _: None) -> DoctorReport:
     """Look at everything; `progress` is told what is being looked at. Fetches QEMU when needed."""
     progress("tools")
     findings = tools.check_all(tools.load_tools())
@@ -115,7 +115,7 @@ def doctor(progress: Callable[[str], None] = lambda _: None) -> Report:
     progress("cache")
     host = _host()
     bad = [f.tool.package for f in findings if f.needed]
-    return Report(
+    return DoctorReport(
         ok=not bad and not state.problem and not any(m.problem for m in machines),
         tools=[_tool_state(found) for found in findings],
         install=tools.install_command(bad) if bad else "",
@@ -127,7 +127,7 @@ def doctor(progress: Callable[[str], None] = lambda _: None) -> Report:
     )
 
 
-def _tool_state(found: tools.Finding) -> ToolState:
+def _tool_state(found: tools.ToolFinding) -> ToolState:
     tool = found.tool
     return ToolState(
         name=tool.name,
@@ -140,9 +140,9 @@ def _tool_state(found: tools.Finding) -> ToolState:
     )
 
 
-def _host() -> Host:
+def _host() -> HostState:
     cache = cache_dir()
-    return Host(
+    return HostState(
         system=_system(),
         machine=platform.machine(),
         cpus=len(os.sched_getaffinity(0)),
@@ -161,7 +161,7 @@ def _system() -> str:
         return platform.platform()
 
 
-def _warnings(host: Host) -> list[str]:
+def _warnings(host: HostState) -> list[str]:
     found: list[str] = []
     if host.cache_free < CACHE_GIB * GIB:
         found.append(
@@ -214,7 +214,7 @@ def _calibrated(spec: machine.Machine, qemu: QemuBinary) -> MachineState:
     return MachineState(name=spec.name, label=found.label, shows=shows, limits=limits)
 
 
-def render(report: Report) -> list[str]:
+def render(report: DoctorReport) -> list[str]:
     """The report as plain lines."""
     lines = ["Tools"]
     width = max((len(tool.name) for tool in report.tools), default=0)
@@ -235,7 +235,7 @@ def render(report: Report) -> list[str]:
     return lines
 
 
-def _host_lines(report: Report) -> list[str]:
+def _host_lines(report: DoctorReport) -> list[str]:
     host = report.host
     qemu = report.qemu
     lines = [

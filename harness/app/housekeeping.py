@@ -37,7 +37,7 @@ DU_SECONDS = 600.0  # for some 100 GB in small files
 
 
 @dataclass(frozen=True)
-class Item:
+class DiskItem:
     """A run, or a thing in the cache. `used` is seconds since 1970, `size` bytes on disk.
 
     `what` says what it is where the name does not, `tree` which source a build is of.
@@ -52,7 +52,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RemovalRules:
     """What is to go.
 
     `builds` and `cache` name kinds, `keep_runs` all runs but the newest; without any of the three
@@ -72,12 +72,12 @@ class Wanted:
         return self.builds or self.cache
 
 
-def runs(base: Path | None = None) -> list[Item]:
+def runs(base: Path | None = None) -> list[DiskItem]:
     """The runs on disk, oldest first; also those that ended before their first record."""
     base = base or paths.results_dir()
     folders = base.iterdir() if base.is_dir() else iter(())
     found = [
-        Item(RESULTS, path, _started(path))
+        DiskItem(RESULTS, path, _started(path))
         for path in folders
         if path.is_dir() and not path.is_symlink() and _is_run(path)
     ]
@@ -96,7 +96,7 @@ def _started(path: Path) -> float:
     return 0.0 if path.name.startswith(GONE) else path.stat().st_mtime
 
 
-def cached() -> list[Item]:
+def cached() -> list[DiskItem]:
     """What is in the cache, by kind; locks are not: they are nothing to gain.
 
     Modules for a build are made with the headers of its source: that was used when the build was.
@@ -119,14 +119,14 @@ def cached() -> list[Item]:
     ]
 
 
-def _item(kind: str, path: Path) -> Item:
+def _item(kind: str, path: Path) -> DiskItem:
     what = tree = ""
     if kind == BUILDS:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             build = json.loads((path / "build.json").read_bytes())
             what, tree = str(build["record"]["name"]), str(build["inputs"]["tree"])
     # Builds are touched when they are used; build.json was read here, for this list.
-    return Item(kind, path, _used(path, read=kind != BUILDS), what=what, tree=tree)
+    return DiskItem(kind, path, _used(path, read=kind != BUILDS), what=what, tree=tree)
 
 
 def _used(path: Path, *, read: bool) -> float:
@@ -143,7 +143,7 @@ def _used(path: Path, *, read: bool) -> float:
     return max(found)
 
 
-def measure(items: Iterable[Item]) -> list[Item]:
+def measure(items: Iterable[DiskItem]) -> list[DiskItem]:
     """The items with their sizes."""
     known = list(items)
     sizes = disk_usage(item.path for item in known)
@@ -163,7 +163,7 @@ def disk_usage(paths: Iterable[Path]) -> dict[Path, int]:
     return {Path(path): int(kib) * 1024 for kib, _, path in rows}
 
 
-def select(items: Iterable[Item], wanted: Wanted, now: float) -> list[Item]:
+def select(items: Iterable[DiskItem], wanted: RemovalRules, now: float) -> list[DiskItem]:
     """What of `items` is to go, the longest unused first."""
     if not wanted:
         return []
@@ -172,7 +172,7 @@ def select(items: Iterable[Item], wanted: Wanted, now: float) -> list[Item]:
     newest_first = [item for item in ordered if item.kind == RESULTS][::-1]
     spared = {item.path for item in newest_first[: wanted.keep_runs or 0]}
 
-    def goes(item: Item) -> bool:
+    def goes(item: DiskItem) -> bool:
         if item.path in spared:
             return False
         if wanted.older_than is not None and now - item.used <= wanted.older_than:
@@ -185,7 +185,7 @@ def select(items: Iterable[Item], wanted: Wanted, now: float) -> list[Item]:
 
 
 @dataclass(frozen=True)
-class Left:
+class NotRemoved:
     """What was not removed, and why."""
 
     path: Path
@@ -193,15 +193,15 @@ class Left:
 
 
 def remove(
-    items: Iterable[Item], say: Callable[[str], object] = lambda _: None
-) -> tuple[list[Item], list[Left]]:
+    items: Iterable[DiskItem], say: Callable[[str], object] = lambda _: None
+) -> tuple[list[DiskItem], list[NotRemoved]]:
     """Remove what is not in use; what went and what did not.
 
     Runs only when the history has what it is to keep of them; `say` is told of its troubles.
     """
     chosen = list(items)
-    gone: list[Item] = []
-    left: list[Left] = []
+    gone: list[DiskItem] = []
+    left: list[NotRemoved] = []
     doomed = [one for one in chosen if one.kind == RESULTS]
     recorded = {one.path for one in doomed if (one.path / RECORD).is_file()}
     unstored = before_removal(doomed[0].path.parent, say) if recorded else ""
@@ -222,14 +222,14 @@ def remove(
     return gone, left
 
 
-def _try(item: Item, why: str, gone: list[Item], left: list[Left]) -> None:
+def _try(item: DiskItem, why: str, gone: list[DiskItem], left: list[NotRemoved]) -> None:
     if not why:
         try:
             _remove(item.path)
         except OSError as error:
             why = error.strerror or str(error)
     if why:
-        left.append(Left(item.path, why))
+        left.append(NotRemoved(item.path, why))
     else:
         gone.append(item)
 
@@ -250,7 +250,7 @@ def _remove(path: Path) -> None:
         doomed.unlink()
 
 
-def compress(items: Iterable[Item]) -> tuple[int, int]:
+def compress(items: Iterable[DiskItem]) -> tuple[int, int]:
     """Compress the logs of these runs, unless they go on: how many logs, bytes saved."""
     count = saved = 0
     for item in items:
@@ -286,7 +286,7 @@ def apply_retention(
     return [*told, *_told(gone, left, count, saved)]
 
 
-def _told(gone: list[Item], left: list[Left], count: int, saved: int) -> Iterator[str]:
+def _told(gone: list[DiskItem], left: list[NotRemoved], count: int, saved: int) -> Iterator[str]:
     if gone:
         freed = size(sum(item.size for item in gone))
         yield f"retention: removed {counted(len(gone), 'run')}, {freed}"

@@ -19,7 +19,7 @@ from harness.arm.memtype import (
     WB_RAWA,
     Cache,
     Cacheability,
-    Device,
+    DeviceType,
     MemAttr,
     MemType,
     Rule,
@@ -140,7 +140,7 @@ def stage1_disabled(controls: Controls, *, fetch: bool = False) -> Attributes:
     if controls.dc:
         return Attributes(replace(NORMAL_WB, tagged=controls.dct), Shareability.NON)
     if not fetch:
-        return Attributes(device(Device.NGNRNE), Shareability.OUTER)
+        return Attributes(device(DeviceType.NGNRNE), Shareability.OUTER)
     if controls.i:
         through = Cacheability(Cache.WT, read_allocate=True)
         return Attributes(normal(through, through), Shareability.OUTER)
@@ -274,9 +274,9 @@ def _force_write_back(stage1: Cacheability | None) -> Cacheability:
     return replace(stage1, policy=Cache.WB)
 
 
-def _device_over(stage1: MemType, stage2: Device | None) -> tuple[MemType, ...]:
+def _device_over(stage1: MemType, stage2: DeviceType | None) -> tuple[MemType, ...]:
     """MemAttr[2]=0 with FWB: Device. Over a Device stage 1, the stricter one and stage 2's."""
-    kind = Device.NGNRNE if stage2 is None else stage2
+    kind = DeviceType.NGNRNE if stage2 is None else stage2
     if stage1.device is None:
         return (device(kind, xs=stage1.xs),)
     return (

@@ -19,13 +19,13 @@ from harness.arm.memtype import (
 )
 from harness.arm.syndrome import decode_esr
 from harness.arm.tables.descriptor import (
+    DescriptorKind,
     Granule,
-    Invalid,
-    Kind,
+    InvalidDescriptor,
     Layout,
     Stage1Leaf,
     Stage2Leaf,
-    Table,
+    TableDescriptor,
     decode_stage1,
     decode_stage2,
     descriptor_kind,
@@ -37,7 +37,7 @@ GRANULES = {"4k": Granule.G4K, "16k": Granule.G16K, "64k": Granule.G64K}
 
 
 @dataclass(frozen=True)
-class Options:
+class DecodeOptions:
     """How a value is to be read. `fwb` None shows both settings of HCR_EL2.FWB; `level` None
     takes the lowest level at which the descriptor is a leaf.
     """
@@ -78,7 +78,7 @@ def decode(
         raise UsageError(f"level {level} does not exist: levels are -1 to 3")
     if granule.lower() not in GRANULES:
         raise UsageError(f"granule {granule!r} does not exist: use 4k, 16k or 64k")
-    return function(list(values), Options(fwb, level, granule.lower(), mair, lpa))
+    return function(list(values), DecodeOptions(fwb, level, granule.lower(), mair, lpa))
 
 
 def _number(text: str, width: int, what: str) -> int:
@@ -93,11 +93,11 @@ def _number(text: str, width: int, what: str) -> int:
     return value
 
 
-def _esr(values: list[str], _options: Options) -> list[str]:
+def _esr(values: list[str], _options: DecodeOptions) -> list[str]:
     return decode_esr(_number(values[0], 64, "ESR")).lines()
 
 
-def _mair(values: list[str], _options: Options) -> list[str]:
+def _mair(values: list[str], _options: DecodeOptions) -> list[str]:
     """A single attribute when written with one or two hexadecimal digits, MAIR_EL1 otherwise."""
     text = values[0].lower()
     value = _number(text, 64, "MAIR")
@@ -110,11 +110,11 @@ def _mair(values: list[str], _options: Options) -> list[str]:
     return lines
 
 
-def _settings(options: Options) -> tuple[bool, ...]:
+def _settings(options: DecodeOptions) -> tuple[bool, ...]:
     return (False, True) if options.fwb is None else (options.fwb,)
 
 
-def _memattr_lines(value: int, options: Options) -> list[str]:
+def _memattr_lines(value: int, options: DecodeOptions) -> list[str]:
     return [
         f"MemAttr {value:#x}, FWB {'on' if fwb else 'off'}: "
         f"{decode_memattr(value, fwb=fwb).describe()}"
@@ -122,28 +122,28 @@ def _memattr_lines(value: int, options: Options) -> list[str]:
     ]
 
 
-def _memattr(values: list[str], options: Options) -> list[str]:
+def _memattr(values: list[str], options: DecodeOptions) -> list[str]:
     return _memattr_lines(_number(values[0], 4, "MemAttr"), options)
 
 
-def _layout(options: Options) -> Layout:
+def _layout(options: DecodeOptions) -> Layout:
     return Layout(GRANULES[options.granule], wide=options.lpa)
 
 
-def _level(descriptor: int, options: Options) -> int:
+def _level(descriptor: int, options: DecodeOptions) -> int:
     """The level asked for, or the lowest at which the descriptor is not reserved."""
     if options.level is not None:
         return options.level
-    reserved = descriptor_kind(descriptor, 3, _layout(options)) is Kind.RESERVED
+    reserved = descriptor_kind(descriptor, 3, _layout(options)) is DescriptorKind.RESERVED
     return 2 if reserved else 3
 
 
-def _head(stage: int, descriptor: int, level: int, options: Options) -> str:
+def _head(stage: int, descriptor: int, level: int, options: DecodeOptions) -> str:
     size = GRANULES[options.granule].label
     return f"stage-{stage} descriptor {descriptor:#018x}, level {level}, {size} granule:"
 
 
-def _hint(descriptor: int, level: int, options: Options) -> list[str]:
+def _hint(descriptor: int, level: int, options: DecodeOptions) -> list[str]:
     if options.level is None and level == 3 and descriptor & 0b11 == 0b11:
         return ["  at any other level this is a table descriptor: give the level"]
     return []
@@ -165,14 +165,14 @@ def _leaf_lines(leaf: Stage1Leaf | Stage2Leaf, lpa2: bool) -> list[str]:
     ]
 
 
-def _stage1(values: list[str], options: Options) -> list[str]:
+def _stage1(values: list[str], options: DecodeOptions) -> list[str]:
     descriptor = _number(values[0], 64, "descriptor")
     mair = None if options.mair is None else _number(options.mair, 64, "MAIR")
     level = _level(descriptor, options)
     layout = _layout(options)
     entry = decode_stage1(descriptor, level, layout)
     head = _head(1, descriptor, level, options)
-    if isinstance(entry, Invalid | Table):
+    if isinstance(entry, InvalidDescriptor | TableDescriptor):
         return [head, f"  {entry.describe()}"]
     memory = f"  type: MAIR_EL1 Attr{entry.attr_index}"
     if mair is not None:
@@ -189,13 +189,13 @@ def _stage1(values: list[str], options: Options) -> list[str]:
     ]
 
 
-def _stage2(values: list[str], options: Options) -> list[str]:
+def _stage2(values: list[str], options: DecodeOptions) -> list[str]:
     descriptor = _number(values[0], 64, "descriptor")
     level = _level(descriptor, options)
     layout = _layout(options)
     entry = decode_stage2(descriptor, level, layout)
     head = _head(2, descriptor, level, options)
-    if isinstance(entry, Invalid | Table):
+    if isinstance(entry, InvalidDescriptor | TableDescriptor):
         return [head, f"  {entry.describe()}"]
     el1, el0 = stage2_access(entry.s2ap, entry.xn)
     return [
@@ -221,7 +221,7 @@ def _stage1_type(text: str) -> MemType:
     raise UsageError(f"memory type {text!r} does not exist: {hint}")
 
 
-def _combine(values: list[str], options: Options) -> list[str]:
+def _combine(values: list[str], options: DecodeOptions) -> list[str]:
     stage1 = _stage1_type(values[0])
     memattr = _number(values[1], 4, "MemAttr")
     lines = []
@@ -239,7 +239,7 @@ def _combine(values: list[str], options: Options) -> list[str]:
     return lines
 
 
-_KINDS: dict[str, tuple[Callable[[list[str], Options], list[str]], tuple[str, ...]]] = {
+_KINDS: dict[str, tuple[Callable[[list[str], DecodeOptions], list[str]], tuple[str, ...]]] = {
     "esr": (_esr, ("VALUE",)),
     "mair": (_mair, ("VALUE",)),
     "memattr": (_memattr, ("VALUE",)),

@@ -15,7 +15,7 @@ from enum import Enum, IntEnum
 from harness.arm.bits import bit, bits
 
 
-class Device(IntEnum):
+class DeviceType(IntEnum):
     """Device memory, strictest first, so `min` is the architecture's combination."""
 
     NGNRNE = 0
@@ -69,7 +69,7 @@ class MemType:
     encoding `reserved` says what it was and nothing else is set.
     """
 
-    device: Device | None = None
+    device: DeviceType | None = None
     inner: Cacheability | None = None
     outer: Cacheability | None = None
     tagged: bool = False
@@ -114,7 +114,7 @@ class MemType:
         return ", ".join(words)
 
 
-def device(kind: Device, *, xs: bool = True) -> MemType:
+def device(kind: DeviceType, *, xs: bool = True) -> MemType:
     return MemType(device=kind, xs=xs)
 
 
@@ -175,7 +175,7 @@ def decode_mair_byte(byte: int) -> MemType:
     if high == 0:
         if bit(low, 1):
             return MemType(reserved=f"MAIR byte {byte:#04x}: Device with bit 1 set")
-        return device(Device(bits(low, 3, 2)), xs=not bit(low, 0))
+        return device(DeviceType(bits(low, 3, 2)), xs=not bit(low, 0))
     if low == 0:
         reserved = MemType(reserved=f"MAIR byte {byte:#04x}: no inner attribute")
         return _WHOLE_BYTES.get(byte, reserved)
@@ -258,7 +258,7 @@ def decode_memattr(value: int, *, fwb: bool, mte_perm: bool = False) -> MemAttr:
 def _decode_nofwb(value: int, mte_perm: bool) -> MemAttr:
     high, low = bits(value, 3, 2), bits(value, 1, 0)
     if high == 0:
-        return MemAttr(value, False, Rule.COMBINE, device(Device(low)))
+        return MemAttr(value, False, Rule.COMBINE, device(DeviceType(low)))
     if low == 0:
         if value == 0b0100 and mte_perm:
             return MemAttr(value, False, Rule.COMBINE, NORMAL_WB, no_tag_access=True)
@@ -282,7 +282,7 @@ def _decode_fwb(value: int, mte_perm: bool) -> MemAttr:
 
 def _decode_fwb_low(value: int) -> MemAttr:
     if not bit(value, 2):
-        return MemAttr(value, True, Rule.COMBINE, device(Device(value)))
+        return MemAttr(value, True, Rule.COMBINE, device(DeviceType(value)))
     named = {
         0b101: (Rule.NC_UNLESS_DEVICE, NORMAL_NC),
         0b110: (Rule.FORCE_WB, NORMAL_WB),

@@ -45,7 +45,7 @@ class Tool:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ToolFinding:
     """A tool as it is here; `version` is empty where the tool has none or says none."""
 
     tool: Tool
@@ -80,24 +80,24 @@ def as_tuple(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")) if version else ()
 
 
-def check(tool: Tool) -> Finding:
+def check(tool: Tool) -> ToolFinding:
     """Look for one tool. Runs it, since what is on PATH may be a broken wrapper."""
     if tool.header:
         said = _output([tool.compiler, "-E", "-x", "c", "-include", tool.header, os.devnull])
-        return Finding(tool, "missing" if said is None else "ok")
+        return ToolFinding(tool, "missing" if said is None else "ok")
     if tool.library:
         said = _output([tool.compiler, f"-print-file-name={tool.library}"])
         # The compiler prints the bare name of a library that it does not find.
-        return Finding(tool, "ok" if said and Path(said.strip()).is_absolute() else "missing")
+        return ToolFinding(tool, "ok" if said and Path(said.strip()).is_absolute() else "missing")
     said = _output(list(tool.version))
     if said is None:
-        return Finding(tool, "missing")
+        return ToolFinding(tool, "missing")
     version = version_in(said)
     old = as_tuple(version) < as_tuple(tool.minimum)
-    return Finding(tool, "too old" if old else "ok", version)
+    return ToolFinding(tool, "too old" if old else "ok", version)
 
 
-def check_all(tools: Iterable[Tool]) -> list[Finding]:
+def check_all(tools: Iterable[Tool]) -> list[ToolFinding]:
     return [check(tool) for tool in tools]
 
 

@@ -36,7 +36,7 @@ from harness.base.paths import cache_dir
 from harness.base.process import start
 from harness.base.signals import held
 from harness.kernel.git import GitError, git, own_env, plain_env, run
-from harness.kernel.spec import Source
+from harness.kernel.spec import KernelSource
 
 Progress = Callable[[str], None]
 WAIT_SECONDS = 4 * 3600.0  # for other runs' builds in the same tree, a quarter of an hour each
@@ -106,7 +106,7 @@ class Tree:
         self._settled.touch()
 
 
-def tree_of(source: Source) -> Tree:
+def tree_of(source: KernelSource) -> Tree:
     """The place of a source in the cache; empty until `prepare`."""
     if source.package:
         return Tree(cache_dir("sources", source.package))
@@ -114,7 +114,7 @@ def tree_of(source: Source) -> Tree:
     return Tree(cache_dir("sources", f"tree-{place}"))
 
 
-def find(source: Source) -> Base | None:
+def find(source: KernelSource) -> Base | None:
     """The source's commit when it can be told without fetching anything, else None. Fast.
 
     Raises UsageError when a local tree has no such ref or is not a kernel's.
@@ -131,7 +131,7 @@ def find(source: Source) -> Base | None:
     return Base(tree, commit, f"{source.tree}@{source.ref}", version)
 
 
-def prepare(source: Source, progress: Progress, *, update: bool = False) -> Base:
+def prepare(source: KernelSource, progress: Progress, *, update: bool = False) -> Base:
     """The source's commit, its objects in the cache. The caller holds the tree's lock.
 
     A Debian package stays at the version first imported until `update`.
@@ -160,7 +160,7 @@ def kernel_version(repository: Path, commit: str) -> tuple[int, int]:
         ) from error
 
 
-def has_changes(source: Source) -> bool:
+def has_changes(source: KernelSource) -> bool:
     """True when a local tree has edits that its commit, and so the build, does not hold."""
     if source.package or source.ref != "HEAD":
         return False
@@ -168,7 +168,7 @@ def has_changes(source: Source) -> bool:
     return run(Path(source.tree), "diff-index", "--quiet", "HEAD", env=env).returncode == 1
 
 
-def _rev_parse(source: Source) -> str:
+def _rev_parse(source: KernelSource) -> str:
     path = Path(source.tree)
     try:
         return git(
@@ -203,7 +203,7 @@ def _init(tree: Tree) -> None:
         git(tree.work, "config", key, "0")
 
 
-def _import_package(source: Source, progress: Progress, *, update: bool) -> Base:
+def _import_package(source: KernelSource, progress: Progress, *, update: bool) -> Base:
     """Fetch the newest version and make a commit of it, unless it is the one already there."""
     tree = tree_of(source)
     progress(f"look for {source.package}")

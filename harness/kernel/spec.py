@@ -26,7 +26,7 @@ from harness.base.toml import parse, read_toml, unknown
 LLVM = "llvm"  # in a name, beside the series: the compiler
 
 
-class Source(BaseModel):
+class KernelSource(BaseModel):
     """Where the kernel comes from: a Debian source package or a git tree, never both."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,7 +37,7 @@ class Source(BaseModel):
     ref: str = "HEAD"
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> Source:
+    def _one_of_two(self) -> KernelSource:
         if bool(self.package) == ("tree" in self.model_fields_set):
             raise ValueError("give either package and suites, or tree and ref")
         if self.package and not self.suites:
@@ -52,7 +52,7 @@ class KernelSpec(BaseModel):
 
     name: str
     description: str = ""
-    source: Source
+    source: KernelSource
     series: tuple[str, ...] = ()
     fragments: tuple[str, ...] = Field(
         default=("base", "host-under-test", "shared-folder", "guest")
@@ -156,7 +156,7 @@ def _local_tree(text: str) -> KernelSpec:
         raise UsageError(f"tree:{text}: {path if text else 'PATH'} is not a folder")
     if not ref:
         raise UsageError(f"tree:{text}: no ref after @")
-    source = Source(tree=str(path.resolve()), ref=ref)
+    source = KernelSource(tree=str(path.resolve()), ref=ref)
     template = KERNELS.find("tree")
     if template is None:
         raise AssertionError("check_installation() has looked for the project's kernels")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.kernel.spec import KernelSpec, Source
+from harness.kernel.spec import KernelSource, KernelSpec
 
 MAKEFILE = """\
 VERSION = 6
@@ -103,7 +103,7 @@ def spec(tree: Path, tmp_path: Path) -> KernelSpec:
     """That tree as a kernel with one fragment."""
     (tmp_path / "kept.config").write_text("CONFIG_KEPT=y\n")
     fragments = (str(tmp_path / "kept.config"),)
-    return KernelSpec(name="small", source=Source(tree=str(tree)), fragments=fragments)
+    return KernelSpec(name="small", source=KernelSource(tree=str(tree)), fragments=fragments)
 
 
 @pytest.fixture

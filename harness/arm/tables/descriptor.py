@@ -61,7 +61,7 @@ class Layout:
         return self.granule.shift + self.granule.stride * (3 - level)
 
 
-class Kind(Enum):
+class DescriptorKind(Enum):
     INVALID = "invalid"
     RESERVED = "reserved"
     TABLE = "table"
@@ -70,17 +70,17 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Invalid:
+class InvalidDescriptor:
     """Bit 0 clear, or an encoding that is reserved at this level: a Translation fault."""
 
-    kind: Kind
+    kind: DescriptorKind
 
     def describe(self) -> str:
         return f"{self.kind.value} descriptor"
 
 
 @dataclass(frozen=True)
-class Table:
+class TableDescriptor:
     """A table descriptor; the attributes are stage 1's and all zero at stage 2."""
 
     address: int
@@ -88,7 +88,7 @@ class Table:
     uxn_table: bool = False
     pxn_table: bool = False
     ns_table: bool = False
-    kind: Kind = Kind.TABLE
+    kind: DescriptorKind = DescriptorKind.TABLE
 
     def describe(self) -> str:
         words = [f"table at {self.address:#x}"]
@@ -104,7 +104,7 @@ class Leaf:
     the block's or page's first byte, `size` its bytes.
     """
 
-    kind: Kind
+    kind: DescriptorKind
     address: int
     size: int
     sh: Shareability
@@ -177,8 +177,8 @@ class Stage2Leaf(Leaf):
         return self._words(own)
 
 
-Stage1Entry = Invalid | Table | Stage1Leaf
-Stage2Entry = Invalid | Table | Stage2Leaf
+Stage1Entry = InvalidDescriptor | TableDescriptor | Stage1Leaf
+Stage2Entry = InvalidDescriptor | TableDescriptor | Stage2Leaf
 
 
 def size_label(size: int) -> str:
@@ -187,20 +187,20 @@ def size_label(size: int) -> str:
     return f"{size >> (10 * unit)}{'BKMGTP'[unit]}"
 
 
-def descriptor_kind(descriptor: int, level: int, layout: Layout) -> Kind:
+def descriptor_kind(descriptor: int, level: int, layout: Layout) -> DescriptorKind:
     """Bits [1:0] at `level` (-1 to 3). Arm ARM D8.3.1; AArch64.DecodeDescriptorType.
 
     Blocks exist at levels 1 and 2 (4K), 2 (16K), 2 (64K), and one level up where output
     addresses have 52 bits (AArch64.BlockDescSupported).
     """
     if not bit(descriptor, 0):
-        return Kind.INVALID
+        return DescriptorKind.INVALID
     if level == 3:
-        return Kind.PAGE if bit(descriptor, 1) else Kind.RESERVED
+        return DescriptorKind.PAGE if bit(descriptor, 1) else DescriptorKind.RESERVED
     if bit(descriptor, 1):
-        return Kind.TABLE
+        return DescriptorKind.TABLE
     top = {Granule.G4K: 1, Granule.G16K: 2, Granule.G64K: 2}[layout.granule]
-    return Kind.BLOCK if level >= top - int(layout.wide) else Kind.RESERVED
+    return DescriptorKind.BLOCK if level >= top - int(layout.wide) else DescriptorKind.RESERVED
 
 
 def output_address(descriptor: int, low: int, layout: Layout) -> int:
@@ -215,13 +215,13 @@ def output_address(descriptor: int, low: int, layout: Layout) -> int:
     return address | bits(descriptor, 15, 12) << 48 if layout.wide else address
 
 
-def _table(descriptor: int, layout: Layout, *, attributes: bool) -> Table:
+def _table(descriptor: int, layout: Layout, *, attributes: bool) -> TableDescriptor:
     address = output_address(descriptor, layout.granule.shift, layout)
     if not attributes:
-        return Table(address)
+        return TableDescriptor(address)
     # With {NV, NV1} = {1, 1} bit 60 is PXNTable; APTable[0] and bit 59 are treated as 0.
     ap_table = bits(descriptor, 62, 61)
-    return Table(
+    return TableDescriptor(
         address,
         ap_table=ap_table & 0b10 if layout.nv1 else ap_table,
         uxn_table=bit(descriptor, 60) and not layout.nv1,
@@ -244,10 +244,10 @@ def _pi_index(descriptor: int, layout: Layout) -> int | None:
 def decode_stage1(descriptor: int, level: int, layout: Layout) -> Stage1Entry:
     """A stage-1 descriptor of the EL1&0 regime. Arm ARM D8.3.1; never raises."""
     kind = descriptor_kind(descriptor, level, layout)
-    if kind is Kind.TABLE:
+    if kind is DescriptorKind.TABLE:
         return _table(descriptor, layout, attributes=True)
-    if kind not in (Kind.BLOCK, Kind.PAGE):
-        return Invalid(kind)
+    if kind not in (DescriptorKind.BLOCK, DescriptorKind.PAGE):
+        return InvalidDescriptor(kind)
     shift = layout.level_shift(level)
     # With {NV, NV1} = {1, 1} bit 54 is PXN, bit 53 and AP[1] are treated as 0 (FEAT_NV).
     nv1 = layout.nv1
@@ -259,7 +259,7 @@ def decode_stage1(descriptor: int, level: int, layout: Layout) -> Stage1Entry:
         af=bit(descriptor, 10),
         contiguous=bit(descriptor, 52),
         dbm=bit(descriptor, 51) and not layout.pie,
-        nt=kind is Kind.BLOCK and bit(descriptor, 16),
+        nt=kind is DescriptorKind.BLOCK and bit(descriptor, 16),
         pbha=bits(descriptor, 62, 59),
         software=bits(descriptor, 58, 55),
         attr_index=bits(descriptor, 4, 2),
@@ -276,10 +276,10 @@ def decode_stage1(descriptor: int, level: int, layout: Layout) -> Stage1Entry:
 def decode_stage2(descriptor: int, level: int, layout: Layout) -> Stage2Entry:
     """A stage-2 descriptor. Arm ARM D8.3.1; never raises."""
     kind = descriptor_kind(descriptor, level, layout)
-    if kind is Kind.TABLE:
+    if kind is DescriptorKind.TABLE:
         return _table(descriptor, layout, attributes=False)
-    if kind not in (Kind.BLOCK, Kind.PAGE):
-        return Invalid(kind)
+    if kind not in (DescriptorKind.BLOCK, DescriptorKind.PAGE):
+        return InvalidDescriptor(kind)
     shift = layout.level_shift(level)
     return Stage2Leaf(
         kind=kind,
@@ -289,7 +289,7 @@ def decode_stage2(descriptor: int, level: int, layout: Layout) -> Stage2Entry:
         af=bit(descriptor, 10),
         contiguous=bit(descriptor, 52),
         dbm=bit(descriptor, 51) and not layout.pie,
-        nt=kind is Kind.BLOCK and bit(descriptor, 16),
+        nt=kind is DescriptorKind.BLOCK and bit(descriptor, 16),
         pbha=bits(descriptor, 62, 59),
         software=bits(descriptor, 58, 55),
         memattr=bits(descriptor, 5, 2),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Access:
+class AccessRights:
     """What one Exception level may do, as far as one stage is concerned."""
 
     read: bool
@@ -35,7 +35,7 @@ def stage1_access(
     uxn_table: bool = False,
     pxn_table: bool = False,
     wxn: bool = False,
-) -> tuple[Access, Access]:
+) -> tuple[AccessRights, AccessRights]:
     """EL1's and EL0's access at stage 1 of the EL1&0 regime.
 
     `ap` is AP[2:1] (bit 0: EL0 too, bit 1: read-only), `ap_table` the OR of APTable[1:0] of all
@@ -47,10 +47,10 @@ def stage1_access(
     el0_write = user and writable
     el1_execute = not (pxn or pxn_table or el0_write or (wxn and writable))
     el0_execute = not (uxn or uxn_table or (wxn and el0_write))
-    return Access(True, writable, el1_execute), Access(user, el0_write, el0_execute)
+    return AccessRights(True, writable, el1_execute), AccessRights(user, el0_write, el0_execute)
 
 
-def stage2_access(s2ap: int, xn: int, *, xnx: bool = True) -> tuple[Access, Access]:
+def stage2_access(s2ap: int, xn: int, *, xnx: bool = True) -> tuple[AccessRights, AccessRights]:
     """EL1's and EL0's access at stage 2.
 
     `s2ap` is S2AP[1:0] (bit 0: read, bit 1: write). `xn` is XN[1:0]: 0b00 both execute, 0b01 EL0
@@ -58,6 +58,6 @@ def stage2_access(s2ap: int, xn: int, *, xnx: bool = True) -> tuple[Access, Acce
     """
     read, write = bool(s2ap & 0b01), bool(s2ap & 0b10)
     effective = xn if xnx else xn & 0b10
-    el1 = Access(read, write, effective in (0b00, 0b11))
-    el0 = Access(read, write, effective in (0b00, 0b01))
+    el1 = AccessRights(read, write, effective in (0b00, 0b11))
+    el0 = AccessRights(read, write, effective in (0b00, 0b01))
     return el1, el0

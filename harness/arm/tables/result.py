@@ -9,11 +9,11 @@ from harness.arm.combine import Attributes, Combined
 from harness.arm.memtype import MemAttr
 from harness.arm.tables.descriptor import Stage1Entry, Stage1Leaf, Stage2Entry, Stage2Leaf
 from harness.arm.tables.params import Fault
-from harness.arm.tables.permissions import Access
+from harness.arm.tables.permissions import AccessRights
 
 
 @dataclass(frozen=True)
-class Step:
+class WalkStep:
     """One descriptor of a walk.
 
     `table` is the address of the level's table as the stage's own tables give it (an IPA at
@@ -44,8 +44,8 @@ class Stage1:
     descriptor: int | None = None
     level: int | None = None
     mair_byte: int | None = None
-    el1: Access | None = None
-    el0: Access | None = None
+    el1: AccessRights | None = None
+    el0: AccessRights | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Stage2:
     descriptor: int
     level: int
     attr: MemAttr
-    el1: Access | None = None
-    el0: Access | None = None
+    el1: AccessRights | None = None
+    el0: AccessRights | None = None
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Walk:
     """
 
     va: int
-    steps: list[Step] = field(default_factory=list)
+    steps: list[WalkStep] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     fault: Fault | None = None
     stage1: Stage1 | None = None

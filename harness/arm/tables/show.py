@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from harness.arm.tables.params import Fault
-from harness.arm.tables.permissions import Access
-from harness.arm.tables.result import Stage1, Stage2, Step, Walk
+from harness.arm.tables.permissions import AccessRights
+from harness.arm.tables.result import Stage1, Stage2, Walk, WalkStep
 
 
 def walk_lines(walk: Walk) -> list[str]:
@@ -32,7 +32,7 @@ def result_lines(walk: Walk) -> list[str]:
     return lines
 
 
-def _step_line(step: Step) -> str:
+def _step_line(step: WalkStep) -> str:
     indent = "" if step.for_level is None else "  "
     where = "?" if step.address is None else f"{step.address:#x}"
     head = (
@@ -44,7 +44,7 @@ def _step_line(step: Step) -> str:
     return f"{head} = {step.descriptor:#018x}: {step.entry.describe()}"
 
 
-def _access_words(el1: Access | None, el0: Access | None) -> str:
+def _access_words(el1: AccessRights | None, el0: AccessRights | None) -> str:
     if el1 is None or el0 is None:
         return "indirect permissions"
     return f"EL1 {el1.label}, EL0 {el0.label}"

@@ -27,17 +27,17 @@ from harness.arm.combine import (
 from harness.arm.memtype import decode_mair_byte, decode_memattr
 from harness.arm.regs import Regs
 from harness.arm.tables.descriptor import (
-    Invalid,
+    InvalidDescriptor,
     Layout,
     Stage1Leaf,
     Stage2Leaf,
-    Table,
+    TableDescriptor,
     decode_stage1,
     decode_stage2,
 )
 from harness.arm.tables.params import Fault, FaultKind, Params, stage1_params, stage2_params
-from harness.arm.tables.permissions import Access, stage1_access, stage2_access
-from harness.arm.tables.result import Stage1, Stage2, Step, Walk
+from harness.arm.tables.permissions import AccessRights, stage1_access, stage2_access
+from harness.arm.tables.result import Stage1, Stage2, Walk, WalkStep
 
 ReadU64 = Callable[[int], int | None]
 """Reads 8 bytes, little-endian, at a physical address; None where there is no memory."""
@@ -53,7 +53,7 @@ class _Found(Generic[LeafT]):
     descriptor: int
     level: int
     output: int
-    tables: tuple[Table, ...]
+    tables: tuple[TableDescriptor, ...]
 
 
 def controls_from(regs: Regs) -> Controls:
@@ -159,7 +159,7 @@ class _Walker:
 
     def _stage1_access(
         self, found: _Found[Stage1Leaf], params: Params
-    ) -> tuple[Access | None, Access | None]:
+    ) -> tuple[AccessRights | None, AccessRights | None]:
         leaf, tables = found.leaf, found.tables if params.table_attributes else ()
         if leaf.pi_index is not None:
             return None, None
@@ -197,12 +197,12 @@ class _Walker:
     def _levels(
         self,
         params: Params,
-        decode: Callable[[int, int, Layout], Invalid | Table | LeafT],
+        decode: Callable[[int, int, Layout], InvalidDescriptor | TableDescriptor | LeafT],
         address: int,
         for_level: int | None,
     ) -> _Found[LeafT] | Fault:
         """From the first table to a leaf or a fault. Pseudocode AArch64.S1Walk, AArch64.S2Walk."""
-        table, tables = params.base, list[Table]()
+        table, tables = params.base, list[TableDescriptor]()
         if table >> params.output_bits:
             reason = f"{params.register} points above {params.output_bits} bits ({table:#x})"
             return Fault(FaultKind.ADDRESS_SIZE, params.stage, 0, address, reason)
@@ -216,7 +216,7 @@ class _Walker:
             entry = None if raw is None else decode(raw, level, params.layout)
             at = where if isinstance(where, int) else None
             self.result.steps.append(
-                Step(params.stage, level, table, index, at, raw, entry, for_level)
+                WalkStep(params.stage, level, table, index, at, raw, entry, for_level)
             )
             if isinstance(where, Fault):
                 return where
@@ -226,10 +226,10 @@ class _Walker:
             problem = _entry_problem(params, entry, level, address)
             if problem:
                 return problem
-            if isinstance(entry, Table):
+            if isinstance(entry, TableDescriptor):
                 tables.append(entry)
                 table, width = entry.address, params.layout.granule.stride
-            elif not isinstance(entry, Invalid):
+            elif not isinstance(entry, InvalidDescriptor):
                 output = entry.address | address & (entry.size - 1)
                 return _Found(entry, raw, level, output, tuple(tables))
         # Level 3 holds no tables, so this is not reached.
@@ -261,14 +261,21 @@ class _Walker:
 
 
 def _entry_problem(
-    params: Params, entry: Invalid | Table | Stage1Leaf | Stage2Leaf, level: int, address: int
+    params: Params,
+    entry: InvalidDescriptor | TableDescriptor | Stage1Leaf | Stage2Leaf,
+    level: int,
+    address: int,
 ) -> Fault | None:
     """Faults that a descriptor's own contents cause, in the order of AArch64.S1Walk."""
-    if isinstance(entry, Invalid):
+    if isinstance(entry, InvalidDescriptor):
         return Fault(FaultKind.TRANSLATION, params.stage, level, address, entry.describe())
     if entry.address >> params.output_bits:
         reason = f"output address {entry.address:#x} has more than {params.output_bits} bits"
         return Fault(FaultKind.ADDRESS_SIZE, params.stage, level, address, reason)
-    if not isinstance(entry, Table) and not entry.af and not params.access_flag_by_hardware:
+    if (
+        not isinstance(entry, TableDescriptor)
+        and not entry.af
+        and not params.access_flag_by_hardware
+    ):
         return Fault(FaultKind.ACCESS_FLAG, params.stage, level, address, "AF=0 in the leaf")
     return None

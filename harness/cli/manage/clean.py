@@ -37,10 +37,10 @@ def command(
     Runs go with --keep-runs, or with --older-than alone. What a running s2eval uses stays.
     """
     from harness.app import clean as work
-    from harness.app.housekeeping import Wanted
+    from harness.app.housekeeping import RemovalRules
 
     age = None if older_than is None else work.seconds(older_than)
-    wanted = Wanted(age, options["keep_runs"], options["builds"], options["cache"])
+    wanted = RemovalRules(age, options["keep_runs"], options["builds"], options["cache"])
     plan = work.survey(wanted, compress=options["compress"])
     asked = bool(wanted) or options["compress"]
     lines = [*(work.intended(plan) if asked else work.overview(plan))]

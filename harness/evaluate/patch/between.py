@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.base.errors import UsageError
 from harness.base.toml import unknown
 from harness.evaluate.patch.verdict.conclude import conclude, headline
-from harness.evaluate.patch.verdict.document import Document, Side
+from harness.evaluate.patch.verdict.document import Side, VerdictDocument
 from harness.evaluate.patch.verdict.verdict import STATUS
 from harness.results.compare import Pair
 from harness.results.records import Cell, exit_code_of
@@ -43,13 +43,13 @@ def choose(given: str) -> Chosen:
     return Chosen(given, folder, cells)
 
 
-def compare(before: str, after: str) -> Document:
+def compare(before: str, after: str) -> VerdictDocument:
     """The document of two runs. UsageError when they have no machine and suite in common."""
     base, patched = choose(before), choose(after)
     pairs, left = _pairs(base, patched)
     told = conclude(pairs, (base.folder, patched.folder), every_figure=True)
     verdict = told.verdict
-    return Document(
+    return VerdictDocument(
         verdict=verdict,
         status=STATUS[verdict],
         exit_code=exit_code_of(STATUS[verdict]),

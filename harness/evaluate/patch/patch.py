@@ -17,8 +17,14 @@ from harness.evaluate.patch.session import Session, StepDone, session
 from harness.evaluate.patch.source import lint
 from harness.evaluate.patch.source.stacktrace import decoded
 from harness.evaluate.patch.verdict.conclude import Conclusion, conclude, headline
-from harness.evaluate.patch.verdict.document import Document, SeriesRecord, Side, StepRecord, Style
-from harness.evaluate.patch.verdict.verdict import STATUS, Change, ChangeKind, Verdict
+from harness.evaluate.patch.verdict.document import (
+    SeriesRecord,
+    Side,
+    StepRecord,
+    StyleRemark,
+    VerdictDocument,
+)
+from harness.evaluate.patch.verdict.verdict import STATUS, ChangeKind, Verdict, VerdictChange
 from harness.evaluate.progress import Progress
 from harness.kernel.store import Build
 from harness.kernel.toolchain import cross_prefix
@@ -35,7 +41,7 @@ SAME = "the Image is the same, bit for bit: nothing was booted"
 class Finished:
     """A verdict, and where its run is."""
 
-    document: Document
+    document: VerdictDocument
     folder: Path
 
 
@@ -57,13 +63,13 @@ def run_patch(
         return Finished(document, done.folder)
 
 
-def document_of(done: Session, repeat: int, command: Sequence[str]) -> Document:
+def document_of(done: Session, repeat: int, command: Sequence[str]) -> VerdictDocument:
     """The whole story of a session that is over."""
     base, last = done.done[0], done.done[-1]
     told = _conclusion(done, base, last, every_figure=repeat > 1)
     steps = _steps(done) if len(done.done) > 2 else []
     _add_steps(told, steps, last)
-    style: list[Style] = []
+    style: list[StyleRemark] = []
     if last.builds:
         made = last.builds[0]
         with ThreadPoolExecutor(1) as aside:
@@ -71,7 +77,7 @@ def document_of(done: Session, repeat: int, command: Sequence[str]) -> Document:
             style = [*lint.sparse(made), *checked.result()]
     verdict = told.verdict
     series = done.job.series
-    return Document(
+    return VerdictDocument(
         verdict=verdict,
         status=STATUS[verdict],
         exit_code=exit_code_of(STATUS[verdict]),
@@ -146,11 +152,11 @@ def _pairs(before: Sequence[Cell], after: Sequence[Cell]) -> list[Pair]:
     return [Pair(was, now) for was, now in found if was]
 
 
-def _warned(step: StepDone) -> list[Change]:
+def _warned(step: StepDone) -> list[VerdictChange]:
     """The compiler's new warnings."""
     return [
-        Change(path=f"build.{place}", base="not there", patched=text, kind=ChangeKind.REGRESSED,
-               about="build")
+        VerdictChange(path=f"build.{place}", base="not there", patched=text,
+                      kind=ChangeKind.REGRESSED, about="build")
         for build in step.builds
         for place, text in lint.compiled(build)
     ]  # fmt: skip

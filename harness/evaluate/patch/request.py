@@ -10,12 +10,12 @@ from pathlib import Path
 
 from harness.base.errors import UsageError
 from harness.evaluate.patch.intake import intake
-from harness.evaluate.patch.intake.intake import Series
+from harness.evaluate.patch.intake.intake import PatchSeries
 from harness.evaluate.plan.expect import Expect, Filter
 from harness.evaluate.plan.plan import CellRequest, load_plan, request
 from harness.hosts.machines.machine import Machine, load_machine
 from harness.kernel.source import has_changes, kernel_version
-from harness.kernel.spec import KernelSpec, Source, find_fragment, resolve
+from harness.kernel.spec import KernelSource, KernelSpec, find_fragment, resolve
 from harness.suites.suite import Suite, load_suite
 
 MACHINE, SUITE = "nested-tcg", "wcprobe"
@@ -78,7 +78,7 @@ class Step:
 class Job:
     """A series and what is to be done with it. `tree`: the user's, None with a named kernel."""
 
-    series: Series
+    series: PatchSeries
     steps: tuple[Step, ...]
     where: Where
     tree: Path | None
@@ -99,7 +99,7 @@ def job_of(given: str, options: Options, *, each: bool) -> Job:
     notes = list(series.notes)
     if tree:
         base = _base_of(tree, series, options.base)
-        if has_changes(Source(tree=str(tree))):
+        if has_changes(KernelSource(tree=str(tree))):
             notes.append(f"{tree} has uncommitted changes: they are not part of what is tested")
     elif named:
         base = named
@@ -182,7 +182,7 @@ def _step(kernel: KernelSpec, count: int, title: str, where: Where) -> Step:
     return Step(count, title, cells)
 
 
-def _base_of(tree: Path, series: Series, base: str) -> KernelSpec:
+def _base_of(tree: Path, series: PatchSeries, base: str) -> KernelSpec:
     """`--base`, the start of a range, the series' base-commit, or HEAD."""
     if series.start:
         return at_commit(tree, series.start)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from harness.arm.tables.params import FaultKind
-from harness.arm.tables.permissions import Access
+from harness.arm.tables.permissions import AccessRights
 from harness.arm.tables.result import Stage1, Stage2, Walk
 from harness.hosts.tables import Reading
 from harness.results.readings import (
@@ -241,7 +241,7 @@ def _stage2(stage2: Stage2 | None) -> Stage2LeafRecord | None:
     )
 
 
-def _access(access: Access | None) -> str | None:
+def _access(access: AccessRights | None) -> str | None:
     return access.label if access else None
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from harness.base.text import clean
-from harness.evaluate.patch.verdict.document import Document, StepRecord
-from harness.evaluate.patch.verdict.verdict import Change, ChangeKind
+from harness.evaluate.patch.verdict.document import StepRecord, VerdictDocument
+from harness.evaluate.patch.verdict.verdict import ChangeKind, VerdictChange
 from harness.report.view.words import LABELS, words
 from harness.results.figures import figure
 
@@ -26,7 +26,7 @@ STAGES = {"stage1": "stage 1 of ", "stage2": "stage 2 of ", "combined": "effecti
 
 
 def show(
-    document: Document, folder: Path | None, *, as_json: bool, as_markdown: bool = False
+    document: VerdictDocument, folder: Path | None, *, as_json: bool, as_markdown: bool = False
 ) -> None:
     """Print a verdict; `folder` is its run's, None when it made none."""
     if as_json:
@@ -37,12 +37,12 @@ def show(
         click.echo(text(document, str(folder or "")), nl=False)
 
 
-def text(document: Document, folder: str) -> str:
+def text(document: VerdictDocument, folder: str) -> str:
     """Return the verdict, what it rests on, and how to see it again; `folder` is the run's."""
     return "\n".join([*_lines(document), *_end(document, folder)]) + "\n"
 
 
-def markdown(document: Document) -> str:
+def markdown(document: VerdictDocument) -> str:
     """Return the same facts to be pasted into a reply, without local paths."""
     lines = [f"**{document.verdict.value.upper()}**: {clean(document.headline, 400)}", ""]
     lines += ["```", *_about(document), *_body(document), "```", ""]
@@ -53,12 +53,12 @@ def markdown(document: Document) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _lines(document: Document) -> list[str]:
+def _lines(document: VerdictDocument) -> list[str]:
     head = f"{document.verdict.value.upper()}: {clean(document.headline, 600)}"
     return [head, "", *_about(document), *_body(document)]
 
 
-def _about(document: Document) -> Iterator[str]:
+def _about(document: VerdictDocument) -> Iterator[str]:
     series = document.series
     if series:
         count = len(series.subjects)
@@ -80,7 +80,7 @@ def _about(document: Document) -> Iterator[str]:
         yield _row("cells", f"{clean(machine)}: {', '.join(map(clean, suites))}{often}")
 
 
-def _body(document: Document) -> Iterator[str]:
+def _body(document: VerdictDocument) -> Iterator[str]:
     several = len({(c.machine.name, c.suite.name) for c in document.patched.cells}) > 1
     for step in document.steps:
         yield from _step(step, len(document.steps))
@@ -108,9 +108,9 @@ def _step(step: StepRecord, total: int) -> Iterator[str]:
     yield f"  {step.count}/{total} {said:14} {clean(step.title, 80)}"
 
 
-def _changes(changes: Sequence[Change], *, several: bool) -> Iterator[str]:
+def _changes(changes: Sequence[VerdictChange], *, several: bool) -> Iterator[str]:
     """Places with the same change together."""
-    groups: dict[tuple[str, str, str, str], list[Change]] = {}
+    groups: dict[tuple[str, str, str, str], list[VerdictChange]] = {}
     for change in changes:
         where = f"{change.machine}, {change.suite}: " if several and change.machine else ""
         what, _ = _named(change)
@@ -130,7 +130,7 @@ def _changes(changes: Sequence[Change], *, several: bool) -> Iterator[str]:
         yield from _detail(members[0])
 
 
-def _named(change: Change) -> tuple[str, str]:
+def _named(change: VerdictChange) -> tuple[str, str]:
     """What is said before the place, and the place."""
     top, _, rest = change.path.partition(".")
     if change.about == "audit":
@@ -148,7 +148,7 @@ def _named(change: Change) -> tuple[str, str]:
     return "", ".".join(LABELS.get(part, part) for part in place.split("."))
 
 
-def _detail(change: Change) -> Iterator[str]:
+def _detail(change: VerdictChange) -> Iterator[str]:
     if "patch" in change.detail:
         yield f"    in patch {change.detail['patch']} only"
     if "effect" in change.detail:
@@ -165,7 +165,7 @@ def _detail(change: Change) -> Iterator[str]:
         yield f"    {len(trace) - TRACED - 1} more lines"
 
 
-def _sizes(document: Document) -> Iterator[str]:
+def _sizes(document: VerdictDocument) -> Iterator[str]:
     found = [
         f"{name} {after - before:+,}"
         for name, (before, after) in document.size.items()
@@ -177,7 +177,7 @@ def _sizes(document: Document) -> Iterator[str]:
         yield _row("bytes", f"Image as large as before ({figure(document.size['Image'][0], '')})")
 
 
-def _style(document: Document) -> Iterator[str]:
+def _style(document: VerdictDocument) -> Iterator[str]:
     for tool in ("checkpatch", "sparse"):
         mine = [one for one in document.style if one.tool == tool]
         for one in mine[:NAMED]:
@@ -186,7 +186,7 @@ def _style(document: Document) -> Iterator[str]:
             yield _row(tool, f"{len(mine) - NAMED} more (--json)")
 
 
-def _end(document: Document, folder: str) -> Iterator[str]:
+def _end(document: VerdictDocument, folder: str) -> Iterator[str]:
     yield ""
     for number, line in enumerate(document.reproduce):
         yield _row("again" if not number else "", line)

@@ -8,12 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from harness.app.doctor import GIB, Host, MachineState, QemuState, Report, ToolState, doctor, render
+from harness.app.doctor import (
+    GIB,
+    DoctorReport,
+    HostState,
+    MachineState,
+    QemuState,
+    ToolState,
+    doctor,
+    render,
+)
 from harness.base import tools
 from harness.base.errors import ExitCode
 from harness.base.tools import (
-    Finding,
     Tool,
+    ToolFinding,
     as_tuple,
     check,
     install_command,
@@ -129,9 +138,9 @@ def test_only_a_required_tool_is_needed() -> None:
     }  # fmt: skip
     for need, needed in needs.items():
         tool = Tool("t", "test", "p", need=need, version=("t",))
-        assert Finding(tool, "missing").needed is needed
-        assert Finding(tool, "too old", "1").needed is needed
-        assert not Finding(tool, "ok", "2").needed
+        assert ToolFinding(tool, "missing").needed is needed
+        assert ToolFinding(tool, "too old", "1").needed is needed
+        assert not ToolFinding(tool, "ok", "2").needed
 
 
 def test_the_install_command_names_each_package_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +205,7 @@ def test_nested_kvm_is_asked_of_the_kernel(
     assert (reason is None) if said is None else (said in (reason or ""))
 
 
-def report(**changes: object) -> Report:
+def report(**changes: object) -> DoctorReport:
     """A report of a host on which all is well but for `changes`."""
     label = "QEMU 10.0.2 with max and 2 CPUs"
     timing = {"timing": f"{label} emulates the CPU"}
@@ -208,7 +217,7 @@ def report(**changes: object) -> Report:
             tool_state("pg", "missing", "", "test"),
         ],
         "install": "",
-        "host": Host(
+        "host": HostState(
             system="Debian",
             machine="x86_64",
             cpus=2,
@@ -231,7 +240,7 @@ def report(**changes: object) -> Report:
         ],
         "warnings": [],
     }
-    return Report.model_validate(values | changes)
+    return DoctorReport.model_validate(values | changes)
 
 
 def tool_state(

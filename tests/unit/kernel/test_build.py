@@ -15,7 +15,7 @@ from harness.base.paths import cache_dir
 from harness.kernel import store
 from harness.kernel.build import Build, build, build_modules, is_built
 from harness.kernel.source import find, prepare, tree_of
-from harness.kernel.spec import KernelSpec, Source
+from harness.kernel.spec import KernelSource, KernelSpec
 from harness.kernel.toolchain import Toolchain
 
 Git = Callable[..., str]
@@ -130,7 +130,9 @@ def test_the_users_tree_is_read_only_to_us(
     told.clear()
     build(with_series(spec, series), progress=told.append)
     assert any("uncommitted changes" in line for line in told), "a hit must warn as well"
-    build(spec.model_copy(update={"source": Source(tree=str(tree), ref="main")}), progress=quiet)
+    build(
+        spec.model_copy(update={"source": KernelSource(tree=str(tree), ref="main")}), progress=quiet
+    )
     assert state() == before
 
 
@@ -139,7 +141,7 @@ def test_a_worktree_of_the_user_and_a_ref_are_fine(
 ) -> None:
     git(tree, "branch", "topic")
     git(tree, "worktree", "add", "-q", str(tmp_path / "wt"), "topic")
-    source = Source(tree=str(tmp_path / "wt"), ref="topic")
+    source = KernelSource(tree=str(tmp_path / "wt"), ref="topic")
     done = build(spec.model_copy(update={"source": source}), progress=quiet)
     assert done.record.commit == git(tree, "rev-parse", "topic").strip()
 
@@ -167,14 +169,14 @@ def test_what_git_and_the_user_configure_changes_nothing(
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        (Source(tree="{tree}", ref="nope"), "no branch, tag or commit nope"),
-        (Source(tree="{tree}", ref="--help"), "no branch, tag or commit --help"),
-        (Source(tree="{tmp}"), "not a git tree"),
-        (Source(tree="{tmp}/other"), "not a Linux kernel"),
+        (KernelSource(tree="{tree}", ref="nope"), "no branch, tag or commit nope"),
+        (KernelSource(tree="{tree}", ref="--help"), "no branch, tag or commit --help"),
+        (KernelSource(tree="{tmp}"), "not a git tree"),
+        (KernelSource(tree="{tmp}/other"), "not a Linux kernel"),
     ],
 )
 def test_a_tree_that_is_no_kernel_is_refused(
-    source: Source, says: str, spec: KernelSpec, tree: Path, tmp_path: Path, git: Git
+    source: KernelSource, says: str, spec: KernelSpec, tree: Path, tmp_path: Path, git: Git
 ) -> None:
     (tmp_path / "other").mkdir()
     git(tmp_path / "other", "init", "-q")
@@ -182,7 +184,8 @@ def test_a_tree_that_is_no_kernel_is_refused(
     place = source.tree.format(tree=tree, tmp=tmp_path)
     with pytest.raises(UsageError) as error:
         build(
-            spec.model_copy(update={"source": Source(tree=place, ref=source.ref)}), progress=quiet
+            spec.model_copy(update={"source": KernelSource(tree=place, ref=source.ref)}),
+            progress=quiet,
         )
     assert says in str(error.value)
     assert "\n" not in str(error.value)
@@ -294,7 +297,7 @@ def test_two_worktrees_of_one_commit_at_once_build_it_once(
     runs = []
     for name in ("one", "two"):
         git(tree, "worktree", "add", "-q", "--detach", str(tmp_path / name))
-        mine = spec.model_copy(update={"source": Source(tree=str(tmp_path / name))})
+        mine = spec.model_copy(update={"source": KernelSource(tree=str(tmp_path / name))})
         command = [sys.executable, "-c", BUILD, mine.model_dump_json()]
         runs.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
     answers = [run.communicate()[0].split() for run in runs]

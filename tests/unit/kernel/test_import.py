@@ -13,10 +13,10 @@ import pytest
 from harness.base import apt
 from harness.base.errors import MachineError
 from harness.kernel import source
-from harness.kernel.spec import Source
+from harness.kernel.spec import KernelSource
 
 Git = Callable[..., str]
-SOURCE = Source(package="linux-source-6.1", suites=("bookworm",))
+SOURCE = KernelSource(package="linux-source-6.1", suites=("bookworm",))
 
 
 def quiet(_: str) -> None:

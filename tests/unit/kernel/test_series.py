@@ -12,7 +12,7 @@ import pytest
 from harness.base.errors import UsageError
 from harness.kernel import series, source
 from harness.kernel.source import Base
-from harness.kernel.spec import KernelSpec, Source
+from harness.kernel.spec import KernelSource, KernelSpec
 
 Git = Callable[..., str]
 MakeSeries = Callable[[dict[str, str]], Path]
@@ -73,7 +73,7 @@ def test_a_patch_that_does_not_apply_is_named_with_file_and_hunk(
     # The base that the patch meets has another line 33: its second hunk has no place.
     (tree / "core.c").write_text(long.replace("int f33;", "char f33;"))
     git(tree, "commit", "-qam", "different")
-    other = source.prepare(Source(tree=str(tree)), print)
+    other = source.prepare(KernelSource(tree=str(tree)), print)
     files = [*series.patches([str(good)]), *series.patches([str(bad)])]
     with pytest.raises(UsageError) as error:
         series.apply(other, files)

@@ -37,7 +37,7 @@ _FORMAT = (
 
 
 @dataclass(frozen=True)
-class Series:
+class PatchSeries:
     """Patches in order. `start` is where a range of a tree begins, `base_commit` the trailer."""
 
     name: str
@@ -57,7 +57,7 @@ class _Taken:
     notes: list[str] = field(default_factory=list)
 
 
-def take(given: str, *, tree: Path | None, base: str = "") -> Series:
+def take(given: str, *, tree: Path | None, base: str = "") -> PatchSeries:
     """The series that the user named.
 
     `tree` is where ranges and refs are looked up, `base` what the user wants a ref compared to.
@@ -68,7 +68,7 @@ def take(given: str, *, tree: Path | None, base: str = "") -> Series:
         _check(mail)
     name = "standard input" if given == "-" else given
     folder = _keep(name, [_file(n, mail) for n, mail in enumerate(taken.mails, start=1)])
-    return Series(
+    return PatchSeries(
         name=name,
         folder=folder,
         patches=tuple(sorted(folder.glob("*.patch"))),
@@ -244,7 +244,7 @@ def _check(mail: Mail) -> None:
             raise UsageError(f"{mail.place}: the path {clean(path)} leaves the tree")
 
 
-def first(series: Series, count: int) -> Path:
+def first(series: PatchSeries, count: int) -> Path:
     """The folder of the first `count` patches."""
     return _keep(series.name, [(p.name, p.read_bytes()) for p in series.patches[:count]])
 

@@ -13,7 +13,7 @@ from harness.base.paths import cache_dir
 from harness.base.process import ToolTimeoutError, run_quiet
 from harness.base.text import clean
 from harness.evaluate.patch.source.objects import checked_out, command_of, objects_of
-from harness.evaluate.patch.verdict.document import Style
+from harness.evaluate.patch.verdict.document import StyleRemark
 from harness.kernel import headers
 from harness.kernel.git import plain_env, run
 from harness.kernel.source import Tree
@@ -31,7 +31,7 @@ _FLAGS = (
 )  # fmt: skip
 
 
-def checkpatch(patches: Sequence[Path], build: Build) -> list[Style]:
+def checkpatch(patches: Sequence[Path], build: Build) -> list[StyleRemark]:
     """What the kernel's own scripts/checkpatch.pl says of the patches; none without perl or it."""
     tree = Tree(cache_dir("sources") / build.inputs["tree"])
     script = headers.tree(tree, build.inputs["applied"]) / "scripts/checkpatch.pl"
@@ -44,11 +44,11 @@ def checkpatch(patches: Sequence[Path], build: Build) -> list[Style]:
         for line in _said([perl, str(script), *options, "--", str(patch)], patch.parent):
             match = _CHECKPATCH.match(line)
             if match and Path(match[1]).name == patch.name:
-                found.append(Style(tool="checkpatch", place=patch.name, text=clean(match[3])))
+                found.append(StyleRemark(tool="checkpatch", place=patch.name, text=clean(match[3])))
     return found
 
 
-def sparse(build: Build) -> list[Style]:
+def sparse(build: Build) -> list[StyleRemark]:
     """What sparse says of the lines that a series adds to C files that are compiled.
 
     Nothing when sparse is missing, or while another run builds in the tree.
@@ -60,17 +60,19 @@ def sparse(build: Build) -> list[Style]:
         return _sparse(program, tree, build) if tree else []
 
 
-def _sparse(program: str, tree: Tree, build: Build) -> list[Style]:
+def _sparse(program: str, tree: Tree, build: Build) -> list[StyleRemark]:
     out = tree.out(llvm=build.inputs["llvm"])
     added = added_lines(tree.work, build.inputs["commit"], build.inputs["applied"])
-    found: dict[str, Style] = {}
+    found: dict[str, StyleRemark] = {}
     for source in [name for name in added if name.endswith(".c")][:FILES]:
         for target in objects_of(out, source):
             flags = list(_preprocessor(command_of(target)))
             command = [program, *_FLAGS, *flags, str(tree.work / source)]
             for path, line, text in _warnings(_said(command, out), tree.work):
                 if line in added.get(path, ()):
-                    found.setdefault(text, Style(tool="sparse", place=f"{path}:{line}", text=text))
+                    found.setdefault(
+                        text, StyleRemark(tool="sparse", place=f"{path}:{line}", text=text)
+                    )
     return list(found.values())
 
 

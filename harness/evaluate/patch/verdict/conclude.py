@@ -10,9 +10,9 @@ from pathlib import Path
 from harness.evaluate.patch.verdict.figures import FigureRecord, changes, compared
 from harness.evaluate.patch.verdict.logdiff import LOGS, Complaint, complaints, news
 from harness.evaluate.patch.verdict.verdict import (
-    Change,
     ChangeKind,
     Verdict,
+    VerdictChange,
     logged,
     observed,
     unknown,
@@ -29,7 +29,7 @@ from harness.results.store import cell_path
 class Conclusion:
     """All that differs, what could not be decided, and how many observations are the same."""
 
-    changes: list[Change] = field(default_factory=list)
+    changes: list[VerdictChange] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
     figures: list[FigureRecord] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -81,12 +81,12 @@ def headline(told: Conclusion) -> str:
     return "no promise kept or broken" + (f", {other} other differences" if other else "")
 
 
-def _promises(changes: Sequence[Change]) -> str:
+def _promises(changes: Sequence[VerdictChange]) -> str:
     count = len([c for c in changes if not c.repeats]) or len(changes)
     return f"{count} thing" if count == 1 else f"{count} things"
 
 
-def _logged(pair: Pair, folders: tuple[Path, Path]) -> list[Change]:
+def _logged(pair: Pair, folders: tuple[Path, Path]) -> list[VerdictChange]:
     """What only one of the kernels complained of, where both have a log."""
     before, after = _complaints(pair.base, folders[0]), _complaints(pair.patched, folders[1])
     fresh, gone = [], []

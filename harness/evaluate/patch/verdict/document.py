@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.evaluate.patch.verdict.figures import FigureRecord
-from harness.evaluate.patch.verdict.verdict import Change, Verdict
+from harness.evaluate.patch.verdict.verdict import Verdict, VerdictChange
 from harness.results.records import Cell, KernelRecord, Status
 
 SCHEMA = "s2eval-patch-1"
@@ -43,10 +43,10 @@ class StepRecord(_Part):
     verdict: Verdict
     same: bool = False
     error: str = ""
-    changes: list[Change] = Field(default_factory=list)
+    changes: list[VerdictChange] = Field(default_factory=list)
 
 
-class Style(_Part):
+class StyleRemark(_Part):
     """A finding of checkpatch or sparse about what the series adds; no part of the verdict."""
 
     tool: Literal["checkpatch", "sparse"]
@@ -54,7 +54,7 @@ class Style(_Part):
     text: str
 
 
-class Document(_Part):
+class VerdictDocument(_Part):
     """The whole. `open` is what could not be decided, a line each."""
 
     schema_: Literal["s2eval-patch-1"] = Field(default="s2eval-patch-1", alias="schema")
@@ -68,11 +68,11 @@ class Document(_Part):
     base: Side
     patched: Side
     same_image: bool = False
-    changes: list[Change] = Field(default_factory=list)
+    changes: list[VerdictChange] = Field(default_factory=list)
     unchanged: int = 0
     figures: list[FigureRecord] = Field(default_factory=list)
     size: dict[str, tuple[int, int]] = Field(default_factory=dict)
-    style: list[Style] = Field(default_factory=list)
+    style: list[StyleRemark] = Field(default_factory=list)
     steps: list[StepRecord] = Field(default_factory=list)
     reproduce: list[str] = Field(default_factory=list)
     run: str = ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.evaluate.patch.verdict.verdict import Change, ChangeKind
+from harness.evaluate.patch.verdict.verdict import ChangeKind, VerdictChange
 from harness.results.compare import Pair
 from harness.results.figures import figure
 from harness.results.shifts import FigureShift, figure_shifts
@@ -52,10 +52,10 @@ def compared(pair: Pair, *, always: bool = False) -> list[FigureRecord]:
     return [_record(pair, found) for found in figure_shifts(pair, always=always)]
 
 
-def changes(records: Iterable[FigureRecord]) -> list[Change]:
+def changes(records: Iterable[FigureRecord]) -> list[VerdictChange]:
     """Return the figures that differ as changes."""
     return [
-        Change(
+        VerdictChange(
             path=one.path,
             base=_median_and_range(one.base, one.unit),
             patched=_median_and_range(one.patched, one.unit),

@@ -34,7 +34,7 @@ class ChangeKind(StrEnum):
     CHANGED = "changed"
 
 
-class Change(BaseModel):
+class VerdictChange(BaseModel):
     """One thing that differs. `about`: probe, audit, witness, expectation, figure, log or build.
 
     `repeats` another change: the verdict of an audit whose type changed. `detail` has what is
@@ -64,7 +64,7 @@ STATUS = {
 UNKNOWN = (Status.ERROR, Status.MISS)
 
 
-def verdict(changes: Iterable[Change], open_questions: Sequence[str]) -> Verdict:
+def verdict(changes: Iterable[VerdictChange], open_questions: Sequence[str]) -> Verdict:
     """Return the verdict on all `changes`; with open questions it is never a good one."""
     kinds = {change.kind for change in changes}
     if ChangeKind.REGRESSED in kinds:
@@ -74,7 +74,7 @@ def verdict(changes: Iterable[Change], open_questions: Sequence[str]) -> Verdict
     return Verdict.IMPROVED if ChangeKind.IMPROVED in kinds else Verdict.UNCHANGED
 
 
-def observed(pair: Pair) -> list[Change]:
+def observed(pair: Pair) -> list[VerdictChange]:
     """Return how observations, cases and the plan's expectations of two cells differ."""
     found, _ = every_change(pair)
     changed = {change.path for change in found}
@@ -89,7 +89,7 @@ def observed(pair: Pair) -> list[Change]:
         sides = (("base", was), ("patched", now))
         flaky = {side: o.detail["flaky"] for side, o in sides if o and "flaky" in o.detail}
         told.append(
-            Change(
+            VerdictChange(
                 path=change.path,
                 base=change.before,
                 patched=change.after,
@@ -124,7 +124,9 @@ def unknown(pair: Pair) -> list[str]:
     return found
 
 
-def logged(pair: Pair, fresh: Iterable[Complaint], gone: Iterable[Complaint]) -> list[Change]:
+def logged(
+    pair: Pair, fresh: Iterable[Complaint], gone: Iterable[Complaint]
+) -> list[VerdictChange]:
     """Return new and vanished complaints of the kernels' logs as changes."""
     found = []
     reasons = [
@@ -142,7 +144,7 @@ def logged(pair: Pair, fresh: Iterable[Complaint], gone: Iterable[Complaint]) ->
             kind = ChangeKind.IMPROVED
         words = ("not there", one.line) if new else (one.line, "not there")
         found.append(
-            Change(
+            VerdictChange(
                 path=f"log.{one.where}.{one.kind or 'line'}",
                 base=words[0],
                 patched=words[1],
@@ -184,7 +186,7 @@ def _known(cell: Cell, path: str, seen: Observation | None) -> bool:
     return seen is not None or absent(cell, path) == ABSENT
 
 
-def _expectations(pair: Pair) -> list[Change]:
+def _expectations(pair: Pair) -> list[VerdictChange]:
     before, after = _by_path(pair.base.expectations), _by_path(pair.patched.expectations)
     found = []
     for path in sorted(before.keys() & after.keys()):
@@ -192,7 +194,7 @@ def _expectations(pair: Pair) -> list[Change]:
         if was is now or was in UNKNOWN or now in UNKNOWN:
             continue
         found.append(
-            Change(
+            VerdictChange(
                 path=path,
                 base=was.value,
                 patched=now.value,

@@ -10,13 +10,13 @@ import pytest
 
 from harness.arm.memtype import Shareability, decode_memattr
 from harness.arm.tables.descriptor import (
+    DescriptorKind,
     Granule,
-    Invalid,
-    Kind,
+    InvalidDescriptor,
     Layout,
     Stage1Leaf,
     Stage2Leaf,
-    Table,
+    TableDescriptor,
     decode_stage1,
     decode_stage2,
     descriptor_kind,
@@ -52,7 +52,7 @@ def test_recorded_stage2_leaf(descriptor: int, memattr: int, name: str) -> None:
     assert leaf.memattr == memattr
     for fwb in (False, True):
         assert decode_memattr(leaf.memattr, fwb=fwb).name == name
-    assert (leaf.address, leaf.size, leaf.kind) == (0x80_0000_0000, 4096, Kind.PAGE)
+    assert (leaf.address, leaf.size, leaf.kind) == (0x80_0000_0000, 4096, DescriptorKind.PAGE)
     assert (leaf.s2ap, leaf.xn, leaf.af, leaf.contiguous) == (3, 2, True, False)
     assert leaf.sh is Shareability.INNER
     el1, el0 = stage2_access(leaf.s2ap, leaf.xn)
@@ -118,7 +118,7 @@ def test_bits_above_47_are_no_address_without_52_bits(granule: str) -> None:
     layout = Layout(GRANULES[granule])
     more = pack(b49_48=3)
     assert stage2(0b11 + more, layout=layout) == stage2(0b11, layout=layout)
-    assert decode_stage1(0b11 + more, 2, layout) == Table(0)
+    assert decode_stage1(0b11 + more, 2, layout) == TableDescriptor(0)
 
 
 def test_nt_is_a_bit_of_blocks_only() -> None:
@@ -129,18 +129,18 @@ def test_nt_is_a_bit_of_blocks_only() -> None:
 
 def test_table_attributes_of_stage1() -> None:
     plain = decode_stage1(0x40000003, 1, PAGE)
-    assert plain == Table(0x40000000)
+    assert plain == TableDescriptor(0x40000000)
     everything = 0x40000003 + pack(b63=1, b62_61=3, b60=1, b59=1)
-    assert decode_stage1(everything, 1, PAGE) == Table(0x40000000, 3, True, True, True)
+    assert decode_stage1(everything, 1, PAGE) == TableDescriptor(0x40000000, 3, True, True, True)
     for set_bits, table in (
-        ({"b63": 1}, Table(0x40000000, ns_table=True)),
-        ({"b62_61": 2}, Table(0x40000000, ap_table=2)),
-        ({"b60": 1}, Table(0x40000000, uxn_table=True)),
-        ({"b59": 1}, Table(0x40000000, pxn_table=True)),
+        ({"b63": 1}, TableDescriptor(0x40000000, ns_table=True)),
+        ({"b62_61": 2}, TableDescriptor(0x40000000, ap_table=2)),
+        ({"b60": 1}, TableDescriptor(0x40000000, uxn_table=True)),
+        ({"b59": 1}, TableDescriptor(0x40000000, pxn_table=True)),
     ):
         assert decode_stage1(0x40000003 + pack(**set_bits), 1, PAGE) == table
     # Stage-2 tables have no attributes.
-    assert decode_stage2(everything, 1, PAGE) == Table(0x40000000)
+    assert decode_stage2(everything, 1, PAGE) == TableDescriptor(0x40000000)
 
 
 def test_nv1_moves_the_permission_bits() -> None:
@@ -150,7 +150,7 @@ def test_nv1_moves_the_permission_bits() -> None:
     leaf = stage1(0b11 + pack(b53=1), layout=nv1)
     assert (leaf.uxn, leaf.pxn) == (False, False)
     table = decode_stage1(0b11 + pack(b62_61=3, b60=1, b59=0), 1, nv1)
-    assert table == Table(0, ap_table=2, pxn_table=True)
+    assert table == TableDescriptor(0, ap_table=2, pxn_table=True)
 
 
 def test_indirect_permissions() -> None:
@@ -169,12 +169,16 @@ def test_indirect_permissions() -> None:
 def test_kind(granule: str, wide: bool, level: int) -> None:
     layout = Layout(GRANULES[granule], wide=wide)
     for low in (0b00, 0b10):
-        assert descriptor_kind(low, level, layout) is Kind.INVALID
+        assert descriptor_kind(low, level, layout) is DescriptorKind.INVALID
     block = level in BLOCKS[granule][wide]
-    assert descriptor_kind(0b01, level, layout) is (Kind.BLOCK if block else Kind.RESERVED)
-    assert descriptor_kind(0b11, level, layout) is (Kind.PAGE if level == 3 else Kind.TABLE)
+    assert descriptor_kind(0b01, level, layout) is (
+        DescriptorKind.BLOCK if block else DescriptorKind.RESERVED
+    )
+    assert descriptor_kind(0b11, level, layout) is (
+        DescriptorKind.PAGE if level == 3 else DescriptorKind.TABLE
+    )
     for decode in (decode_stage1, decode_stage2):
-        assert isinstance(decode(0b01, level, layout), Invalid) is not block
+        assert isinstance(decode(0b01, level, layout), InvalidDescriptor) is not block
 
 
 # granule, wide, level, descriptor's address bits -> output address, size

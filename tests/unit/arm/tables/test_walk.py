@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.arm.regs import Regs
-from harness.arm.tables.descriptor import Stage1Leaf, Table
+from harness.arm.tables.descriptor import Stage1Leaf, TableDescriptor
 from harness.arm.tables.params import FaultKind
 from harness.arm.tables.result import Walk
 from harness.arm.tables.show import walk_lines
@@ -241,5 +241,5 @@ def test_access_flag_set_by_hardware(stage: int, register: str, bit: int) -> Non
 def test_step_entries_are_decoded() -> None:
     case = build(Wanted(11, "1", "4k", "4k", False, False, False, False))
     entries = [step.entry for step in case.walk().steps]
-    assert all(isinstance(entry, Table) for entry in entries[:-1])
+    assert all(isinstance(entry, TableDescriptor) for entry in entries[:-1])
     assert isinstance(entries[-1], Stage1Leaf)

@@ -15,7 +15,7 @@ from harness.evaluate.bisect.bisect import Result, bisect
 from harness.evaluate.bisect.commits import History
 from harness.evaluate.events import to_nobody
 from harness.evaluate.patch.verdict.check import CheckResult
-from harness.kernel.spec import KernelSpec, Source
+from harness.kernel.spec import KernelSource, KernelSpec
 
 GOOD, BAD, NONE = (
     CheckResult(True, "works"),
@@ -53,7 +53,7 @@ def commits(repository: Path) -> list[str]:
 
 @pytest.fixture
 def history(repository: Path, commits: list[str]) -> History:
-    spec = KernelSpec(name="k", source=Source(tree=str(repository)))
+    spec = KernelSpec(name="k", source=KernelSource(tree=str(repository)))
     return History(repository, commits[0], commits[-1], lambda _: spec)
 
 

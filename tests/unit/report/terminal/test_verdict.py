@@ -11,8 +11,13 @@ import pytest
 from harness.base.errors import UsageError
 from harness.evaluate.patch.between import compare
 from harness.evaluate.patch.verdict.conclude import conclude
-from harness.evaluate.patch.verdict.document import Document, SeriesRecord, StepRecord, Style
-from harness.evaluate.patch.verdict.verdict import Change, ChangeKind, Verdict
+from harness.evaluate.patch.verdict.document import (
+    SeriesRecord,
+    StepRecord,
+    StyleRemark,
+    VerdictDocument,
+)
+from harness.evaluate.patch.verdict.verdict import ChangeKind, Verdict, VerdictChange
 from harness.report.terminal.verdict import markdown, text
 from harness.results.compare import pairs
 from harness.results.records import Run
@@ -37,7 +42,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def recorded(before: str = BASE, after: str = PATCHED) -> Document:
+def recorded(before: str = BASE, after: str = PATCHED) -> VerdictDocument:
     run = "20260101-000000-one"
     return compare(f"{run}:{before}", f"{run}:{after}")
 
@@ -101,18 +106,21 @@ def test_the_whole_document(results: Path) -> None:
             "open": ["patched on m, s: no output"],
             "notes": ["uncommitted\x1b[31m changes"],
             "size": {"Image": (7_000_000, 7_004_096), "text": (10, 10)},
-            "style": [Style(tool="checkpatch", place="1.patch", text="WARNING:LONG_LINE: x")] * 6,
+            "style": [
+                StyleRemark(tool="checkpatch", place="1.patch", text="WARNING:LONG_LINE: x")
+            ] * 6,
             "steps": [
                 StepRecord(count=1, title="Step 1", verdict=Verdict.UNCHANGED, same=True),
                 StepRecord(count=2, title="Step 2", verdict=Verdict.UNDECIDED, error="x.c:1: bad"),
             ],
             "changes": [
-                Change(path="log.L1.warn", base="not there", patched="WARNING: at mm/slub.c",
+                VerdictChange(path="log.L1.warn", base="not there", patched="WARNING: at mm/slub.c",
                        kind=ChangeKind.REGRESSED, about="log",
                        detail={"trace": ["WARNING: at mm/slub.c", " f+0x1/0x2 (mm/slub.c:7)"]}),
-                Change(path="s.f", base="10 ns (9..11)", patched="20 ns (19..21)", about="figure",
-                       kind=ChangeKind.REGRESSED, detail={"ratio": 2.0, "p": 0.001, "effect": 1.0}),
-                Change(path="wcprobe.a.b", base="works", patched="faults", about="probe",
+                VerdictChange(path="s.f", base="10 ns (9..11)", patched="20 ns (19..21)",
+                       about="figure", kind=ChangeKind.REGRESSED,
+                       detail={"ratio": 2.0, "p": 0.001, "effect": 1.0}),
+                VerdictChange(path="wcprobe.a.b", base="works", patched="faults", about="probe",
                        suite="wcprobe",
                        kind=ChangeKind.REGRESSED, detail={"flaky": {"patched": {"FAIL faults": 2}},
                                                     "patch": "2/9"}),
@@ -132,7 +140,7 @@ def test_the_whole_document(results: Path) -> None:
         assert "note       uncommitted changes" in said
         assert "\x1b" not in said
     assert "results/x" not in markdown(document)
-    assert Document.model_validate_json(document.model_dump_json(by_alias=True)) == document
+    assert VerdictDocument.model_validate_json(document.model_dump_json(by_alias=True)) == document
 
 
 def test_logs_are_compared_where_both_kernels_have_one(results: Path) -> None:

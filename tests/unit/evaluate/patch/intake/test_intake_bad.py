@@ -14,7 +14,7 @@ from harness.evaluate.patch.intake import intake
 from harness.evaluate.patch.request import Options, job_of
 from harness.kernel import series, source
 from harness.kernel.git import git as own_git
-from harness.kernel.spec import Source
+from harness.kernel.spec import KernelSource
 
 Git = Callable[..., str]
 MakeSeries = Callable[[dict[str, str]], Path]
@@ -179,7 +179,7 @@ def test_a_dirty_tree_is_told_and_left_alone(tree: Path, git: Git, make_series: 
 def applied(tree: Path, given: str) -> str:
     """What is said when a series is applied; the worktree is at its base afterwards."""
     taken = intake.take(given, tree=None)
-    base = source.prepare(Source(tree=str(tree)), print)
+    base = source.prepare(KernelSource(tree=str(tree)), print)
     with pytest.raises(UsageError) as error:
         series.apply(base, series.patches([str(taken.folder)]))
     assert own_git(base.tree.work, "rev-parse", "HEAD").strip() == base.commit

@@ -22,7 +22,7 @@ from harness.evaluate.patch.request import Options, job_of
 from harness.kernel import series, source
 from harness.kernel.build import build
 from harness.kernel.git import git as own_git
-from harness.kernel.spec import Source, find_series
+from harness.kernel.spec import KernelSource, find_series
 
 Git = Callable[..., str]
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there
@@ -41,9 +41,9 @@ def topic(tree: Path, git: Git) -> Path:
     return tree
 
 
-def result(tree: Path, taken: intake.Series) -> str:
+def result(tree: Path, taken: intake.PatchSeries) -> str:
     """The git tree that the patches give on top of main."""
-    base = source.prepare(Source(tree=str(tree), ref="main"), print)
+    base = source.prepare(KernelSource(tree=str(tree), ref="main"), print)
     commit = series.apply(base, series.patches([str(taken.folder)]))
     return own_git(base.tree.work, "rev-parse", f"{commit}^{{tree}}").strip()
 
@@ -159,7 +159,7 @@ def test_what_comes_in_is_what_git_would_apply(
     if form not in (quilt_folder, older_versions, a_range):
         assert taken.subjects == tuple(f"kvm: Step {n} über" for n in (1, 2, 3))
         assert state(topic) == before
-        base = source.prepare(Source(tree=str(topic), ref="main"), print)
+        base = source.prepare(KernelSource(tree=str(topic), ref="main"), print)
         authors = git(base.tree.work, "log", "--format=%an", "-3").splitlines()
         assert authors == ["Dev", "Žofie Ünal", "Dev"]
 
@@ -245,7 +245,7 @@ def test_two_hundred_patches(tree: Path, git: Git, tmp_path: Path) -> None:
     git(tree, "reset", "-q", "--hard", "HEAD~200")
     taken = intake.take(str(tmp_path / "many.mbox"), tree=None)
     assert len(taken.patches) == 200
-    base = source.prepare(Source(tree=str(tree)), print)
+    base = source.prepare(KernelSource(tree=str(tree)), print)
     commit = series.apply(base, series.patches([str(taken.folder)]))
     assert own_git(base.tree.work, "show", f"{commit}:kvm.c") == "int kvm_199;\n"
 

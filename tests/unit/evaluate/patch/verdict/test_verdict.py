@@ -8,9 +8,9 @@ import pytest
 from harness.evaluate.patch.verdict.figures import changes as figure_changes
 from harness.evaluate.patch.verdict.figures import compared
 from harness.evaluate.patch.verdict.verdict import (
-    Change,
     ChangeKind,
     Verdict,
+    VerdictChange,
     observed,
     unknown,
     verdict,
@@ -108,7 +108,9 @@ def test_expectations_of_the_plan() -> None:
     ],
 )
 def test_the_verdict(found: list[ChangeKind], questions: list[str], wanted: Verdict) -> None:
-    changes = [Change(path="p", base="", patched="", kind=kind, about="probe") for kind in found]
+    changes = [
+        VerdictChange(path="p", base="", patched="", kind=kind, about="probe") for kind in found
+    ]
     assert verdict(changes, questions) is wanted
 
 
@@ -134,7 +136,7 @@ def figure(*samples: float, unit: str = "ns", representative: bool = True) -> Ob
 SLOW, FAST = [100.0 + n for n in range(12)], [50.0 + n for n in range(12)]
 
 
-def measured(before: Observation, after: Observation, boots: int = 4) -> list[Change]:
+def measured(before: Observation, after: Observation, boots: int = 4) -> list[VerdictChange]:
     a, b = cell("a", before), cell("b", after)
     a.repeats = b.repeats = boots
     return figure_changes(compared(Pair(a, b)))
