@@ -15,7 +15,7 @@ from harness.base.errors import UsageError
 from harness.evaluate.engine import known_paths, timings, unchanged
 from harness.evaluate.plan.plan import CellRequest, Plan, examine, load_plan
 from harness.evaluate.progress import duration
-from harness.guests.usable import unusable
+from harness.guests.usable import why_not
 from harness.hosts.qemu.binary import find_qemu
 from harness.kernel import store
 from harness.kernel.spec import KernelSpec
@@ -106,7 +106,7 @@ def _cells(plan: Plan, requests: Sequence[CellRequest]) -> list[PlannedCell]:
                 seconds=took.seconds if took else None,
                 exact=one.name in known,
                 unchanged_since=same.get(one.name, ""),
-                skipped=unusable(one.machine, qemu) or "",
+                skipped=why_not(one.kernel, one.machine, one.suite, qemu) or "",
             )
         )
     return made

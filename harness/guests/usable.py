@@ -1,13 +1,91 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whether this host can run a machine at all."""
+"""What a kernel, a suite, a machine and this host need of each other, matched before a build.
+
+Each side says what it needs or offers; `why_not` is the one place where they meet. A new need is
+a field of Needs, one of Offers, and a line of `unmet`.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from harness.base.deadline import Deadline
 from harness.base.tools import as_tuple
+from harness.guests.calibrate.machine import calibrate_machine
 from harness.guests.placement import placement_of
 from harness.hosts.machines.kvm import why_no_kvm, why_no_nested_kvm
 from harness.hosts.machines.machine import Machine
 from harness.hosts.qemu.binary import QemuBinary
+from harness.kernel.spec import KernelSpec, find_fragment
+from harness.suites.suite import Suite
+
+PAGES = re.compile(r"^CONFIG_ARM64_(4|16|64)K_PAGES=y", re.M)
+ANY_CPU = "4K"  # the granule that every CPU model here has
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a kernel and a suite need of a machine; empty, 0 and False ask for nothing."""
+
+    granule: str = ""  # of the kernel, in both stages
+    devices: tuple[str, ...] = ()
+    vmms: tuple[str, ...] = ()
+    el2: bool = False
+    memory_mib: int = 0  # of the guest that the suite runs in
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What a machine has of that; `label` says whose `granules` they are."""
+
+    device: str
+    vmm: str
+    el2: bool
+    memory_mib: int
+    granules: tuple[str, ...] = (ANY_CPU,)
+    label: str = ""
+
+
+def needs_of(kernel: KernelSpec, suite: Suite) -> Needs:
+    """Return what the two need; the kernel's granule is that of its last fragment that says one."""
+    wanted = suite.requires
+    return Needs(
+        granule=_granule(kernel.fragments),
+        devices=tuple(suite.devices),
+        vmms=tuple(wanted.vmm),
+        el2=wanted.el2,
+        memory_mib=wanted.memory_mib,
+    )
+
+
+def offers_of(machine: Machine) -> Offers:
+    """Return what the machine's file says; its granules are measured where they are asked for."""
+    placement = placement_of(machine)
+    inside = machine.l2 if placement.has_guest else None
+    return Offers(
+        device=machine.device.name,
+        vmm=inside.vmm if inside else "",
+        el2=placement.el2,
+        memory_mib=inside.memory_mib if inside else machine.memory_mib,
+    )
+
+
+def unmet(needs: Needs, offers: Offers) -> Iterator[str]:
+    """Yield why not, for each need that is not met."""
+    if needs.granule and needs.granule not in offers.granules:
+        there = " and ".join(offers.granules)
+        yield f"the kernel has {needs.granule} pages, {offers.label} has {there} (measured)"
+    if needs.devices and offers.device not in needs.devices:
+        yield f"the suite cannot drive the device {offers.device}"
+    if needs.vmms and offers.vmm not in needs.vmms:
+        there = offers.vmm or "no VMM: the suite runs in L1 itself"
+        yield f"the suite needs the VMM {' or '.join(needs.vmms)}, the machine has {there}"
+    if needs.el2 and not offers.el2:
+        yield "the suite needs EL2, which this machine's CPU has not"
+    if needs.memory_mib > offers.memory_mib:
+        yield f"the suite needs {needs.memory_mib} MiB, its guest has {offers.memory_mib}"
 
 
 def unusable(machine: Machine, qemu: QemuBinary | None = None) -> str | None:
@@ -18,3 +96,36 @@ def unusable(machine: Machine, qemu: QemuBinary | None = None) -> str | None:
     if machine.accel != "kvm":
         return None
     return why_no_nested_kvm() if placement_of(machine).needs_nested_kvm else why_no_kvm()
+
+
+def why_not(kernel: KernelSpec, machine: Machine, suite: Suite, qemu: QemuBinary) -> str | None:
+    """Return why a cell of the three cannot run here; None when it can. Nothing is built.
+
+    The machine is calibrated for a kernel with other pages than 4K. MachineError, BuildError where
+    that fails.
+    """
+    if reason := unusable(machine, qemu):
+        return reason
+    needs, offers = needs_of(kernel, suite), offers_of(machine)
+    if needs.granule not in ("", *offers.granules):
+        offers = _measured(machine, qemu, offers)
+    return next(unmet(needs, offers), None)
+
+
+def _measured(machine: Machine, qemu: QemuBinary, offers: Offers) -> Offers:
+    found = calibrate_machine(machine, qemu, Deadline(machine.limits.boot))
+    granules = found.facts.granules.split(",")
+    if offers.el2:  # the kernel is L1's and L2's: KVM needs its granule in stage 2 as well
+        second = found.facts.s2_granules.split(",")
+        granules = [one for one in granules if one in second]
+    return Offers(
+        offers.device, offers.vmm, offers.el2, offers.memory_mib, tuple(granules), found.label
+    )
+
+
+def _granule(fragments: Iterable[str]) -> str:
+    granule = ""
+    for name in fragments:
+        for size in PAGES.findall(find_fragment(name).read_text(encoding="utf-8")):
+            granule = f"{size}K"
+    return granule

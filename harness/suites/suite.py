@@ -15,6 +15,18 @@ from harness.base.errors import UsageError
 from harness.base.toml import parse, read_toml, unknown
 
 
+class Requires(BaseModel):
+    """What a suite needs of a machine at all; its cell is SKIP where that is not so.
+
+    `vmm` are the names of VMMs that will do, `memory_mib` is that of the guest.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    vmm: list[str] = Field(default_factory=list)
+    el2: bool = False
+    memory_mib: int = Field(default=0, ge=0)
+
+
 class Suite(BaseModel):
     """A guest test: its sources, what runs in the guest, and what it needs to be judged.
 
@@ -49,6 +61,7 @@ class Suite(BaseModel):
     destructive: bool = False
     cases: bool = False
     needs: dict[str, list[str]] = Field(default_factory=dict)
+    requires: Requires = Requires()
     promises: dict[str, str] = Field(default_factory=dict)
     limit: float = Field(default=60, gt=0)  # seconds
 

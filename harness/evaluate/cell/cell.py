@@ -20,7 +20,7 @@ from harness.guests.calibrate.fidelity import fidelity_record
 from harness.guests.calibrate.machine import calibrate_machine
 from harness.guests.placement import placement_of
 from harness.guests.placement.placement import RunContext
-from harness.guests.usable import unusable
+from harness.guests.usable import why_not
 from harness.hosts.l1.host import L1Host
 from harness.hosts.l1.userland import guest_program, initramfs, l1_root
 from harness.hosts.pool import HostPool
@@ -103,12 +103,12 @@ def run_cell(
     """
     cell = blank(request)
     phases = Phases(request.name, tools.listener)
-    reason = unusable(request.machine, tools.qemu)
-    if reason:
-        cell.status = Status.SKIP
-        cell.failure = Failure(kind=FailureKind.MACHINE, summary=reason, where="harness")
-        return cell
     try:
+        reason = why_not(request.kernel, request.machine, request.suite, tools.qemu)
+        if reason:
+            cell.status = Status.SKIP
+            cell.failure = Failure(kind=FailureKind.MACHINE, summary=reason, where="harness")
+            return cell
         pool.enabled = not last
         _run(cell, request, tools, logs, phases, pool)
     except BrokenPipeError:  # of our own output

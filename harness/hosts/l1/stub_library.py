@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stand-ins for shared libraries that a program is linked with and does not use.
+"""Stubs of shared libraries that a program is linked with and does not use.
 
 The loader takes longer for them than for all the rest: most of its work is to find symbols. A
-stand-in has the name and the functions that the program wants, each of which ends it with a line.
+stub has the name and the functions that the program wants, each of which ends it with a line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ void abort(void);
 
 static void gone(const char *name)
 {
-	dprintf(2, "s2eval: %s of LIBRARY is called, for which L1 has a stand-in only\\n", name);
+	dprintf(2, "s2eval: %s of LIBRARY is called, for which L1 has a stub only\\n", name);
 	abort();
 }
 
@@ -51,8 +51,8 @@ def linked(file: Path) -> list[str]:
     return [library or path for library, path in _LINKED.findall(_readelf("-dl", file))]
 
 
-def make_stand_in(library: Path, program: Path, called: Mapping[str, str], made: Path) -> None:
-    """Make the file `made` to stand in for `library` in `program`.
+def make_stub(library: Path, program: Path, called: Mapping[str, str], made: Path) -> None:
+    """Make the file `made` the stub of `library` for `program`.
 
     Its functions end `program`, but for those of `called`, which has their bodies in C, with the
     arguments a, b and c. MachineError when `program` uses data of the library.
@@ -75,7 +75,7 @@ def make_stand_in(library: Path, program: Path, called: Mapping[str, str], made:
     command += [f"-Wl,--version-script={script}"] if nodes else []
     command += ["-o", str(made), "-x", "c", "-"]
     try:
-        run_tool(command, f"the stand-in for {library.name}", text=source)
+        run_tool(command, f"the stub of {library.name}", text=source)
     finally:
         script.unlink()
 

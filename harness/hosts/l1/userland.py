@@ -69,12 +69,12 @@ def _make_l1(tmp: Path, init: Path) -> None:
     cache = cache_dir("userland", "debs")
     for deb in apt.download_closure(contents["packages"], cache, contents["suites"], "arm64"):
         apt.unpack(deb, packages)
-    programs, apart = contents["programs"], contents["stand_ins"].split()
+    programs, apart = contents["programs"], contents["stubs"].split()
     for name in _with_libraries(packages, programs, apart):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         if Path(name).name in apart:
             program, called = packages / programs[-1], contents["called"]
-            stub_library.make_stand_in(packages / name, program, called, root / name)
+            stub_library.make_stub(packages / name, program, called, root / name)
         else:
             shutil.copy(packages / name, root / name)
     for name in ("proc", "sys", "dev", "run", "tmp", "share", "host", "s2eval/bin"):

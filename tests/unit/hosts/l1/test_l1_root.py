@@ -11,7 +11,7 @@ import pytest
 from harness.base import apt
 from harness.base.errors import MachineError
 from harness.hosts.l1 import userland
-from harness.hosts.l1.stub_library import _symbols, make_stand_in
+from harness.hosts.l1.stub_library import _symbols, make_stub
 from harness.hosts.l1.userland import busybox, l1_root
 from harness.kernel.toolchain import cross_prefix
 
@@ -21,7 +21,7 @@ suites = ["bookworm"]
 packages = ["some"]
 programs = ["bin/busybox", "usr/bin/vmm"]
 applets = "ls cat"
-stand_ins = "libspare.so.5"
+stubs = "libspare.so.5"
 [called]
 start = "return a + b + c;"
 """
@@ -107,9 +107,9 @@ def test_a_library_that_no_package_has_is_named(package: Path) -> None:
     assert left == {"debs", "lock"}
 
 
-def test_a_stand_in_has_what_the_program_calls_with_its_versions(package: Path) -> None:
+def test_a_stub_has_what_the_program_calls_with_its_versions(package: Path) -> None:
     made = package.parent / "libspare.so.5"
-    make_stand_in(
+    make_stub(
         package / LIBRARIES / made.name, package / "usr/bin/vmm", {"start": "return a;"}, made
     )
     symbols = {s.name: s for s in _symbols(made) if not s.is_wanted and s.is_code}
@@ -127,11 +127,11 @@ def test_a_stand_in_has_what_the_program_calls_with_its_versions(package: Path) 
     assert "ret" in start and "bl" not in start, "a function that is called does what it is told"
 
 
-def test_data_has_no_stand_in(package: Path) -> None:
+def test_data_has_no_stub(package: Path) -> None:
     folder = package / LIBRARIES
     _compile(folder / "libdata.so.6", "int datum = 1;", "-shared", "-Wl,-soname,libdata.so.6")
     program = package / "usr/bin/user"
     source = "extern int datum; int _start(void) { return datum; }"
     _compile(program, source, "-fPIE", "-pie", str(folder / "libdata.so.6"))
     with pytest.raises(MachineError, match=r"user uses data of libdata\.so\.6: datum"):
-        make_stand_in(folder / "libdata.so.6", program, {}, package.parent / "made")
+        make_stub(folder / "libdata.so.6", program, {}, package.parent / "made")
