@@ -43,7 +43,7 @@ class Target:
         if not self.register:
             return self.address
         if self.register not in values:
-            raise MachineError(f"the gdb stub has no register {self.register}")
+            raise MachineError(f"the CPU has no register {self.register}")
         if self.register in TABLE_REGISTERS:  # they hold more than an address
             value = stage1_table(regs, TABLE_REGISTERS.index(self.register))
         else:

@@ -18,6 +18,17 @@ def test_told(s2eval_host):
 
 def test_lost(s2eval_host):
     s2eval_host.run("poweroff -f", seconds=20)
+
+def test_unreadable(s2eval_host):
+    assert b"Linux" in s2eval_host.read("/proc/version")
+    s2eval_host.bind("vfio-pci")
+    assert len(s2eval_host.read("/proc/kallsyms")) > 100_000
+    for path in ("/none", "/proc", "/proc/self/mem"):
+        try:
+            s2eval_host.read(path)
+        except Exception as error:
+            print("unread:", error)
+    s2eval_host.bind("none")
 """
 
 
@@ -49,7 +60,14 @@ def test_the_example_of_the_documentation(folder: Path) -> None:
 
 def test_what_goes_wrong_in_l1_is_told(folder: Path) -> None:
     ran = run_pytest(folder, FAILS, "--s2eval-machine", "nested-tcg-cortex-a72")
-    assert "2 failed" in ran.stdout
+    assert "3 failed" in ran.stdout
+    for path, why in (
+        ("/none", "No such file or directory"),
+        ("/proc", "Is a directory"),
+        ("/proc/self/mem", "Input/output error"),
+    ):
+        assert f"unread: {path} on the host under test: {why}" in ran.stdout
+    assert "'none' did not take" in ran.stdout or "none did not take" in ran.stdout
     assert "'exit 3' on the host under test: no message" in ran.stdout
     assert "the guest powered off before it was done" in ran.stdout
     assert not list(folder.glob("s2eval-*"))

@@ -13,6 +13,7 @@ from harness.base.errors import MachineError
 from harness.base.text import clean
 
 CHANNEL = "agent"
+LINE_LIMIT = 32 * 2**20  # bytes of an answer: what a command says and a file has, twice as long
 READY = "ready"  # L1's init has come up
 UNMOUNT, WAKE = "unmount", "wake"
 

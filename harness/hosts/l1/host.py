@@ -98,7 +98,9 @@ class L1Host(L1Link):
         """
         folder = self._stack.enter_context(scratch_folder())
         channels = [CONSOLE, *self._streams, agent.CHANNEL]
-        process = self._stack.enter_context(QemuProcess(folder, logs, channels))
+        process = self._stack.enter_context(
+            QemuProcess(folder, logs, channels, {agent.CHANNEL: agent.LINE_LIMIT})
+        )
         self.attach(process)
         with contextlib.ExitStack() as stack:
             memory = stack.enter_context(memory_file()) if self.state else None

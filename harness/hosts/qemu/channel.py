@@ -30,11 +30,14 @@ PAUSE = 0.1  # seconds between looks whether there is room in the queue
 class Channel:
     """One listening Unix socket, one QEMU chardev; `name` is the source of its events.
 
-    `problem` says why the log could not be written, None when it was.
+    A line of more than `line_limit` bytes is cut into pieces. `problem` says why the log could not be written, None when it was.
     """
 
-    def __init__(self, folder: Path, name: str, events: Events, log: Path) -> None:
+    def __init__(
+        self, folder: Path, name: str, events: Events, log: Path, line_limit: int = LINE_LIMIT
+    ) -> None:
         self.name = name
+        self.line_limit = line_limit
         self.path = folder / name
         self.dropped = 0
         self.problem: MachineError | None = None
@@ -136,9 +139,9 @@ class Channel:
         *lines, rest = data.split(b"\n")
         for line in lines:
             self._put_line(line)
-        while len(rest) > LINE_LIMIT:
-            self._put_line(rest[:LINE_LIMIT])
-            rest = rest[LINE_LIMIT:]
+        while len(rest) > self.line_limit:
+            self._put_line(rest[: self.line_limit])
+            rest = rest[self.line_limit :]
         return rest
 
     def _put_line(self, line: bytes) -> None:

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from harness.base.errors import MachineError
 from harness.base.process import start
 from harness.base.signals import held
 from harness.hosts.events import Event, EventQueue
-from harness.hosts.qemu.channel import PAUSE, Channel
+from harness.hosts.qemu.channel import LINE_LIMIT, PAUSE, Channel
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure
 from harness.suites.failures import classify
@@ -40,12 +40,20 @@ class QemuProcess(EventQueue):
     it. QEMU's own words are in `logs/qemu.log`, its QMP events in `logs/qmp.log`.
     """
 
-    def __init__(self, folder: Path, logs: Path, channels: list[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        logs: Path,
+        channels: list[str],
+        line_limits: Mapping[str, int] | None = None,
+    ) -> None:
+        """`line_limits`: the bytes of a line of the channels that may say longer ones."""
         super().__init__()
         self.folder = folder
         self.logs = logs
         self._closing = False
         self._names = channels
+        self._line_limits = line_limits or {}
         self._channels: dict[str, Channel] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._waiter: threading.Thread | None = None
@@ -61,7 +69,8 @@ class QemuProcess(EventQueue):
         try:
             for name in self._names:
                 log = self.logs / f"{name}.log"
-                self._channels[name] = Channel(self.folder, name, self.events, log)
+                limit = self._line_limits.get(name, LINE_LIMIT)
+                self._channels[name] = Channel(self.folder, name, self.events, log, limit)
             self._monitor.bind(str(self.folder / "qmp"))
             self._monitor.listen(1)
         except BaseException:
