@@ -30,7 +30,8 @@ PAUSE = 0.1  # seconds between looks whether there is room in the queue
 class Channel:
     """One listening Unix socket, one QEMU chardev; `name` is the source of its events.
 
-    A line of more than `line_limit` bytes is cut into pieces. `problem` says why the log could not be written, None when it was.
+    A line of more than `line_limit` bytes is cut into pieces. `problem` says why the log could not
+    be written, None when it was.
     """
 
     def __init__(
