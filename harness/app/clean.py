@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`s2eval clean`: what is there, what would go, and its going."""
+"""`s2eval clean`: lists runs and caches, chooses what is to be removed, and removes it."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ class CleanPlan:
 
 
 def seconds(text: str) -> float:
-    """`30d`, `12h` or `2w` in seconds; UsageError for anything else."""
-    found = re.fullmatch(r"(\d+)([hdw])", text)
-    if not found:
+    """Return `30d`, `12h` or `2w` in seconds. Raise UsageError for anything else."""
+    match = re.fullmatch(r"(\d+)([hdw])", text)
+    if not match:
         raise UsageError(f"--older-than {text}: give hours, days or weeks: 12h, 30d, 2w")
-    return int(found[1]) * UNITS[found[2]]
+    return int(match[1]) * UNITS[match[2]]
 
 
 def survey(wanted: RemovalRules, *, compress: bool) -> CleanPlan:
-    """Look at everything and decide; nothing is touched."""
+    """Return what there is and what of it is to be removed. Nothing is touched."""
     now = time.time()
     items = housekeeping.measure([*housekeeping.runs(), *housekeeping.cached()])
     doomed = housekeeping.select(items, wanted, now)
@@ -63,12 +63,12 @@ def survey(wanted: RemovalRules, *, compress: bool) -> CleanPlan:
 def _kind(name: str, items: Sequence[DiskItem]) -> KindTotals:
     mine = [item for item in items if item.kind == name]
     used = [item.used for item in mine]
-    place = mine[0].path.parent
-    return KindTotals(name, place, len(mine), sum(i.size for i in mine), min(used), max(used))
+    folder = mine[0].path.parent
+    return KindTotals(name, folder, len(mine), sum(i.size for i in mine), min(used), max(used))
 
 
-def document(plan: CleanPlan, told: Sequence[str]) -> dict[str, Any]:
-    """What `--json` prints: sizes in bytes, times in seconds since 1970."""
+def document(plan: CleanPlan, done: Sequence[str]) -> dict[str, Any]:
+    """Return what `--json` prints: sizes in bytes, times in seconds since 1970."""
 
     def row(item: DiskItem) -> dict[str, Any]:
         named = {"kind": item.kind, "path": str(item.path), "what": item.what}
@@ -79,12 +79,12 @@ def document(plan: CleanPlan, told: Sequence[str]) -> dict[str, Any]:
         "kinds": kinds,
         "selected": [row(item) for item in plan.doomed],
         "compress": [str(item.path) for item in plan.packed],
-        "done": list(told),
+        "done": list(done),
     }
 
 
 def overview(plan: CleanPlan) -> Iterator[str]:
-    """A line a kind."""
+    """Yield a line for each kind of things there are, with their sizes and ages."""
     now = time.time()
     yield f"{'':12} {'count':>6} {'size':>10}  last used"
     for kind in plan.kinds:
@@ -95,7 +95,7 @@ def overview(plan: CleanPlan) -> Iterator[str]:
 
 
 def intended(plan: CleanPlan) -> Iterator[str]:
-    """A line each thing that is to go."""
+    """Yield a line for each thing that is to be removed."""
     now = time.time()
     for item in plan.doomed:
         name = f"{item.kind}/{item.path.name} {item.what}".rstrip()
@@ -110,7 +110,7 @@ def intended(plan: CleanPlan) -> Iterator[str]:
 
 
 def agreed(ask: Callable[[str], bool], *, yes: bool) -> bool:
-    """Whether to go on; UsageError where nobody can be asked."""
+    """Return whether the user agrees. Raise UsageError where nobody can be asked."""
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -119,14 +119,14 @@ def agreed(ask: Callable[[str], bool], *, yes: bool) -> bool:
 
 
 def carry_out(plan: CleanPlan) -> list[str]:
-    """Do it; what was done and what was not, in lines."""
+    """Remove and compress what the plan says; return what was done and what was not, in lines."""
     lines: list[str] = []
     gone, left = housekeeping.remove(plan.doomed, lines.append)
     if gone:
         lines.append(f"removed {len(gone)}, {size(sum(item.size for item in gone))}")
     reasons: dict[str, list[str]] = {}
-    for one in left:
-        reasons.setdefault(one.why, []).append(one.path.name)
+    for item in left:
+        reasons.setdefault(item.why, []).append(item.path.name)
     lines += [f"{_some(names)} stays: {why}" for why, names in reasons.items()]
     count, saved = housekeeping.compress(plan.packed)
     if count:

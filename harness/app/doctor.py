@@ -36,6 +36,8 @@ NEEDED_FOR = {
 
 
 class DoctorModel(BaseModel):
+    """A part of the report."""
+
     model_config = ConfigDict(extra="forbid")
 
 
@@ -102,11 +104,15 @@ class DoctorReport(DoctorModel):
 
     @property
     def exit_code(self) -> ExitCode:
+        """OK when all that is needed is there."""
         return ExitCode.OK if self.ok else ExitCode.UNDECIDED
 
 
 def doctor(progress: Callable[[str], None] = lambda _: None) -> DoctorReport:
-    """Look at everything; `progress` is told what is being looked at. Fetches QEMU when needed."""
+    """Return how tools, host, caches, QEMU and machines are here; QEMU is fetched when needed.
+
+    `progress` is called with what is being looked at.
+    """
     progress("tools")
     findings = tools.check_all(tools.load_tools())
     progress("QEMU")
@@ -117,7 +123,7 @@ def doctor(progress: Callable[[str], None] = lambda _: None) -> DoctorReport:
     bad = [f.tool.package for f in findings if f.needed]
     return DoctorReport(
         ok=not bad and not state.problem and not any(m.problem for m in machines),
-        tools=[_tool_state(found) for found in findings],
+        tools=[_tool_state(finding) for finding in findings],
         install=tools.install_command(bad) if bad else "",
         host=host,
         caches=_cache_sizes(),
@@ -127,12 +133,12 @@ def doctor(progress: Callable[[str], None] = lambda _: None) -> DoctorReport:
     )
 
 
-def _tool_state(found: tools.ToolFinding) -> ToolState:
-    tool = found.tool
+def _tool_state(finding: tools.ToolFinding) -> ToolState:
+    tool = finding.tool
     return ToolState(
         name=tool.name,
-        state=found.state,
-        version=found.version,
+        state=finding.state,
+        version=finding.version,
         minimum=tool.minimum,
         need=tool.need,
         purpose=tool.purpose,
@@ -162,15 +168,15 @@ def _system() -> str:
 
 
 def _warnings(host: HostState) -> list[str]:
-    found: list[str] = []
+    warnings: list[str] = []
     if host.cache_free < CACHE_GIB * GIB:
-        found.append(
+        warnings.append(
             f"{host.cache} has {size(host.cache_free)} left, a run with two kernels needs about "
             f"{CACHE_GIB} GiB: S2EVAL_CACHE moves the cache"
         )
     if host.memory < MEMORY_GIB * GIB:
-        found.append(f"{size(host.memory)} of memory: nested machines want {MEMORY_GIB} GiB")
-    return found
+        warnings.append(f"{size(host.memory)} of memory: nested machines want {MEMORY_GIB} GiB")
+    return warnings
 
 
 def _cache_sizes() -> dict[str, int]:
@@ -215,7 +221,7 @@ def _calibrated(spec: machine.Machine, qemu: QemuBinary) -> MachineState:
 
 
 def render(report: DoctorReport) -> list[str]:
-    """The report as plain lines."""
+    """Return the report as plain lines."""
     lines = ["Tools"]
     width = max((len(tool.name) for tool in report.tools), default=0)
     for tool in report.tools:
@@ -253,26 +259,26 @@ def _host_lines(report: DoctorReport) -> list[str]:
 
 def _machines_lines(machines: list[MachineState]) -> list[str]:
     """What is the same on each machine that was calibrated is said once, at the end."""
-    reasons = {found.name: _reasons(found) for found in machines if found.label}
+    reasons = {state.name: _reasons(state) for state in machines if state.label}
     everywhere = set.intersection(*reasons.values()) if len(reasons) > 1 else set()
     lines = ["Machines: what can be seen on them"]
-    for found in machines:
-        if found.problem:
-            lines.append(f"  {found.name}: {found.problem}")
-        elif found.skipped:
-            lines.append(f"  {found.name}: SKIP, {found.skipped}")
+    for state in machines:
+        if state.problem:
+            lines.append(f"  {state.name}: {state.problem}")
+        elif state.skipped:
+            lines.append(f"  {state.name}: SKIP, {state.skipped}")
         else:
-            lines.append(f"  {found.name} ({found.label})")
-            lines.append(f"    shows {', '.join(found.shows) or 'nothing'}")
-            lines += _not_shown(reasons[found.name] - everywhere)
+            lines.append(f"  {state.name} ({state.label})")
+            lines.append(f"    shows {', '.join(state.shows) or 'nothing'}")
+            lines += _not_shown(reasons[state.name] - everywhere)
     return lines + (["  all of them", *_not_shown(everywhere)] if everywhere else [])
 
 
-def _reasons(found: MachineState) -> set[tuple[str, str]]:
+def _reasons(state: MachineState) -> set[tuple[str, str]]:
     """(need, why not), without the machine's label and the need's name, which stand before it."""
     return {
-        (need, reason.removeprefix(found.label).lstrip(": ").removeprefix(f"{need} is "))
-        for need, reason in found.limits.items()
+        (need, reason.removeprefix(state.label).lstrip(": ").removeprefix(f"{need} is "))
+        for need, reason in state.limits.items()
     }
 
 

@@ -69,19 +69,20 @@ class RemovalRules:
 
     @property
     def named(self) -> bool:
+        """Whether kinds of things in the cache are named."""
         return self.builds or self.cache
 
 
 def runs(base: Path | None = None) -> list[DiskItem]:
-    """The runs on disk, oldest first; also those that ended before their first record."""
+    """Return the runs on disk, oldest first, with those that ended before their first record."""
     base = base or paths.results_dir()
     folders = base.iterdir() if base.is_dir() else iter(())
-    found = [
+    items = [
         DiskItem(RESULTS, path, _started(path))
         for path in folders
         if path.is_dir() and not path.is_symlink() and _is_run(path)
     ]
-    return sorted(found, key=lambda item: (item.used, item.path.name))
+    return sorted(items, key=lambda item: (item.used, item.path.name))
 
 
 def _is_run(path: Path) -> bool:
@@ -97,25 +98,25 @@ def _started(path: Path) -> float:
 
 
 def cached() -> list[DiskItem]:
-    """What is in the cache, by kind; locks are not: they are nothing to gain.
+    """Return what is in the cache, by kind, but for locks, which take no room.
 
     Modules for a build are made with the headers of its source: that was used when the build was.
     """
     kinds = sorted(path for path in paths.cache_dir().iterdir() if path.is_dir())
-    found = [
+    items = [
         _item(kind.name, path)
         for kind in kinds
         for path in sorted(kind.iterdir())
         if not path.name.endswith("lock")
     ]
     of_builds: dict[str, float] = {}
-    for item in found:
+    for item in items:
         of_builds[item.tree] = max(item.used, of_builds.get(item.tree, 0.0))
     return [
         replace(item, used=max(item.used, of_builds.get(item.path.name, 0.0)))
         if item.kind == SOURCES
         else item
-        for item in found
+        for item in items
     ]
 
 
@@ -133,25 +134,28 @@ def _used(path: Path, *, read: bool) -> float:
     """When something was last written, or `read`, as far as its first level tells."""
     if path.name.startswith(GONE):
         return 0.0
-    found = [0.0]
-    for place in (path, *(path.iterdir() if path.is_dir() else ())):
+    times = [0.0]
+    for file in (path, *(path.iterdir() if path.is_dir() else ())):
         with contextlib.suppress(FileNotFoundError):
-            seen = place.lstat()
+            status = file.lstat()
             # Looking into a folder counts as reading it, so that says nothing.
-            files = read and stat.S_ISREG(seen.st_mode)
-            found.append(max(seen.st_mtime, seen.st_atime if files else 0.0))
-    return max(found)
+            is_file = read and stat.S_ISREG(status.st_mode)
+            times.append(max(status.st_mtime, status.st_atime if is_file else 0.0))
+    return max(times)
 
 
 def measure(items: Iterable[DiskItem]) -> list[DiskItem]:
-    """The items with their sizes."""
+    """Return the items with their sizes."""
     known = list(items)
     sizes = disk_usage(item.path for item in known)
     return [replace(item, size=sizes.get(item.path, 0)) for item in known]
 
 
 def disk_usage(paths: Iterable[Path]) -> dict[Path, int]:
-    """Bytes on disk of each path; what other processes remove meanwhile is 0."""
+    """Return the bytes on disk of each path, 0 for what other processes remove meanwhile.
+
+    Raise MachineError when du(1) is missing or hangs.
+    """
     named = b"".join(os.fsencode(path) + b"\0" for path in paths)
     if not named:
         return {}
@@ -164,7 +168,7 @@ def disk_usage(paths: Iterable[Path]) -> dict[Path, int]:
 
 
 def select(items: Iterable[DiskItem], wanted: RemovalRules, now: float) -> list[DiskItem]:
-    """What of `items` is to go, the longest unused first."""
+    """Return those of `items` that the rules remove, the longest unused first."""
     if not wanted:
         return []
     everything = wanted.keep_runs is None and not wanted.named
@@ -195,17 +199,18 @@ class NotRemoved:
 def remove(
     items: Iterable[DiskItem], say: Callable[[str], object] = lambda _: None
 ) -> tuple[list[DiskItem], list[NotRemoved]]:
-    """Remove what is not in use; what went and what did not.
+    """Remove those of `items` that are not in use; return what was removed and what was not.
 
-    Runs only when the history has what it is to keep of them; `say` is told of its troubles.
+    A run goes only when the history has what it is to keep of it; `say` gets the history's
+    warnings, a line each.
     """
     chosen = list(items)
     gone: list[DiskItem] = []
     left: list[NotRemoved] = []
-    doomed = [one for one in chosen if one.kind == RESULTS]
-    recorded = {one.path for one in doomed if (one.path / RECORD).is_file()}
-    unstored = before_removal(doomed[0].path.parent, say) if recorded else ""
-    for item in doomed:
+    runs_to_remove = [run for run in chosen if run.kind == RESULTS]
+    recorded = {run.path for run in runs_to_remove if (run.path / RECORD).is_file()}
+    unstored = before_removal(runs_to_remove[0].path.parent, say) if recorded else ""
+    for item in runs_to_remove:
         why = unstored if item.path in recorded else ""
         with contextlib.suppress(FileNotFoundError), try_lock_folder(item.path) as free:
             _try(item, why if free else "the run is still going on", gone, left)
@@ -235,7 +240,10 @@ def _try(item: DiskItem, why: str, gone: list[DiskItem], left: list[NotRemoved])
 
 
 def _remove(path: Path) -> None:
-    """Nobody finds half of it: it loses its name first, and a run its record."""
+    """Remove a file or folder. First a run loses its record and all lose their names.
+
+    So nobody takes what is left of an interrupted removal for the whole.
+    """
     if path.is_dir():
         (path / RECORD).unlink(missing_ok=True)
     doomed = path
@@ -251,7 +259,7 @@ def _remove(path: Path) -> None:
 
 
 def compress(items: Iterable[DiskItem]) -> tuple[int, int]:
-    """Compress the logs of these runs, unless they go on: how many logs, bytes saved."""
+    """Compress the logs of the runs that do not go on; return how many logs, and bytes saved."""
     count = saved = 0
     for item in items:
         with contextlib.suppress(FileNotFoundError), try_lock_folder(item.path) as free:
@@ -262,7 +270,7 @@ def compress(items: Iterable[DiskItem]) -> tuple[int, int]:
 
 
 def sweep() -> int:
-    """Remove the temporary folders of guests whose owner died; how many."""
+    """Remove the temporary folders of guests whose owner died; return how many."""
     return len(scratch.sweep())
 
 
@@ -271,7 +279,7 @@ def apply_retention(
 ) -> list[str]:
     """Remove the runs of `plan` that no rule keeps, and compress the logs of all but its newest.
 
-    None is a rule that is not set; without any, all are kept. Returns what was done, in lines.
+    None is a rule that is not set; without any, all are kept. Return what was done, in lines.
     """
     mine = [run for run in runs(base) if _plan_of(run.path) == plan]
     now = time.time()
@@ -280,13 +288,15 @@ def apply_retention(
     young = {run.path for run in mine if limit is not None and run.used >= limit}
     no_rule = keep_runs is None and keep_days is None
     doomed = [run for run in mine if not (no_rule or run.path in newest or run.path in young)]
-    told: list[str] = []
-    gone, left = remove(measure(doomed), told.append)
+    lines: list[str] = []
+    gone, left = remove(measure(doomed), lines.append)
     count, saved = compress(run for run in mine[:-1] if run.path.exists())
-    return [*told, *_told(gone, left, count, saved)]
+    return [*lines, *_retention_lines(gone, left, count, saved)]
 
 
-def _told(gone: list[DiskItem], left: list[NotRemoved], count: int, saved: int) -> Iterator[str]:
+def _retention_lines(
+    gone: list[DiskItem], left: list[NotRemoved], count: int, saved: int
+) -> Iterator[str]:
     if gone:
         freed = size(sum(item.size for item in gone))
         yield f"retention: removed {counted(len(gone), 'run')}, {freed}"
@@ -303,10 +313,10 @@ def _plan_of(run: Path) -> str | None:
 
 
 def size(count: int) -> str:
-    """Bytes for people, e.g. `1.5 GiB`."""
+    """Return a number of bytes for people, e.g. `1.5 GiB`."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
+    """Return a count with its noun: `1 run`, `2 runs`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

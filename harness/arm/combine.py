@@ -38,6 +38,7 @@ class Attributes:
     sh: Shareability
 
     def describe(self) -> str:
+        """Return the type and the shareability in words."""
         return f"{self.type.describe()}, {self.sh.label}"
 
 
@@ -72,18 +73,22 @@ class Combined:
 
     @property
     def type(self) -> MemType | None:
+        """The type by the architecture's reading; None when reserved."""
         return self.readings[0].type if self.readings else None
 
     @property
     def sh(self) -> Shareability | None:
+        """The shareability by the architecture's reading; None when reserved."""
         return self.readings[0].sh if self.readings else None
 
     @property
     def reserved(self) -> bool:
+        """Whether a reserved encoding takes part."""
         return not self.readings
 
     @property
     def ambiguous(self) -> bool:
+        """Whether sources disagree."""
         return len(self.readings) > 1
 
     @property
@@ -97,12 +102,13 @@ class Combined:
         return " or ".join(self.names) or "reserved"
 
     def describe(self) -> str:
+        """Return all readings in words, with the note."""
         text = " or ".join(reading.describe() for reading in self.readings) or "reserved"
         return f"{text} ({self.note})" if self.note else text
 
 
 def combine_cacheability(stage1: Cacheability, stage2: Cacheability) -> Cacheability:
-    """One side, inner or outer: the less cacheable policy, stage 1's hints.
+    """Return one side, inner or outer: the less cacheable policy, stage 1's hints.
 
     Arm ARM D8.6.5, R_GQFSF; pseudocode S2CombineS1AttrHints.
     """
@@ -111,7 +117,7 @@ def combine_cacheability(stage1: Cacheability, stage2: Cacheability) -> Cacheabi
 
 
 def combine_shareability(stage1: Shareability, stage2: Shareability) -> Shareability:
-    """The more shareable of both. Arm ARM R_GDTNP; pseudocode S2CombineS1Shareability.
+    """Return the more shareable of both. Arm ARM R_GDTNP; pseudocode S2CombineS1Shareability.
 
     A reserved SH may act as any of the three, so only Outer is sure beside it.
     """
@@ -120,7 +126,7 @@ def combine_shareability(stage1: Shareability, stage2: Shareability) -> Shareabi
 
 
 def effective_shareability(memory: MemType, sh: Shareability) -> Shareability:
-    """Device and Normal-NC are Outer Shareable whatever SH says.
+    """Return the shareability of a type: Device and Normal-NC are Outer Shareable whatever SH says.
 
     Arm ARM D8.6, shareability; pseudocode EffectiveShareability.
     """
@@ -132,7 +138,7 @@ def _effective(memory: MemType, sh: Shareability) -> Attributes:
 
 
 def stage1_disabled(controls: Controls, *, fetch: bool = False) -> Attributes:
-    """What an access has when stage 1 is off: SCTLR_EL1.M=0, HCR_EL2.DC=1 or HCR_EL2.TGE=1.
+    """Return what an access has when stage 1 is off: SCTLR_EL1.M=0, HCR_EL2.DC=1 or HCR_EL2.TGE=1.
 
     Arm ARM D8.2.12 "The effects of disabling an address translation stage"; pseudocode
     AArch64.S1DisabledOutput.
@@ -148,12 +154,12 @@ def stage1_disabled(controls: Controls, *, fetch: bool = False) -> Attributes:
 
 
 def stage1_enabled(controls: Controls) -> bool:
-    """Whether stage 1 of the EL1&0 regime translates (pseudocode AArch64.S1Enabled)."""
+    """Return whether stage 1 of the EL1&0 regime translates (pseudocode AArch64.S1Enabled)."""
     return controls.m and not controls.dc and not controls.tge
 
 
 def stage1_attributes(leaf: Attributes, controls: Controls, *, fetch: bool = False) -> Attributes:
-    """Stage 1's result from its leaf: SCTLR_EL1.C=0 makes data, I=0 fetches Non-cacheable.
+    """Return stage 1's result from its leaf: SCTLR_EL1.C=0 makes data, I=0 fetches Non-cacheable.
 
     Arm ARM D8.6, and SCTLR_EL1.{C, I}; pseudocode AArch64.S1Translate. A fetch from Device
     memory that is not execute-never is treated as Normal Non-cacheable. SH stays as the leaf has
@@ -166,7 +172,7 @@ def stage1_attributes(leaf: Attributes, controls: Controls, *, fetch: bool = Fal
 
 
 def stage1_only(stage1: Attributes) -> Combined:
-    """The result where stage 2 is off (HCR_EL2.VM=0 and DC=0)."""
+    """Return the result where stage 2 is off (HCR_EL2.VM=0 and DC=0)."""
     if stage1.type.reserved:
         return Combined((), f"stage 1: {stage1.type.reserved}")
     return Combined((_effective(stage1.type, stage1.sh),))

@@ -59,12 +59,12 @@ def decode(
     mair: str | None = None,
     lpa: bool = False,
 ) -> list[str]:
-    """What a value means, one line each.
+    """Return what a value means, one line each.
 
     `kind` is esr, mair, memattr, s1, s2 (one value) or combine (a stage-1 type by name or MAIR
     byte, and a MemAttr). Numbers are 0x…, 0b… or decimal. `level` (-1 to 3), `granule` (4k, 16k,
     64k), `lpa` (52-bit addresses) and `mair` (MAIR_EL1, to name a stage-1 descriptor's type) are
-    for descriptors; `fwb` is for memattr, s2 and combine. Raises UsageError for anything else.
+    for descriptors; `fwb` is for memattr, s2 and combine. Raise UsageError for anything else.
     """
     entry = _KINDS.get(kind)
     if entry is None:

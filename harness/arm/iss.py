@@ -39,10 +39,10 @@ _LEVELLED = {
 
 def _status_table() -> dict[int, str]:
     table = dict(_STATUS)
-    for words, (zero, minus_one, minus_two) in _LEVELLED.items():
-        table |= {zero + level: f"{words}, level {level}" for level in range(4)}
+    for fault, (zero, minus_one, minus_two) in _LEVELLED.items():
+        table |= {zero + level: f"{fault}, level {level}" for level in range(4)}
         for level, code in ((-1, minus_one), (-2, minus_two)):
-            table |= {} if code is None else {code: f"{words}, level {level}"}
+            table |= {} if code is None else {code: f"{fault}, level {level}"}
     return table
 
 
@@ -50,7 +50,7 @@ STATUS_CODES = _status_table()
 
 
 def fault_status(code: int) -> str:
-    """DFSC or IFSC (6 bits) in words, e.g. 0x21: `alignment fault`."""
+    """Return a DFSC or IFSC (6 bits) in words, e.g. 0x21: `alignment fault`."""
     return STATUS_CODES.get(code, f"reserved fault status {code:#04x}")
 
 

@@ -25,6 +25,7 @@ class DeviceType(IntEnum):
 
     @property
     def label(self) -> str:
+        """The Arm ARM's name, e.g. `nGnRE`."""
         return ("nGnRnE", "nGnRE", "nGRE", "GRE")[self]
 
 
@@ -51,11 +52,11 @@ class Cacheability:
     @property
     def label(self) -> str:
         """E.g. `WB RA WA`, `WT RA transient`, `NC`."""
-        words = [self.policy.name]
-        words += ["RA"] if self.read_allocate else []
-        words += ["WA"] if self.write_allocate else []
-        words += ["transient"] if self.transient else []
-        return " ".join(words)
+        parts = [self.policy.name]
+        parts += ["RA"] if self.read_allocate else []
+        parts += ["WA"] if self.write_allocate else []
+        parts += ["transient"] if self.transient else []
+        return " ".join(parts)
 
 
 NON_CACHEABLE = Cacheability(Cache.NC)
@@ -78,10 +79,12 @@ class MemType:
 
     @property
     def is_device(self) -> bool:
+        """Whether this is Device memory."""
         return self.device is not None
 
     @property
     def is_normal(self) -> bool:
+        """Whether this is Normal memory."""
         return self.inner is not None and self.outer is not None
 
     @property
@@ -98,28 +101,32 @@ class MemType:
         return f"Normal-inner-{self.inner.policy.name}-outer-{self.outer.policy.name}"
 
     def describe(self) -> str:
-        """The name and everything the name leaves out."""
+        """Return the name and everything the name leaves out."""
         if self.reserved:
             return f"reserved ({self.reserved})"
-        words = [self.name]
+        parts = [self.name]
         if self.inner is not None and self.outer is not None:
             if self.inner == self.outer:
                 hints = self.inner.label.partition(" ")[2]
-                words += [hints] if hints else []
+                parts += [hints] if hints else []
             else:
-                words.append(f"inner {self.inner.label}, outer {self.outer.label}")
-        words += ["tagged"] if self.tagged else []
+                parts.append(f"inner {self.inner.label}, outer {self.outer.label}")
+        parts += ["tagged"] if self.tagged else []
         # Only Device and Non-cacheable memory have XS by default (MAIR_EL1).
-        words += ["XS=0"] if not self.xs and self.name != "Normal-WB" else []
-        return ", ".join(words)
+        parts += ["XS=0"] if not self.xs and self.name != "Normal-WB" else []
+        return ", ".join(parts)
 
 
 def device(kind: DeviceType, *, xs: bool = True) -> MemType:
+    """Return the type of Device memory of a kind."""
     return MemType(device=kind, xs=xs)
 
 
 def normal(inner: Cacheability, outer: Cacheability, *, xs: bool | None = None) -> MemType:
-    """Normal memory; XS is 0 for Write-Back on both sides, 1 otherwise, unless given (MAIR_EL1)."""
+    """Return a Normal type.
+
+    XS is 0 for Write-Back on both sides, 1 otherwise, unless given (MAIR_EL1).
+    """
     write_back = inner.policy == outer.policy == Cache.WB
     return MemType(inner=inner, outer=outer, xs=not write_back if xs is None else xs)
 
@@ -167,7 +174,7 @@ def _decode_half(nibble: int) -> Cacheability:
 
 
 def decode_mair_byte(byte: int) -> MemType:
-    """One attribute of MAIR_EL1, all extensions taken as implemented (XS, MTE2).
+    """Return one attribute of MAIR_EL1, all extensions taken as implemented (XS, MTE2).
 
     Arm ARM, register MAIR_EL1; pseudocode S1DecodeMemAttrs. `byte` is 0 to 255.
     """
@@ -183,7 +190,7 @@ def decode_mair_byte(byte: int) -> MemType:
 
 
 def decode_mair(value: int) -> tuple[MemType, ...]:
-    """The eight attributes of MAIR_EL1, Attr0 first."""
+    """Return the eight attributes of MAIR_EL1, Attr0 first."""
     return tuple(decode_mair_byte(bits(value, 8 * i + 7, 8 * i)) for i in range(8))
 
 
@@ -197,6 +204,7 @@ class Shareability(IntEnum):
 
     @property
     def label(self) -> str:
+        """The shareability in words."""
         return ("non-shareable", "reserved", "outer shareable", "inner shareable")[self]
 
 
@@ -232,21 +240,22 @@ class MemAttr:
         return "as stage 1" if self.rule is Rule.AS_STAGE1 else "reserved"
 
     def describe(self) -> str:
-        words = [self.name]
+        """Return the type in words, with what the rule does to stage 1's."""
+        parts = [self.name]
         if self.rule is Rule.NC_UNLESS_DEVICE:
-            words.append("a Device stage 1 keeps its type")
+            parts.append("a Device stage 1 keeps its type")
         elif self.rule is Rule.FORCE_WB:
-            words.append("even over a Device stage 1")
-        words += ["no tag access"] if self.no_tag_access else []
-        words += [self.note] if self.note else []
-        return f"{words[0]} ({'; '.join(words[1:])})" if len(words) > 1 else words[0]
+            parts.append("even over a Device stage 1")
+        parts += ["no tag access"] if self.no_tag_access else []
+        parts += [self.note] if self.note else []
+        return f"{parts[0]} ({'; '.join(parts[1:])})" if len(parts) > 1 else parts[0]
 
 
 _MTE_PERM_NOTE = "with FEAT_MTE_PERM: {} without tag access"
 
 
 def decode_memattr(value: int, *, fwb: bool, mte_perm: bool = False) -> MemAttr:
-    """Stage-2 MemAttr[3:0] (descriptor bits [5:2]), with or without HCR_EL2.FWB.
+    """Return what a stage-2 MemAttr[3:0] (descriptor bits [5:2]) means under HCR_EL2.FWB.
 
     Arm ARM D8.6.5 (FEAT_S2FWB off), D8.6.6 (on); pseudocode S2DecodeMemAttrs and
     AArch64.S2ApplyFWBMemAttrs. `value` is 0 to 15. `mte_perm` turns the encodings that

@@ -81,21 +81,24 @@ class Syndrome:
 
     @property
     def ec_words(self) -> str:
+        """The exception class in words."""
         return CLASSES.get(self.ec, f"reserved exception class {self.ec:#04x}")
 
     def field(self, name: str) -> int | None:
-        """A field's value, None when this class has no such field."""
+        """Return a field's value, None when this class has no such field."""
         return next((field.value for field in self.fields if field.name == name), None)
 
     def words(self, name: str) -> str:
+        """Return what a field's value means; "" without such a field, or a meaning."""
         return next((field.words for field in self.fields if field.name == name), "")
 
     def summary(self) -> str:
-        """One line: the class and the fields that say something."""
-        said = [field.words for field in self.fields if field.words]
-        return f"{self.ec_words}: {', '.join(said)}" if said else self.ec_words
+        """Return one line: the class and the fields that say something."""
+        details = [field.words for field in self.fields if field.words]
+        return f"{self.ec_words}: {', '.join(details)}" if details else self.ec_words
 
     def lines(self) -> list[str]:
+        """Return the summary and a line for each part of the register and each field."""
         lines = [
             f"ESR {self.value:#x}: {self.summary()}",
             f"  EC   {self.ec:#04x}  {self.ec_words}",
@@ -109,7 +112,7 @@ class Syndrome:
 
 
 def decode_esr(value: int) -> Syndrome:
-    """ESR_EL1, ESR_EL2 or ESR_EL3 (64 bits). Never raises."""
+    """Return what ESR_EL1, ESR_EL2 or ESR_EL3 (64 bits) holds. Never raises."""
     ec, iss, iss2 = bits(value, 31, 26), bits(value, 24, 0), bits(value, 55, 32)
     decoder = DECODERS.get(ec)
     fields = tuple(decoder(iss)) if decoder else ()

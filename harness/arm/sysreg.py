@@ -75,6 +75,6 @@ NAMES = {
 
 
 def sysreg_name(op0: int, op1: int, crn: int, crm: int, op2: int) -> str:
-    """The name, or `S<op0>_<op1>_C<n>_C<m>_<op2>` as the assembler writes an unnamed one."""
+    """Return a register's name, or `S<op0>_<op1>_C<n>_C<m>_<op2>` when the Arm ARM gives none."""
     generic = f"S{op0}_{op1}_C{crn}_C{crm}_{op2}"
     return NAMES.get((op0, op1, crn, crm, op2), generic)

@@ -87,24 +87,24 @@ class Candidate:
 
 
 def parse_archives(text: str) -> list[Archive]:
-    """The Debian archives in the output of `apt-get indextargets`, in its order, each once.
+    """Return the Debian archives in the output of `apt-get indextargets`, in its order, each once.
 
     Another distribution's archive says so in its Origin. Archives without lists have none: they
     are kept, for the keyring decides about them.
     """
-    found: dict[tuple[str, str], Archive] = {}
+    archives: dict[tuple[str, str], Archive] = {}
     for line in text.splitlines():
         uri, suite, origin = line.split("|")
         if origin in {"Debian", ""}:
             archive = Archive(uri.rstrip("/"), suite, origin)
-            found.setdefault((archive.uri, suite), archive)
-    return sorted(found.values(), key=lambda archive: archive.origin == "")
+            archives.setdefault((archive.uri, suite), archive)
+    return sorted(archives.values(), key=lambda archive: archive.origin == "")
 
 
 def uri_for(suite: str, archives: list[Archive]) -> str:
-    """The archive to ask for `suite`; security suites live in an archive of their own.
+    """Return the archive to ask for `suite`; security suites live in an archive of their own.
 
-    Raises MachineError when the configuration has no such archive.
+    Raise MachineError when the configuration has no such archive.
     """
     security = suite.endswith("-security")
     for archive in archives:
@@ -118,7 +118,7 @@ def uri_for(suite: str, archives: list[Archive]) -> str:
 
 
 def host_arch() -> str:
-    """Debian's name of this machine's architecture, e.g. `amd64`."""
+    """Return Debian's name of this machine's architecture, e.g. `amd64`."""
     return _run(["dpkg", "--print-architecture"]).strip()
 
 
@@ -129,7 +129,7 @@ def download(
 
     Dependencies are not followed (`download_closure` does). A security suite is left out when the
     system has no security archive. Files that are there already are checked and kept.
-    Raises MachineError: no Debian archive, no network, unknown package, no space.
+    Raise MachineError: no Debian archive, no network, unknown package, no space.
     """
     with _private_apt(suites, arch) as conf:
         return _fetch(conf, dest, _ask(conf, packages))
@@ -138,7 +138,7 @@ def download(
 def download_closure(
     packages: list[str], dest: Path, suites: list[str], arch: str | None = None
 ) -> list[Path]:
-    """As `download`, with all that the packages depend on, as if nothing were installed."""
+    """Do as download(), with all that the packages depend on, as if nothing were installed."""
     with _private_apt(suites, arch) as conf:
         command = ["apt-get", "-qq", "-y", "-c", str(conf), "--print-uris"]
         out = _run([*command, "--no-install-recommends", "install", *packages])
@@ -149,13 +149,16 @@ def download_closure(
 def candidate(
     package: str, suites: list[str], arch: str | None = None, *, refresh: bool = False
 ) -> Candidate:
-    """What `download` would fetch, without fetching it; `refresh` asks the archive anew."""
+    """Return what download() would fetch, without fetching it; `refresh` asks the archive anew.
+
+    Raise MachineError as download() does.
+    """
     with _private_apt(suites, arch, refresh=refresh) as conf:
         return _ask(conf, [package])[0]
 
 
 def unpack(deb: Path, dest: Path) -> None:
-    """Unpack the files of a package below `dest`; nothing of it is run."""
+    """Unpack the files of a package below `dest`; nothing of it is run. Raise MachineError."""
     dest.mkdir(parents=True, exist_ok=True)
     _run(["dpkg-deb", "-x", str(deb), str(dest)])
 
@@ -218,14 +221,14 @@ def _archives() -> list[Archive]:
 def _ask(conf: Path, packages: list[str]) -> list[Candidate]:
     """What apt would download, from its lines `'URI' FILE SIZE SHA256:HASH`."""
     out = _run(["apt-get", "-qq", "-c", str(conf), "--print-uris", "download", *packages])
-    found = []
+    candidates = []
     for line in out.splitlines():
         _, name, _, digest = line.split()
         if not digest.startswith("SHA256:"):
             raise MachineError(f"the archive has no SHA256 of {name}")
         package, _, version = _name(line).partition("=")
-        found.append(Candidate(package, version, name, digest.removeprefix("SHA256:")))
-    return found
+        candidates.append(Candidate(package, version, name, digest.removeprefix("SHA256:")))
+    return candidates
 
 
 def _name(line: str) -> str:

@@ -54,7 +54,7 @@ class DiskFullError(MachineError):
 
 
 def machine_error(error: OSError, what: object = "") -> MachineError:
-    """What the system refused, as one line about `what` (else the error's own file)."""
+    """Return `error` as a MachineError of one line about `what`, by default the file it names."""
     kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else MachineError
     named = what or error.filename or "this machine"
     return kind(f"{named}: {error.strerror or error}")

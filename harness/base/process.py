@@ -56,7 +56,7 @@ def start(  # noqa: PLR0913 - those of Popen that are needed
     session: bool = True,
     parents_end: signal.Signals | None = signal.SIGKILL,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` and return it; OSError when it cannot be started.
+    """Start `command` and return it. Raise OSError when it cannot be started.
 
     It inherits the file descriptors `keep`. In a `session` of its own it gets no Ctrl-C of the
     terminal, which is ours to handle. When this process ends, by whatever cause, the command gets
@@ -157,7 +157,7 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
 def run_on_terminal(command: Sequence[str]) -> int:
     """Run `command` on this process's terminal and return its exit status, however long it takes.
 
-    OSError when it cannot be started.
+    Raise OSError when it cannot be started.
     """
     process = None
     try:

@@ -23,10 +23,10 @@ OWNER = ".owner"
 
 @contextlib.contextmanager
 def scratch_folder(prefix: str = PREFIX) -> Iterator[Path]:
-    """A temporary folder that is gone afterwards; OSError without room for it."""
+    """Yield a temporary folder that is removed afterwards. Raise OSError without room for it."""
     with held():
-        made = tempfile.TemporaryDirectory(prefix=prefix)
-    with made as name:
+        temporary = tempfile.TemporaryDirectory(prefix=prefix)
+    with temporary as name:
         folder = Path(name)
         # Locked before it has its name: nobody sees it without its lock.
         part = folder / f"{OWNER}-new"
@@ -40,9 +40,9 @@ def scratch_folder(prefix: str = PREFIX) -> Iterator[Path]:
 
 
 def sweep(base: Path | None = None, prefix: str = PREFIX) -> list[Path]:
-    """Remove the folders in `base` (default: where they are made) that have lost their owner.
+    """Remove the folders in `base` (default: where they are made) whose owner ended; return them.
 
-    Folders that cannot be told to be one's own, or cannot be removed, are left alone.
+    A folder without the owner's lock file, or that cannot be removed, is left alone.
     """
     removed = []
     for folder in (base or Path(tempfile.gettempdir())).glob(f"{prefix}*"):

@@ -20,7 +20,7 @@ _CONTROL = re.compile(
 
 
 def clean(text: str | bytes, limit: int = LINE_LIMIT) -> str:
-    """One line of `text` without control sequences, cut to `limit` characters.
+    """Return one line of `text` without control sequences, cut to `limit` characters.
 
     Bytes that are no UTF-8 show as U+FFFD.
     """

@@ -18,20 +18,20 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for a name that is not there, with the nearest one that is."""
+    """Return the error for a name that is not there, with the nearest one that is."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(_few(names)) or 'none'}"
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(_newest(names)) or 'none'}"
     return UsageError(f"unknown {kind} '{name}': {hint}")
 
 
-def _few(names: list[str]) -> list[str]:
-    """The last ones, where they are too many for a line."""
+def _newest(names: list[str]) -> list[str]:
+    """The last NAMED of the sorted `names`, behind the number of those left out."""
     return names if len(names) <= NAMED else [f"{len(names) - NAMED} more", *names[-NAMED:]]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a dict; UsageError with file and line when it is not one."""
+    """Return a TOML file as a dict. Raise UsageError with file and line when it is not one."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -45,7 +45,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def line_of(text: str, keys: tuple[int | str, ...]) -> int:
-    """The line (from 1) of a TOML text on which the key path `keys` stands, as near as it goes.
+    """Return the line (from 1) on which the key path `keys` stands in a TOML text, or its table's.
 
     tomllib keeps no positions, so headers and keys are looked up in order of nesting.
     """
@@ -66,7 +66,10 @@ def line_of(text: str, keys: tuple[int | str, ...]) -> int:
 
 
 def parse(model: type[M], path: Path, data: dict[str, Any] | None = None) -> M:
-    """`path` (or `data` read from it) as a `model`; UsageError with file, line, key and reason."""
+    """Return `path` (or `data` read from it) as a `model`.
+
+    Raise UsageError with file, line, key and reason.
+    """
     values = read_toml(path) if data is None else data
     try:
         return model.model_validate(values)
@@ -75,13 +78,13 @@ def parse(model: type[M], path: Path, data: dict[str, Any] | None = None) -> M:
         first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         keys = tuple(first["loc"])
         line = line_of(path.read_text(encoding="utf-8"), keys)
-        where = ".".join(str(k) for k in keys) or "the file"
+        named = ".".join(str(k) for k in keys) or "the file"
         if first["type"] == "extra_forbidden":
             known = sorted(_fields(model, keys[:-1]))
             near = difflib.get_close_matches(str(keys[-1]), known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-            raise UsageError(f"{path}:{line}: unknown key '{where}': {hint}") from None
-        raise UsageError(f"{path}:{line}: {where}: {first['msg'].lower()}") from None
+            raise UsageError(f"{path}:{line}: unknown key '{named}': {hint}") from None
+        raise UsageError(f"{path}:{line}: {named}: {first['msg'].lower()}") from None
 
 
 def _fields(model: type[BaseModel], keys: tuple[int | str, ...]) -> set[str]:

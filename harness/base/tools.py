@@ -59,7 +59,10 @@ class ToolFinding:
 
 
 def load_tools(path: Path = TOOLS, machine: str = "") -> list[Tool]:
-    """The tools that `machine` (default: this one's `uname -m`) needs, in the file's order."""
+    """Return the tools that `machine` (default: `uname -m` here) needs, in the file's order.
+
+    Raise ValueError for a tool without exactly one check.
+    """
     arm64 = (machine or platform.machine()) in ("aarch64", "arm64")
     tables = tomllib.loads(path.read_text(encoding="utf-8"))["tool"]
     tools = [Tool(**{**table, "version": tuple(table.get("version", ()))}) for table in tables]
@@ -70,39 +73,42 @@ def load_tools(path: Path = TOOLS, machine: str = "") -> list[Tool]:
 
 
 def version_in(text: str) -> str:
-    """The first number of `text` that stands by itself, e.g. `12.2.0`; empty without one."""
-    found = re.search(r"(?<![\w.-])\d+(?:\.\d+)*", text)
-    return found[0] if found else ""
+    """Return the first number of `text` that stands by itself, e.g. `12.2.0`; empty without one."""
+    number = re.search(r"(?<![\w.-])\d+(?:\.\d+)*", text)
+    return number[0] if number else ""
 
 
 def as_tuple(version: str) -> tuple[int, ...]:
-    """`10.0.2` as (10, 0, 2)."""
+    """Return `10.0.2` as (10, 0, 2)."""
     return tuple(int(part) for part in version.split(".")) if version else ()
 
 
 def check(tool: Tool) -> ToolFinding:
-    """Look for one tool. Runs it, since what is on PATH may be a broken wrapper."""
+    """Return how one tool is here. It is run, since what is on PATH may be a broken wrapper."""
     if tool.header:
-        said = _output([tool.compiler, "-E", "-x", "c", "-include", tool.header, os.devnull])
-        return ToolFinding(tool, "missing" if said is None else "ok")
+        output = _output([tool.compiler, "-E", "-x", "c", "-include", tool.header, os.devnull])
+        return ToolFinding(tool, "missing" if output is None else "ok")
     if tool.library:
-        said = _output([tool.compiler, f"-print-file-name={tool.library}"])
+        output = _output([tool.compiler, f"-print-file-name={tool.library}"])
         # The compiler prints the bare name of a library that it does not find.
-        return ToolFinding(tool, "ok" if said and Path(said.strip()).is_absolute() else "missing")
-    said = _output(list(tool.version))
-    if said is None:
+        return ToolFinding(
+            tool, "ok" if output and Path(output.strip()).is_absolute() else "missing"
+        )
+    output = _output(list(tool.version))
+    if output is None:
         return ToolFinding(tool, "missing")
-    version = version_in(said)
+    version = version_in(output)
     old = as_tuple(version) < as_tuple(tool.minimum)
     return ToolFinding(tool, "too old" if old else "ok", version)
 
 
 def check_all(tools: Iterable[Tool]) -> list[ToolFinding]:
+    """Return how each of the tools is here, in their order."""
     return [check(tool) for tool in tools]
 
 
 def install_command(packages: Iterable[str]) -> str:
-    """The command that installs Debian packages, for a user to copy."""
+    """Return the command that installs Debian packages, for a user to copy."""
     sudo = "" if os.geteuid() == 0 else "sudo "
     return f"{sudo}apt-get install --no-install-recommends {' '.join(dict.fromkeys(packages))}"
 
@@ -125,10 +131,10 @@ def main(verb: str = "run") -> int:
     `verb` is what bootstrap is to do, `run` or `test`.
     """
     unasked = ("optional",) if verb == "test" else ("optional", "test")
-    for found in check_all(tool for tool in load_tools() if tool.need not in unasked):
-        if found.state != "ok":
-            tool = found.tool
-            state = f"{found.version} is too old" if found.version else found.state
+    for finding in check_all(tool for tool in load_tools() if tool.need not in unasked):
+        if finding.state != "ok":
+            tool = finding.tool
+            state = f"{finding.version} is too old" if finding.version else finding.state
             print(tool.package, tool.need, f"{tool.name} {state}: {tool.purpose}", sep="\t")
     return 0
 

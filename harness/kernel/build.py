@@ -33,7 +33,7 @@ __all__ = ["Build", "applies", "build", "build_modules", "is_built", "resolve"]
 
 
 def is_built(spec: KernelSpec) -> bool:
-    """Whether `build` would return at once. Nothing is fetched."""
+    """Return whether `build` would return at once. Nothing is fetched."""
     return _stored(spec, toolchain(llvm=spec.llvm)) is not None
 
 
@@ -45,13 +45,13 @@ def build(
     making: Callable[[], object] = lambda: None,
     given_up: Callable[[], bool] = lambda: False,
 ) -> Build:
-    """The finished build of a kernel, from the store when it is there.
+    """Return the finished build of a kernel, from the store when it is there.
 
     `update` looks for a newer version of a Debian package first. `making` is called when the
     series is applied and make begins. Of two runs that want the same tree, or the same build
     from two trees, one waits, unless `given_up` says that nobody wants this build any more.
 
-    Raises UsageError (ref, patch), BuildError (config, compiler), MachineError (no network, no
+    Raise UsageError (ref, patch), BuildError (config, compiler), MachineError (no network, no
     space, a tool missing).
     """
     tools = toolchain(llvm=spec.llvm)
@@ -129,8 +129,8 @@ def _build(
         image_hash=_sha256(out / "arch/arm64/boot/Image"),
         build_key=key,
     )
-    place = {"tree": base.tree.folder.name, "applied": commit}
-    return store.put(key, out, log, record, {**values, **place}, phases.seconds)
+    source_of = {"tree": base.tree.folder.name, "applied": commit}
+    return store.put(key, out, log, record, {**values, **source_of}, phases.seconds)
 
 
 def _configure(spec: KernelSpec, base: Base, commit: str, maker: Maker) -> str:

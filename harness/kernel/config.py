@@ -40,9 +40,9 @@ class Option:
 
 
 def read(fragments: Iterable[str], version: tuple[int, int]) -> dict[str, Option]:
-    """The options for a kernel of `version`, by symbol; a later fragment overrides an earlier one.
+    """Return the options for a kernel of `version` by symbol; later fragments override earlier.
 
-    Raises UsageError for a line that is neither an option nor a comment.
+    Raise UsageError for a line that is neither an option nor a comment.
     """
     options: dict[str, Option] = {}
     for name in fragments:
@@ -61,7 +61,7 @@ def read(fragments: Iterable[str], version: tuple[int, int]) -> dict[str, Option
 
 
 def parse(text: str) -> dict[str, str]:
-    """A .config as SYMBOL to value; what is off is absent."""
+    """Return a .config as SYMBOL to value; what is off is absent."""
     return {match[1]: match[2] for match in re.finditer(r"^CONFIG_(\w+)=(.*)$", text, re.MULTILINE)}
 
 

@@ -42,13 +42,13 @@ class GitError(MachineError):
 
 
 def plain_env() -> dict[str, str]:
-    """The environment without GIT_*, which git sets for what it starts (bisect, hooks)."""
+    """Return the environment without GIT_*, which git sets for what it starts (bisect, hooks)."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     return {**env, "LC_ALL": "C"}
 
 
 def own_env() -> dict[str, str]:
-    """For repositories in the cache: no user or system configuration, a fixed identity."""
+    """Return the environment for the cache's repositories: nobody's configuration, one identity."""
     isolated = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     return {**plain_env(), **isolated, **IDENTITY}
 
@@ -71,7 +71,11 @@ def run(
 
 
 def git(folder: Path, *args: str, env: dict[str, str] | None = None) -> str:
-    """Run git in `folder`, return what it printed. Raises GitError; DiskFullError."""
+    """Run git in `folder` and return what it printed.
+
+    Raise GitError when git fails, DiskFullError when that is for want of space, MachineError as
+    run() does.
+    """
     done = run(folder, *args, env=env)
     if done.returncode == 0:
         return done.stdout

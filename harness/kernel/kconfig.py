@@ -25,15 +25,18 @@ _LEVEL = {"n": 0, "m": 1, "y": 2}
 
 
 def why(work: Path, symbol: str, config: Mapping[str, str]) -> str:
-    """Why `symbol` is not on, in one clause: `depends on PCI (n)`. `config`: SYMBOL to value."""
+    """Return why `symbol` is not on, in one clause: `depends on PCI (n)`.
+
+    `config` is SYMBOL to value.
+    """
     reasons = []
     for name in _files(work, rf"^\s*(menu)?config {symbol}\s*$"):
         outer = _around_file(work, name)
         for terms, prompt in definitions((work / name).read_text(errors="replace"), symbol):
             unmet = [term for term in (*outer, *terms) if not holds(term, config)]
             if unmet:
-                told = " and ".join(_valued(term, config) for term in unmet)
-                reasons.append(f"depends on {told}")
+                missing = " and ".join(_valued(term, config) for term in unmet)
+                reasons.append(f"depends on {missing}")
             elif prompt is None:
                 reasons.append("it has no prompt: only other options select it")
             elif not holds(prompt, config):
@@ -44,8 +47,11 @@ def why(work: Path, symbol: str, config: Mapping[str, str]) -> str:
 
 
 def definitions(text: str, symbol: str) -> list[tuple[list[str], str | None]]:
-    """For each definition of `symbol` in a Kconfig file: what it depends on (terms that must all
-    hold) and its prompt's condition ("y" when unconditional, None without a prompt)."""
+    """Return what each definition of `symbol` in a Kconfig file depends on, and its prompt's.
+
+    What it depends on are terms that must all hold. The prompt's condition is "y" when
+    unconditional, None without a prompt.
+    """
     return _entries(text, {"config", "menuconfig"}, symbol)
 
 
@@ -57,8 +63,8 @@ def _around_file(work: Path, name: str) -> list[str]:
         if not parents:
             break
         text = (work / parents[0]).read_text(errors="replace")
-        found = _entries(text, {"source", "orsource"}, f'"{name}"')
-        terms = [*(found[0][0] if found else []), *terms]
+        lines = _entries(text, {"source", "orsource"}, f'"{name}"')
+        terms = [*(lines[0][0] if lines else []), *terms]
         name = parents[0]
     return terms
 
@@ -73,7 +79,7 @@ def _files(work: Path, pattern: str) -> list[str]:
 
 def _entries(text: str, keywords: set[str], name: str) -> list[tuple[list[str], str | None]]:
     """The entries `KEYWORD NAME` of a Kconfig file, as `definitions` tells them."""
-    found: list[tuple[list[str], str | None]] = []
+    entries: list[tuple[list[str], str | None]] = []
     around: list[list[str]] = []
     terms: list[str] | None = None  # where `depends on` lines go now
     ours = False
@@ -89,14 +95,14 @@ def _entries(text: str, keywords: set[str], name: str) -> list[tuple[list[str], 
                 around.pop()
             elif keyword in keywords and rest and rest[0].strip() == name:
                 terms, ours = [term for block in around for term in block], True
-                found.append((terms, None))
+                entries.append((terms, None))
         elif terms is not None and line.strip().startswith("depends on "):
             terms.append(line.split("depends on ", 1)[1].split("#")[0].strip())
         elif ours:
             prompt = _PROMPT.match(line)
             if prompt:
-                found[-1] = (found[-1][0], prompt[1].partition("if ")[2].strip() or "y")
-    return [([part for term in terms for part in _split(term)], p) for terms, p in found]
+                entries[-1] = (entries[-1][0], prompt[1].partition("if ")[2].strip() or "y")
+    return [([part for term in terms for part in _split(term)], p) for terms, p in entries]
 
 
 def _without_help(text: str) -> Iterator[str]:
@@ -118,7 +124,7 @@ def _without_help(text: str) -> Iterator[str]:
 
 
 def holds(expression: str, config: Mapping[str, str]) -> bool:
-    """Whether a Kconfig expression is m or y. Macros ($(…)) count as y: they are not run."""
+    """Return whether a Kconfig expression is m or y. Macros ($(…)) count as y: they are not run."""
     try:
         return _Expression(expression, config).either() > 0
     except IndexError:
@@ -193,8 +199,8 @@ def _split(expression: str) -> list[str]:
 def _valued(expression: str, config: Mapping[str, str]) -> str:
     """An expression with the values of its symbols, e.g. `INET (n) && NET_9P (y)`."""
 
-    def told(match: re.Match[str]) -> str:
+    def with_value(match: re.Match[str]) -> str:
         token = match[0]
         return f"{token} ({config.get(token, 'n')})" if re.match(r"[A-Z]\w*$", token) else token
 
-    return re.sub(r'"[^"]*"|\$\([^)]*\)|\w+', told, expression)
+    return re.sub(r'"[^"]*"|\$\([^)]*\)|\w+', with_value, expression)

@@ -49,16 +49,17 @@ class Maker:
     def make(self, *targets: str, hidden: tuple[Path, ...] = ()) -> None:
         """Make `targets`. `hidden`: folders whose names must not show in the objects.
 
-        Raises BuildError with the first error, MachineError when the disk is full.
+        Raise BuildError with the first error, DiskFullError when the disk is full, ToolTimeoutError
+        when make falls silent.
         """
         command = self.tools.make(self.source, self.out, *targets, hidden=hidden)
         watch = _Watch(self.name, self.progress)
         start = self.log.stat().st_size if self.log.exists() else 0
         status = run_logged(command, self.log, environment(), watch)
         if status:
-            with self.log.open(errors="replace") as said:
-                said.seek(start)
-                raise failure(self.name, said, (self.source, *hidden), self.log)
+            with self.log.open(errors="replace") as output:
+                output.seek(start)
+                raise failure(self.name, output, (self.source, *hidden), self.log)
 
 
 class _Watch:
@@ -68,7 +69,7 @@ class _Watch:
         self.name = name
         self.progress = progress
         self.steps = 0
-        self.told = 0.0
+        self.last_told = 0.0
 
     def __call__(self, line: str) -> None:
         step = _STEP.match(line)
@@ -76,24 +77,24 @@ class _Watch:
             return
         self.steps += 1
         now = time.monotonic()
-        if now - self.told >= PROGRESS_SECONDS:
-            self.told = now
+        if now - self.last_told >= PROGRESS_SECONDS:
+            self.last_told = now
             self.progress(f"{self.name}: make, {self.steps} steps, {clean(step[1])}")
 
 
-def failure(name: str, said: Iterable[str], roots: Sequence[Path], log: Path) -> S2EvalError:
-    """The error for a failed make from what it said: the first line of the most telling kind.
+def failure(name: str, output: Iterable[str], roots: Sequence[Path], log: Path) -> S2EvalError:
+    """Return the error of a failed make, with the first line of the most telling kind.
 
     Paths below `roots` are shown from there, as a developer knows them.
     """
-    found: dict[int, str] = {}
-    for line in said:
+    first_of_rank: dict[int, str] = {}
+    for line in output:
         if os.strerror(errno.ENOSPC) in line:
             return DiskFullError(f"{name}: no space left while building in {log.parent}", log=log)
         for rank, pattern in enumerate(_ERRORS):
-            if rank not in found and pattern.match(line):
-                found[rank] = line.strip()
-    first = found[min(found)] if found else "make failed without a message"
+            if rank not in first_of_rank and pattern.match(line):
+                first_of_rank[rank] = line.strip()
+    first = first_of_rank[min(first_of_rank)] if first_of_rank else "make failed without a message"
     for root in roots:
         first = re.sub(rf"^(\.\./)+{re.escape(root.name)}/", "", first.replace(f"{root}/", ""))
     # One source may be compiled from two folders: arch/arm64/kvm/hyp/nvhe/../pgtable.c.

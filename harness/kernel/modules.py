@@ -33,20 +33,20 @@ WAIT_SECONDS = 1800.0  # for another process that makes modules for the same ker
 
 
 def build_modules(build: Build, source_dir: Path) -> Path:
-    """The folder with the .ko files of `source_dir` (with a Kbuild file) for `build`.
+    """Return the folder with the .ko files of `source_dir` (with a Kbuild file) for `build`.
 
     Kept by the hash of the sources. The source folder is not written to.
-    Raises BuildError with the compiler's first error.
+    Raise BuildError with the compiler's first error, MachineError as Maker.make() does.
     """
     tree = Tree(cache_dir("sources") / build.inputs["tree"])
     kernel = headers.tree(tree, build.inputs["applied"])
     files = sources(source_dir)
-    place = cache_dir("modules", _kbuild_hash(build, kernel))
-    done = place / f"{source_dir.name}-{sources_hash(files)}"
+    folder = cache_dir("modules", _kbuild_hash(build, kernel))
+    done = folder / f"{source_dir.name}-{sources_hash(files)}"
     if not done.is_dir():
         with (
             full_disk_raises(f"the cache {cache_dir()}"),
-            locked(place / "lock", f"the modules of {source_dir.name}", Deadline(WAIT_SECONDS)),
+            locked(folder / "lock", f"the modules of {source_dir.name}", Deadline(WAIT_SECONDS)),
         ):
             if not done.is_dir():
                 _make(build, kernel, source_dir, files, done)
@@ -66,7 +66,7 @@ def sources(folder: Path) -> dict[str, Path]:
     """Return the files a module is made of, by their names from `folder`: all but hidden and made.
 
     With them the headers that suites share, as `../include/…`, when the Kbuild file names that
-    folder. Raises BuildError for a folder without a Kbuild file.
+    folder. Raise BuildError for a folder without a Kbuild file.
     """
     kbuild = folder / "Kbuild"
     if not kbuild.is_file():

@@ -22,26 +22,26 @@ _ALREADY = "No changes -- Patch already applied."
 
 
 def patches(series: Iterable[str]) -> list[Path]:
-    """The patch files of all series, in order. Raises UsageError for a series without any."""
-    found: list[Path] = []
+    """Return the patch files of all series, in order. Raise UsageError for a series without any."""
+    patch_files: list[Path] = []
     for name in series:
         path = find_series(name)
         files = sorted(path.glob("*.patch")) if path.is_dir() else [path]
         if not files:
             raise UsageError(f"series {name}: no *.patch in {path}")
-        found += files
-    return found
+        patch_files += files
+    return patch_files
 
 
 def patchset_hash(files: Iterable[Path]) -> str:
-    """KCIDB's `patchset_hash`: SHA-256 over the files' SHA-256 sums, a line each; "" for none."""
+    """Return KCIDB's `patchset_hash`: SHA-256 over the files' sums, a line each; "" for no file."""
     sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     text = "".join(f"{one}\n" for one in sums)
     return hashlib.sha256(text.encode()).hexdigest() if sums else ""
 
 
 def apply(base: Base, files: list[Path]) -> str:
-    """Put the worktree at `base` plus the patches; returns the commit. The tree's lock is held.
+    """Put the worktree at `base` plus the patches; return the commit. The tree's lock is held.
 
     The same base and patches always give the same commit. A patch that does not apply leaves the
     worktree at the base and raises UsageError naming patch, file and hunk.
@@ -58,12 +58,12 @@ def apply(base: Base, files: list[Path]) -> str:
     tree.switch(base.commit)
     tree.unsettle()
     try:
-        said = git(tree.work, "am", "--3way", *(str(path.resolve()) for path in files))
+        output = git(tree.work, "am", "--3way", *(str(path.resolve()) for path in files))
     except GitError as error:
         raise _explain(base, files, error.output) from None
-    if _ALREADY in said:
+    if _ALREADY in output:
         tree.switch(base.commit)
-        subject = said[: said.index(_ALREADY)].rpartition("Applying: ")[2].splitlines()[0]
+        subject = output[: output.index(_ALREADY)].rpartition("Applying: ")[2].splitlines()[0]
         raise _reversed(f"'{subject}'", base)
     commit = git(tree.work, "rev-parse", "HEAD").strip()
     git(tree.work, "update-ref", ref, commit)

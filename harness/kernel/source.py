@@ -77,7 +77,7 @@ class Tree:
         return locked(self.folder / "lock", purpose, deadline, waiting=waiting, given_up=given_up)
 
     def out(self, *, llvm: bool) -> Path:
-        """The O= folder. One a compiler: switching compilers in place would rebuild it all."""
+        """Return the O= folder of a compiler: switching in one place would rebuild it all."""
         return self.folder / ("out-llvm" if llvm else "out-gcc")
 
     def switch(self, commit: str) -> None:
@@ -98,16 +98,16 @@ class Tree:
         self.settle()
 
     def unsettle(self) -> None:
-        """From now on there may be files in the worktree that its commit does not know."""
+        """Note that the worktree may hold files from now on that its commit does not know."""
         self._settled.unlink(missing_ok=True)
 
     def settle(self) -> None:
-        """There are none: the next switch() need not look for them, in 80,000 files."""
+        """Note that it holds none, so that the next switch() need not look at 80,000 files."""
         self._settled.touch()
 
 
 def tree_of(source: KernelSource) -> Tree:
-    """The place of a source in the cache; empty until `prepare`."""
+    """Return the place of a source in the cache; empty until `prepare`."""
     if source.package:
         return Tree(cache_dir("sources", source.package))
     place = hashlib.sha256(os.fsencode(Path(source.tree).resolve())).hexdigest()[:12]
@@ -115,9 +115,9 @@ def tree_of(source: KernelSource) -> Tree:
 
 
 def find(source: KernelSource) -> Base | None:
-    """The source's commit when it can be told without fetching anything, else None. Fast.
+    """Return the source at its commit when that is known without fetching anything, else None.
 
-    Raises UsageError when a local tree has no such ref or is not a kernel's.
+    Raise UsageError when a local tree has no such ref or is not a kernel's.
     """
     tree = tree_of(source)
     if source.package:
@@ -132,10 +132,10 @@ def find(source: KernelSource) -> Base | None:
 
 
 def prepare(source: KernelSource, progress: Progress, *, update: bool = False) -> Base:
-    """The source's commit, its objects in the cache. The caller holds the tree's lock.
+    """Return the source at its commit, with its objects in the cache. The caller holds the lock.
 
     A Debian package stays at the version first imported until `update`.
-    Raises UsageError as `find` does, MachineError when nothing can be fetched.
+    Raise UsageError as `find` does, MachineError when nothing can be fetched.
     """
     base = find(source)
     if source.package and (base is None or update):
@@ -148,7 +148,7 @@ def prepare(source: KernelSource, progress: Progress, *, update: bool = False) -
 
 
 def kernel_version(repository: Path, commit: str) -> tuple[int, int]:
-    """VERSION and PATCHLEVEL of the top Makefile. Raises UsageError: not a kernel tree."""
+    """Return VERSION and PATCHLEVEL of the top Makefile. Raise UsageError: not a kernel tree."""
     try:
         makefile = git(repository, "show", f"{commit}:Makefile", env=plain_env())
         git(repository, "cat-file", "-e", f"{commit}:arch/arm64/Kconfig", env=plain_env())
@@ -161,7 +161,7 @@ def kernel_version(repository: Path, commit: str) -> tuple[int, int]:
 
 
 def has_changes(source: KernelSource) -> bool:
-    """True when a local tree has edits that its commit, and so the build, does not hold."""
+    """Return whether a local tree has edits that its commit, and so the build, does not hold."""
     if source.package or source.ref != "HEAD":
         return False
     env = {**plain_env(), "GIT_OPTIONAL_LOCKS": "0"}
@@ -285,10 +285,10 @@ def _start(
 def _import_error(name: str, errors: IO[bytes], tree: Tree) -> MachineError:
     """What the stages of a pipe complained about: a full disk, else the last line."""
     errors.seek(0)
-    said = errors.read().decode(errors="replace").strip()
-    if os.strerror(errno.ENOSPC) in said or shutil.disk_usage(tree.folder).free < 2**20:
+    complaints = errors.read().decode(errors="replace").strip()
+    if os.strerror(errno.ENOSPC) in complaints or shutil.disk_usage(tree.folder).free < 2**20:
         return DiskFullError(f"{name} cannot be imported: no space left in {tree.folder}")
-    reason = said.splitlines()[-1] if said else "no reason given"
+    reason = complaints.splitlines()[-1] if complaints else "no reason given"
     return MachineError(f"{name} cannot be imported: {reason}")
 
 

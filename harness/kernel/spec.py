@@ -71,9 +71,9 @@ def list_series() -> dict[str, Path]:
 
 
 def resolve(name: str) -> KernelSpec:
-    """The kernel a user named; nothing is fetched or built.
+    """Return the kernel a user named; nothing is fetched or built.
 
-    Raises UsageError for unknown kernels and series (with the nearest name) and bad files.
+    Raise UsageError for unknown kernels and series (with the nearest name) and bad files.
     """
     base, more = _split(name)
     series = [one for one in more if one != LLVM]
@@ -96,14 +96,14 @@ def resolve(name: str) -> KernelSpec:
 
 
 def load(path: Path) -> KernelSpec:
-    """A kernel file; its name is the file's. Raises UsageError that names file and key."""
+    """Return the kernel of a file, whose name it has. Raise UsageError that names file and key."""
     return parse(KernelSpec, path, {"name": path.stem, **read_toml(path)})
 
 
 def find_series(series: str) -> Path:
     """Return the folder or file of a series: a path, or a name in kernels/patches or the cache.
 
-    UsageError when there is none.
+    Raise UsageError when there is none.
     """
     named = list_series()
     if series in named:
@@ -122,7 +122,7 @@ def find_series(series: str) -> Path:
 def find_fragment(fragment: str) -> Path:
     """Return the file of a fragment: a path, or a name in kernels/fragments.
 
-    UsageError when there is none.
+    Raise UsageError when there is none.
     """
     if "/" not in fragment and (named := FRAGMENTS.find(fragment)):
         return named

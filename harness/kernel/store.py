@@ -61,20 +61,22 @@ class Build:
 
     @property
     def config(self) -> Path:
+        """The resolved configuration."""
         return self.folder / "config"
 
     @property
     def log(self) -> Path:
-        """All that make said."""
+        """All that make printed."""
         return self.folder / "build.log"
 
     @property
     def kbuild(self) -> Path:
+        """What external modules are built with."""
         return self.folder / "kbuild"
 
 
 def inputs(spec: KernelSpec, base: Base, tools: Toolchain) -> dict[str, Any]:
-    """All that shapes the build of `spec`; names, places and comments do not."""
+    """Return all that shapes the build of `spec`; names, places and comments do not."""
     options = config.read(spec.fragments, base.version)
     return {
         "schema": SCHEMA,
@@ -89,7 +91,7 @@ def inputs(spec: KernelSpec, base: Base, tools: Toolchain) -> dict[str, Any]:
 
 
 def key_of(values: dict[str, Any]) -> str:
-    """The name of a build's folder: 20 hex digits of the inputs' SHA-256."""
+    """Return the name of a build's folder: 20 hex digits of the inputs' SHA-256."""
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -109,7 +111,7 @@ def locked_key(
 
 
 def find(key: str, name: str) -> Build | None:
-    """The finished build `key`, its record under the kernel's `name` of today."""
+    """Return the finished build `key`, its record under the kernel's `name` of today; or None."""
     folder = cache_dir("builds") / key
     try:
         data = json.loads((folder / "build.json").read_text())
@@ -124,7 +126,10 @@ def find(key: str, name: str) -> Build | None:
 
 def put(key: str, out: Path, log: Path, record: KernelRecord, values: dict[str, Any],
         seconds: dict[str, float]) -> Build:  # fmt: skip
-    """Copy what is kept of the O= folder `out`; the folder appears when it is complete."""
+    """Copy what is kept of the O= folder `out` and return the build.
+
+    Its folder appears when it is complete. The lock of the key is held. Raise OSError without room.
+    """
     builds = cache_dir("builds")
     staged = builds / f".{key}.tmp"
     shutil.rmtree(staged, ignore_errors=True)

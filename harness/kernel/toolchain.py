@@ -43,7 +43,7 @@ _EMPTY_IS_NOTHING = "cmd=@$(if $(cmd_$(1)),{},:)"
 
 
 def cross_prefix() -> str:
-    """The prefix of the GNU tools for arm64: empty on an arm64 machine."""
+    """Return the prefix of the GNU tools for arm64: empty on an arm64 machine."""
     return "" if platform.machine() in {"aarch64", "arm64"} else "aarch64-linux-gnu-"
 
 
@@ -57,7 +57,7 @@ class Toolchain:
     def make(
         self, source: Path, out: Path, *targets: str, hidden: tuple[Path, ...] = ()
     ) -> list[str]:
-        """The command that makes `targets` of `source` into the O= folder `out`.
+        """Return the command that makes `targets` of `source` into the O= folder `out`.
 
         Paths below these two and below `hidden` show in no object: results do not depend on
         where the cache is.
@@ -86,13 +86,13 @@ def _empty_commands(source: Path) -> list[str]:
 
 
 def toolchain(*, llvm: bool) -> Toolchain:
-    """The tools of this machine. Raises MachineError when one is missing."""
+    """Return the tools of this machine. Raise MachineError when one is missing."""
     names = ["clang", "ld.lld"] if llvm else [f"{cross_prefix()}{tool}" for tool in ("gcc", "ld")]
     return Toolchain(llvm, ", ".join(_version(shutil.which(name) or name) for name in names))
 
 
 def environment() -> dict[str, str]:
-    """The environment of every make: the fixed values, nothing that would shape the result."""
+    """Return the environment of every make: the fixed values, nothing else that shapes results."""
     kept = {
         key: value
         for key, value in os.environ.items()

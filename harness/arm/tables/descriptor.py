@@ -24,6 +24,7 @@ class Granule(Enum):
 
     @property
     def shift(self) -> int:
+        """log2 of the granule's bytes."""
         return int(self.value)
 
     @property
@@ -33,6 +34,7 @@ class Granule(Enum):
 
     @property
     def label(self) -> str:
+        """E.g. `4K`."""
         return f"{1 << (self.shift - 10)}K"
 
 
@@ -54,14 +56,17 @@ class Layout:
 
     @property
     def lpa2(self) -> bool:
+        """Whether addresses are laid out as FEAT_LPA2 has them."""
         return self.wide and self.granule is not Granule.G64K
 
     def level_shift(self, level: int) -> int:
-        """log2 of the bytes that one entry at `level` (-1 to 3) covers."""
+        """Return log2 of the bytes that one entry at `level` (-1 to 3) covers."""
         return self.granule.shift + self.granule.stride * (3 - level)
 
 
 class DescriptorKind(Enum):
+    """What bits [1:0] of a descriptor make of it at its level."""
+
     INVALID = "invalid"
     RESERVED = "reserved"
     TABLE = "table"
@@ -76,6 +81,7 @@ class InvalidDescriptor:
     kind: DescriptorKind
 
     def describe(self) -> str:
+        """Return the kind in words."""
         return f"{self.kind.value} descriptor"
 
 
@@ -91,11 +97,12 @@ class TableDescriptor:
     kind: DescriptorKind = DescriptorKind.TABLE
 
     def describe(self) -> str:
-        words = [f"table at {self.address:#x}"]
-        words += [f"APTable={self.ap_table:#04b}"] if self.ap_table else []
+        """Return the next table's address and the attributes that are set."""
+        parts = [f"table at {self.address:#x}"]
+        parts += [f"APTable={self.ap_table:#04b}"] if self.ap_table else []
         for name in ("uxn_table", "pxn_table", "ns_table"):
-            words += [name.split("_")[0].upper() + "Table"] if getattr(self, name) else []
-        return ", ".join(words)
+            parts += [name.split("_")[0].upper() + "Table"] if getattr(self, name) else []
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -115,15 +122,15 @@ class Leaf:
     pbha: int
     software: int
 
-    def _words(self, own: list[str]) -> str:
-        words = [f"{self.kind.value} at {self.address:#x} ({size_label(self.size)})", *own]
-        words += [self.sh.label, f"AF={int(self.af)}"]
-        words += ["contiguous"] if self.contiguous else []
-        words += ["DBM"] if self.dbm else []
-        words += ["nT"] if self.nt else []
-        words += [f"PBHA={self.pbha:#x}"] if self.pbha else []
-        words += [f"software={self.software:#x}"] if self.software else []
-        return ", ".join(words)
+    def _described(self, own: list[str]) -> str:
+        parts = [f"{self.kind.value} at {self.address:#x} ({size_label(self.size)})", *own]
+        parts += [self.sh.label, f"AF={int(self.af)}"]
+        parts += ["contiguous"] if self.contiguous else []
+        parts += ["DBM"] if self.dbm else []
+        parts += ["nT"] if self.nt else []
+        parts += [f"PBHA={self.pbha:#x}"] if self.pbha else []
+        parts += [f"software={self.software:#x}"] if self.software else []
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,7 @@ class Stage1Leaf(Leaf):
     pi_index: int | None
 
     def describe(self) -> str:
+        """Return the leaf's fields in words."""
         own = [f"AttrIndx={self.attr_index}"]
         if self.pi_index is None:
             own.append(f"AP[2:1]={self.ap:#04b}")
@@ -152,7 +160,7 @@ class Stage1Leaf(Leaf):
         own += ["nG"] if self.ng else []
         own += ["NS"] if self.ns else []
         own += ["GP"] if self.guarded else []
-        return self._words(own)
+        return self._described(own)
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,7 @@ class Stage2Leaf(Leaf):
     pi_index: int | None
 
     def describe(self) -> str:
+        """Return the leaf's fields in words."""
         own = [f"MemAttr={self.memattr:#x}"]
         if self.pi_index is None:
             own += [f"S2AP={self.s2ap:#04b}", f"XN[1:0]={self.xn:#04b}"]
@@ -174,7 +183,7 @@ class Stage2Leaf(Leaf):
             own.append(f"PIIndex={self.pi_index:#x}")
         own += ["FnXS"] if self.fnxs else []
         own += ["NS"] if self.ns else []
-        return self._words(own)
+        return self._described(own)
 
 
 Stage1Entry = InvalidDescriptor | TableDescriptor | Stage1Leaf
@@ -182,13 +191,15 @@ Stage2Entry = InvalidDescriptor | TableDescriptor | Stage2Leaf
 
 
 def size_label(size: int) -> str:
-    """`4K`, `2M`, `1G`, … for a power of two of at least 1024 bytes."""
+    """Return `4K`, `2M`, `1G`, … for a size that is a power of two of at least 1024 bytes."""
     unit = (size.bit_length() - 1) // 10
     return f"{size >> (10 * unit)}{'BKMGTP'[unit]}"
 
 
 def descriptor_kind(descriptor: int, level: int, layout: Layout) -> DescriptorKind:
-    """Bits [1:0] at `level` (-1 to 3). Arm ARM D8.3.1; AArch64.DecodeDescriptorType.
+    """Return what bits [1:0] say at `level` (-1 to 3).
+
+    Arm ARM D8.3.1; pseudocode AArch64.DecodeDescriptorType.
 
     Blocks exist at levels 1 and 2 (4K), 2 (16K), 2 (64K), and one level up where output
     addresses have 52 bits (AArch64.BlockDescSupported).
@@ -204,7 +215,7 @@ def descriptor_kind(descriptor: int, level: int, layout: Layout) -> DescriptorKi
 
 
 def output_address(descriptor: int, low: int, layout: Layout) -> int:
-    """The address in a descriptor, from bit `low` up.
+    """Return the address in a descriptor, from bit `low` up.
 
     Arm ARM D8.3.1: bits [47:low]; with FEAT_LPA2 [49:low] and OA[51:50] in [9:8]; with 64K and
     52 bits OA[51:48] in [15:12].
@@ -242,7 +253,7 @@ def _pi_index(descriptor: int, layout: Layout) -> int | None:
 
 
 def decode_stage1(descriptor: int, level: int, layout: Layout) -> Stage1Entry:
-    """A stage-1 descriptor of the EL1&0 regime. Arm ARM D8.3.1; never raises."""
+    """Return what a stage-1 descriptor of the EL1&0 regime holds. Arm ARM D8.3.1; never raises."""
     kind = descriptor_kind(descriptor, level, layout)
     if kind is DescriptorKind.TABLE:
         return _table(descriptor, layout, attributes=True)
@@ -274,7 +285,7 @@ def decode_stage1(descriptor: int, level: int, layout: Layout) -> Stage1Entry:
 
 
 def decode_stage2(descriptor: int, level: int, layout: Layout) -> Stage2Entry:
-    """A stage-2 descriptor. Arm ARM D8.3.1; never raises."""
+    """Return what a stage-2 descriptor holds. Arm ARM D8.3.1; never raises."""
     kind = descriptor_kind(descriptor, level, layout)
     if kind is DescriptorKind.TABLE:
         return _table(descriptor, layout, attributes=False)

@@ -19,6 +19,8 @@ from harness.base.errors import MachineError
 
 
 class FaultKind(Enum):
+    """Why a walk ends early; the values are words for people."""
+
     TRANSLATION = "translation fault"
     ADDRESS_SIZE = "address size fault"
     ACCESS_FLAG = "access flag fault"
@@ -57,6 +59,7 @@ class Fault:
         return base | self.level
 
     def describe(self) -> str:
+        """Return stage, level, address and reason in a line."""
         what = "IPA" if self.stage == 2 else "VA"
         table = " (of a stage-1 table)" if self.s1ptw else ""
         return (
@@ -141,7 +144,7 @@ def _max_txsz(granule: Granule) -> int:
 
 
 def stage1_params(regs: Regs, va: int, *, fetch: bool = False) -> Params | Fault:
-    """Stage 1 of the EL1&0 regime for one virtual address. Arm ARM D8.2.
+    """Return how stage 1 of the EL1&0 regime walks a virtual address, or its fault. Arm ARM D8.2.
 
     A start level follows from TxSZ and the granule (AArch64.S1StartLevel). `fetch` matters for
     TBID. Faults here are Translation faults at level 0, as AArch64.S1Translate reports them.
@@ -227,7 +230,7 @@ def _va_problem(
 
 
 def stage2_params(regs: Regs, ipa: int) -> Params | Fault:
-    """Stage 2 for one intermediate physical address. Arm ARM D8.2.
+    """Return how stage 2 walks an intermediate physical address, or its fault. Arm ARM D8.2.
 
     Invalid or inconsistent SL0 and T0SZ, and an IPA above 2^(64-T0SZ), are Translation faults at
     level 0 (AArch64.S2Translate).

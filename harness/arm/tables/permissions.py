@@ -36,7 +36,7 @@ def stage1_access(
     pxn_table: bool = False,
     wxn: bool = False,
 ) -> tuple[AccessRights, AccessRights]:
-    """EL1's and EL0's access at stage 1 of the EL1&0 regime.
+    """Return EL1's and EL0's access at stage 1 of the EL1&0 regime.
 
     `ap` is AP[2:1] (bit 0: EL0 too, bit 1: read-only), `ap_table` the OR of APTable[1:0] of all
     tables on the way (bit 0: not EL0, bit 1: read-only), `wxn` SCTLR_EL1.WXN. What EL0 can write
@@ -51,7 +51,7 @@ def stage1_access(
 
 
 def stage2_access(s2ap: int, xn: int, *, xnx: bool = True) -> tuple[AccessRights, AccessRights]:
-    """EL1's and EL0's access at stage 2.
+    """Return EL1's and EL0's access at stage 2.
 
     `s2ap` is S2AP[1:0] (bit 0: read, bit 1: write). `xn` is XN[1:0]: 0b00 both execute, 0b01 EL0
     only, 0b10 neither, 0b11 EL1 only; without FEAT_XNX only bit 1 counts. Arm ARM D8.4.2.

@@ -79,4 +79,5 @@ class Walk:
 
     @property
     def ipa(self) -> int | None:
+        """Stage 1's output; None when the walk did not come so far."""
         return self.stage1.ipa if self.stage1 else None

@@ -9,7 +9,7 @@ from harness.arm.tables.result import Stage1, Stage2, Walk, WalkStep
 
 
 def walk_lines(walk: Walk) -> list[str]:
-    """The whole walk: its steps in the order they were taken, then what they add up to.
+    """Return the whole walk: its steps in the order they were taken, then what they add up to.
 
     Stage-2 steps that only looked for a stage-1 table are indented by two spaces.
     """
@@ -19,7 +19,7 @@ def walk_lines(walk: Walk) -> list[str]:
 
 
 def result_lines(walk: Walk) -> list[str]:
-    """What a walk came to, without its steps."""
+    """Return what a walk came to, without its steps."""
     lines = []
     if walk.stage1 is not None:
         lines.append(stage1_line(walk.va, walk.stage1))
@@ -34,10 +34,10 @@ def result_lines(walk: Walk) -> list[str]:
 
 def _step_line(step: WalkStep) -> str:
     indent = "" if step.for_level is None else "  "
-    where = "?" if step.address is None else f"{step.address:#x}"
+    address = "?" if step.address is None else f"{step.address:#x}"
     head = (
         f"{indent}stage {step.stage} level {step.level}: table {step.table:#x}[{step.index}] "
-        f"at {where}"
+        f"at {address}"
     )
     if step.descriptor is None or step.entry is None:
         return f"{head}: not readable"
@@ -51,7 +51,7 @@ def _access_words(el1: AccessRights | None, el0: AccessRights | None) -> str:
 
 
 def stage1_line(va: int, stage1: Stage1) -> str:
-    """E.g. `stage 1: VA 0x… -> IPA 0x…: Normal-NC, … (Attr2 = 0x44), EL1 rw-, EL0 ---`."""
+    """Return e.g. `stage 1: VA 0x… -> IPA 0x…: Normal-NC, … (Attr2 = 0x44), EL1 rw-, EL0 ---`."""
     head = f"stage 1: VA {va:#x} -> IPA {stage1.ipa:#x}: {stage1.attributes.describe()}"
     if stage1.leaf is None or stage1.mair_byte is None:
         return f"{head} (stage 1 is off)"
@@ -61,7 +61,7 @@ def stage1_line(va: int, stage1: Stage1) -> str:
 
 
 def stage2_line(ipa: int | None, stage2: Stage2) -> str:
-    """E.g. `stage 2: IPA 0x… -> PA 0x…: Device-nGnRE (MemAttr 0x1, FWB off), EL1 rw-, …`."""
+    """Return e.g. `stage 2: IPA 0x… -> PA 0x…: Device-nGnRE (MemAttr 0x1, FWB off), EL1 rw-, …`."""
     fwb = "on" if stage2.attr.fwb else "off"
     return (
         f"stage 2: IPA {ipa or 0:#x} -> PA {stage2.pa:#x}: {stage2.attr.describe()} "
@@ -71,5 +71,6 @@ def stage2_line(ipa: int | None, stage2: Stage2) -> str:
 
 
 def fault_line(fault: Fault) -> str:
+    """Return the fault with the status code that a CPU reports for it."""
     fsc = "" if fault.fsc is None else f" (FSC {fault.fsc:#04x})"
     return f"fault: {fault.describe()}{fsc}"

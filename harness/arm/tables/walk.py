@@ -57,7 +57,7 @@ class _Found(Generic[LeafT]):
 
 
 def controls_from(regs: Regs) -> Controls:
-    """The bits of SCTLR_EL1 and HCR_EL2 that change memory types."""
+    """Return the bits of SCTLR_EL1 and HCR_EL2 that change memory types."""
     return Controls(
         m=regs.flag("sctlr_el1", "M"),
         c=regs.flag("sctlr_el1", "C"),
@@ -72,7 +72,7 @@ def controls_from(regs: Regs) -> Controls:
 
 
 def walk(read_u64: ReadU64, regs: Regs, va: int) -> Walk:
-    """VA to IPA to PA, with the attributes of both stages and what they combine to.
+    """Return the walk of a VA to its IPA and PA, with the attributes of both stages combined.
 
     Arm ARM D8.2; pseudocode AArch64.FullTranslate. The registers decide which stages are on.
     """
@@ -100,7 +100,7 @@ def walk(read_u64: ReadU64, regs: Regs, va: int) -> Walk:
 
 
 def walk_stage2(read_u64: ReadU64, regs: Regs, ipa: int) -> Walk:
-    """Stage 2 alone, for an IPA whose stage 1 is of no interest; `va` is the IPA.
+    """Return the walk of stage 2 alone, for an IPA whose stage 1 does not matter; `va` is the IPA.
 
     Arm ARM D8.2; pseudocode AArch64.S2Translate. `stage1` and `combined` stay None.
     """

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 
@@ -16,7 +14,16 @@ import click
 @click.option("--granule", default="4k", show_default=True, help="4k, 16k or 64k.")
 @click.option("--mair", help="MAIR_EL1, to name the type of a stage-1 descriptor.")
 @click.option("--lpa", is_flag=True, help="52-bit output addresses.")
-def command(kind: str, values: tuple[str, ...], **options: Any) -> None:
+def command(
+    kind: str,
+    values: tuple[str, ...],
+    *,
+    fwb: bool | None,
+    level: int | None,
+    granule: str,
+    mair: str | None,
+    lpa: bool,
+) -> None:
     """Say what a descriptor, a MAIR, an ESR or a MemAttr means.
 
     \b
@@ -27,6 +34,7 @@ def command(kind: str, values: tuple[str, ...], **options: Any) -> None:
     s2eval decode s2 0x400080000007c7
     s2eval decode combine Normal-NC 0x1
     """
-    from harness.arm.decode import decode as words
+    from harness.arm.decode import decode
 
-    click.echo("\n".join(words(kind, values, **options)))
+    lines = decode(kind, values, fwb=fwb, level=level, granule=granule, mair=mair, lpa=lpa)
+    click.echo("\n".join(lines))

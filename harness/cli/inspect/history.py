@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from functools import partial
-from typing import Any
 
 import click
 
@@ -26,7 +25,19 @@ from harness.cli.options import AS_JSON
 @click.option("--rebuild", is_flag=True, help="Store every run that is on disk.")
 @click.option("--url", default="", help="Another database (also: S2EVAL_HISTORY).")
 @AS_JSON
-def command(path: str | None, limit: int, url: str, as_json: bool, **options: Any) -> None:
+def command(  # noqa: PLR0913 - one for each option
+    path: str | None,
+    *,
+    kernel: str | None,
+    machine: str | None,
+    suite: str | None,
+    limit: int,
+    flaky: bool,
+    changes: tuple[str, str] | None,
+    rebuild: bool,
+    url: str,
+    as_json: bool,
+) -> None:
     """Show the observation PATH over time: since when it is bad, and what changed before.
 
     \b
@@ -35,18 +46,18 @@ def command(path: str | None, limit: int, url: str, as_json: bool, **options: An
     s2eval history --flaky
     s2eval history --changes 20260116-020000-nightly 20260117-020000-nightly
     """
-    from harness.app import history as asked
+    from harness.app import history as app
     from harness.results.history.history import History
 
-    names = asked.LaneFilter(options["kernel"], options["machine"], options["suite"])
+    names = app.LaneFilter(kernel, machine, suite)
     say = partial(click.echo, err=True)
     with closing(History(url, say=lambda line: say(f"s2eval: {line}"))) as history:
-        if options["rebuild"]:
-            answer = asked.rebuild(history)
-        elif options["changes"]:
-            answer = asked.ask_changes(history, *options["changes"])
-        elif options["flaky"]:
-            answer = asked.ask_flaky(history, path, names)
+        if rebuild:
+            answer = app.rebuild(history)
+        elif changes:
+            answer = app.ask_changes(history, *changes)
+        elif flaky:
+            answer = app.ask_flaky(history, path, names)
         else:
-            answer = asked.ask(history, path, names, limit)
+            answer = app.ask(history, path, names, limit)
     click.echo(json.dumps(answer.document, indent=2) if as_json else "\n".join(answer.lines))

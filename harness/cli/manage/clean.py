@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Any
 
 import click
 
@@ -24,7 +23,15 @@ from harness.cli.options import AS_JSON
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @AS_JSON
 def command(
-    older_than: str | None, dry_run: bool, yes: bool, as_json: bool, **options: Any
+    *,
+    older_than: str | None,
+    keep_runs: int | None,
+    builds: bool,
+    cache: bool,
+    compress: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Show what runs and caches take; remove what is not needed.
 
@@ -36,19 +43,18 @@ def command(
 
     Runs go with --keep-runs, or with --older-than alone. What a running s2eval uses stays.
     """
-    from harness.app import clean as work
+    from harness.app import clean as app
     from harness.app.housekeeping import RemovalRules
 
-    age = None if older_than is None else work.seconds(older_than)
-    wanted = RemovalRules(age, options["keep_runs"], options["builds"], options["cache"])
-    plan = work.survey(wanted, compress=options["compress"])
-    asked = bool(wanted) or options["compress"]
-    lines = [*(work.intended(plan) if asked else work.overview(plan))]
+    age = None if older_than is None else app.seconds(older_than)
+    rules = RemovalRules(age, keep_runs, builds, cache)
+    plan = app.survey(rules, compress=compress)
+    lines = [*(app.intended(plan) if rules or compress else app.overview(plan))]
     if not as_json:
         click.echo("\n".join(lines))
-    told: list[str] = []
+    done: list[str] = []
     something = plan.doomed or plan.packed
-    if something and not dry_run and work.agreed(partial(click.confirm, err=True), yes=yes):
-        told = work.carry_out(plan)
-    for line in [json.dumps(work.document(plan, told), indent=2)] if as_json else told:
+    if something and not dry_run and app.agreed(partial(click.confirm, err=True), yes=yes):
+        done = app.carry_out(plan)
+    for line in [json.dumps(app.document(plan, done), indent=2)] if as_json else done:
         click.echo(line)

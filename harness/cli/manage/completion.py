@@ -19,7 +19,7 @@ def command(ctx: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    made = get_completion_class(shell)
-    if made is None:
+    completion = get_completion_class(shell)
+    if completion is None:
         raise UsageError(f"no completion for {shell}")
-    click.echo(made(ctx.find_root().command, {}, "s2eval", "_S2EVAL_COMPLETE").source())
+    click.echo(completion(ctx.find_root().command, {}, "s2eval", "_S2EVAL_COMPLETE").source())

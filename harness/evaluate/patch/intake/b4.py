@@ -16,9 +16,9 @@ SECONDS = 120  # for a thread of a hundred mails over a slow line
 
 
 def fetch(message_id: str, folder: Path, *, mailbox: Path | None = None) -> Path:
-    """The mailbox that b4 makes of a thread, in `folder`; of a local `mailbox` without network.
+    """Return the mailbox in `folder` that b4 makes of a thread, or of a local `mailbox`.
 
-    MachineError when b4 or the network is missing, UsageError when there is no such message.
+    Raise MachineError when b4 or the network is missing, UsageError when there is no such message.
     """
     # Beside this Python first: where the extra `dev` put it.
     program = shutil.which("b4", path=str(Path(sys.executable).parent)) or shutil.which("b4")
@@ -34,11 +34,11 @@ def fetch(message_id: str, folder: Path, *, mailbox: Path | None = None) -> Path
         raise MachineError(
             f"{message_id}: b4 had no answer in {SECONDS} s: is there a network?"
         ) from None
-    made = sorted(folder.glob("*.mbx"))
-    if made:
-        return made[0]
-    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    why = clean(said[-1], 200) if said else f"exit status {done.returncode}"
+    mailboxes = sorted(folder.glob("*.mbx"))
+    if mailboxes:
+        return mailboxes[0]
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    why = clean(lines[-1], 200) if lines else f"exit status {done.returncode}"
     if any(word in done.stderr for word in ("ConnectionError", "NameResolution", "ProxyError")):
         raise MachineError(f"{message_id}: b4 does not reach the archive: is there a network?")
     raise UsageError(f"{message_id}: b4 has no series for it: {why}")

@@ -58,10 +58,10 @@ class _Taken:
 
 
 def take(given: str, *, tree: Path | None, base: str = "") -> PatchSeries:
-    """The series that the user named.
+    """Return the series that the user named, as patches in the cache.
 
     `tree` is where ranges and refs are looked up, `base` what the user wants a ref compared to.
-    Raises UsageError, one line that names what is wrong, for everything that is no series.
+    Raise UsageError, one line that names what is wrong, for everything that is no series.
     """
     taken = _taken(given, tree, base)
     for mail in taken.mails:
@@ -87,16 +87,16 @@ def _taken(given: str, tree: Path | None, base: str) -> _Taken:
         raise UsageError("a series without a name")
     if path.exists():
         return _path(path, given)
-    found = _git(given, tree, base) if tree else None
-    if found:
-        return found
+    commits = _git(given, tree, base) if tree else None
+    if commits:
+        return commits
     if _ARCHIVE.fullmatch(given) or _MESSAGE_ID.fullmatch(given):
         with tempfile.TemporaryDirectory(prefix="s2eval-b4-") as scratch:
             return _ordered(read_mails(b4.fetch(given, Path(scratch)), given), given)
-    where = (
+    no_commits = (
         f"no ref or range in {tree}" if tree else "no ref or range: no kernel tree here (--tree)"
     )
-    raise UsageError(f"{given}: no such file or folder, no message id, {where}")
+    raise UsageError(f"{given}: no such file or folder, no message id, {no_commits}")
 
 
 def _path(path: Path, given: str) -> _Taken:
@@ -119,26 +119,26 @@ def _path(path: Path, given: str) -> _Taken:
         raise UsageError(f"{error.filename or given}: {error.strerror}") from None
 
 
-def _bytes(data: bytes, place: str) -> _Taken:
+def _bytes(data: bytes, source: str) -> _Taken:
     """A file, a pipe or standard input. One patch of a series may be tried alone."""
     with tempfile.TemporaryDirectory(prefix="s2eval-series-") as scratch:
         file = Path(scratch) / "mails"
         file.write_bytes(data)
-        mails = read_mails(file, place)
+        mails = read_mails(file, source)
     if len(mails) == 1 and mails[0].text and mails[0].total > 1:
         note = f"patch {mails[0].number} of {mails[0].total}, alone"
         return _Taken(list(mails), mails[0].base_commit, notes=[note])
-    return _ordered(mails, place)
+    return _ordered(mails, source)
 
 
-def _ordered(mails: Sequence[Mail], place: str) -> _Taken:
-    patches, notes = in_order(mails, place)
-    told = next((m for m in mails if m.base_commit and (m.cover or m in patches)), None)
-    if told and told.needs:
-        count = "1 patch" if told.needs == 1 else f"{told.needs} patches"
+def _ordered(mails: Sequence[Mail], source: str) -> _Taken:
+    patches, notes = in_order(mails, source)
+    based = next((m for m in mails if m.base_commit and (m.cover or m in patches)), None)
+    if based and based.needs:
+        count = "1 patch" if based.needs == 1 else f"{based.needs} patches"
         notes.append(f"it builds on {count} that it does not hold (prerequisite-patch-id): "
                      "not applied")  # fmt: skip
-    return _Taken(patches, told.base_commit if told else "", notes=notes)
+    return _Taken(patches, based.base_commit if based else "", notes=notes)
 
 
 def _git(given: str, tree: Path, base: str) -> _Taken | None:
@@ -152,8 +152,8 @@ def _git(given: str, tree: Path, base: str) -> _Taken | None:
                 f"{given}: no branch, tag or commit {missing} in {tree}{_shallow(tree)}"
             )
         # A..B and A...B are the same here: what B has on top of where the two parted.
-        found = _commits(tree, _merge_base(tree, start, end, given), end, given)
-        return replace(found, start="") if base else found
+        commits = _commits(tree, _merge_base(tree, start, end, given), end, given)
+        return replace(commits, start="") if base else commits
     tip = _commit(tree, given)
     if not tip:
         return None
@@ -191,10 +191,10 @@ def _commits(tree: Path, start: str, end: str, given: str) -> _Taken:
 
 
 def _merge_base(tree: Path, start: str, end: str, given: str) -> str:
-    found = run(tree, "merge-base", start, end, env=plain_env()).stdout.strip()
-    if not found:
+    common = run(tree, "merge-base", start, end, env=plain_env()).stdout.strip()
+    if not common:
         raise UsageError(f"{given}: the two have no common ancestor in {tree}{_shallow(tree)}")
-    return found
+    return common
 
 
 def _upstream(tree: Path, ref: str) -> str:
@@ -208,16 +208,19 @@ def _commit(tree: Path, ref: str) -> str:
 
 
 def _shallow(tree: Path) -> str:
-    told = run(tree, "rev-parse", "--is-shallow-repository", env=plain_env()).stdout.strip()
-    return ": it is a shallow clone (git fetch --unshallow)" if told == "true" else ""
+    answer = run(tree, "rev-parse", "--is-shallow-repository", env=plain_env()).stdout.strip()
+    return ": it is a shallow clone (git fetch --unshallow)" if answer == "true" else ""
 
 
 def commit_in(tree: Path, ref: str, what: str) -> str:
-    """The commit `ref` of a user's tree; UsageError that begins with `what` when it has none."""
-    found = _commit(tree, ref)
-    if not found:
+    """Return the full name of the commit `ref` of a user's tree.
+
+    Raise UsageError that begins with `what` when the tree has none.
+    """
+    commit = _commit(tree, ref)
+    if not commit:
         raise UsageError(f"{what} {ref}: no such commit in {tree}{_shallow(tree)}")
-    return found
+    return commit
 
 
 _PATH = re.compile(
@@ -233,7 +236,7 @@ def _check(mail: Mail) -> None:
     if binary:
         name = binary[2] if binary[1] == "/dev/null" else binary[1]
         raise UsageError(
-            f"{mail.place}: {clean(name)} is binary and its content is not in the patch"
+            f"{mail.source}: {clean(name)} is binary and its content is not in the patch"
             " (git format-patch --binary)"
         )
     for match in _PATH.finditer(diff):
@@ -241,11 +244,11 @@ def _check(mail: Mail) -> None:
         inner = path[2:] if path[:2] in {"a/", "b/"} else path
         outside = inner.startswith(("/", "~")) and path != "/dev/null"
         if outside or set(inner.split("/")) & {"..", ".git"}:
-            raise UsageError(f"{mail.place}: the path {clean(path)} leaves the tree")
+            raise UsageError(f"{mail.source}: the path {clean(path)} leaves the tree")
 
 
 def first(series: PatchSeries, count: int) -> Path:
-    """The folder of the first `count` patches."""
+    """Return the folder of the first `count` patches."""
     return _keep(series.name, [(p.name, p.read_bytes()) for p in series.patches[:count]])
 
 
@@ -257,7 +260,7 @@ def _file(number: int, mail: Mail) -> tuple[str, bytes]:
 
 
 def _keep(name: str, files: Sequence[tuple[str, bytes]]) -> Path:
-    """The folder of these patches in the cache, complete or not there; a name for a kernel."""
+    """The folder of these patches in the cache, made when missing, as a whole."""
     texts = [text for _, text in files]
     whole = hashlib.sha256(b"".join(hashlib.sha256(text).digest() for text in texts)).hexdigest()
     word = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).stem).strip("-.")[:40]
@@ -277,8 +280,7 @@ def _keep(name: str, files: Sequence[tuple[str, bytes]]) -> Path:
 
 
 def kernel_tree(folder: Path | None) -> Path | None:
-    """The top of the git tree that `folder` (default: where one stands) is in; None: in none."""
-    place = folder or Path.cwd()
-    done = run(place, "rev-parse", "--show-toplevel", env=plain_env())
+    """Return the top of the git tree that `folder` (default: the current one) is in, or None."""
+    done = run(folder or Path.cwd(), "rev-parse", "--show-toplevel", env=plain_env())
     top = done.stdout.strip()
     return Path(top) if done.returncode == 0 and top else None

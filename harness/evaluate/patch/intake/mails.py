@@ -32,8 +32,8 @@ class Mail:
     """One mail. `number` of `total` and `version` are those of its subject, 0 without any.
 
     `text` is the whole patch as `git am` takes it, in UTF-8; empty for a mail without a patch.
-    `place` says where it came from, for messages. `needs` is how many patches it says are to come
-    before the series (git format-patch --base).
+    `source` says where the mail came from, for messages. `needs` is how many patches must come
+    before the series, as the mail says (git format-patch --base).
     """
 
     subject: str
@@ -41,44 +41,46 @@ class Mail:
     total: int
     version: int
     text: str
-    place: str
+    source: str
     base_commit: str = ""
     needs: int = 0
     cover: bool = False
 
 
-def read_mails(path: Path, place: str) -> list[Mail]:
-    """The mails of a mailbox, a maildir or a single mail, or a bare diff; replies are left out.
+def read_mails(path: Path, source: str) -> list[Mail]:
+    """Return the mails of a mailbox, a maildir, a single mail or a bare diff, without replies.
 
-    `place` names the input in messages. UsageError for what cannot be decoded.
+    `source` names the input in messages. Raise UsageError for what cannot be decoded.
     """
     if path.is_file():
         data = path.read_bytes()
         if not data.strip():
-            raise UsageError(f"{place} is empty")
+            raise UsageError(f"{source} is empty")
         if not _HEADER.match(data.lstrip()):
-            return [_bare(data, place)]
+            return [_bare(data, source)]
     with tempfile.TemporaryDirectory(prefix="s2eval-mails-") as scratch:
         folder = Path(scratch)
         try:
             git(folder, "mailsplit", "-b", f"-o{folder}", "--", str(path.resolve()))
         except GitError as error:
-            raise UsageError(f"{place}: not a mailbox: {error}") from None
+            raise UsageError(f"{source}: not a mailbox: {error}") from None
         files = sorted(p for p in folder.iterdir() if p.name.isdigit())
         many = len(files) > 1
-        found = (_mail(p, f"{place}, mail {n}" if many else place) for n, p in enumerate(files, 1))
-        return [mail for mail in found if mail is not None]
+        parsed = (
+            _mail(p, f"{source}, mail {n}" if many else source) for n, p in enumerate(files, 1)
+        )
+        return [mail for mail in parsed if mail is not None]
 
 
-def in_order(mails: Sequence[Mail], place: str) -> tuple[list[Mail], list[str]]:
-    """The patches of the one series among `mails`, and what was left out, a line each.
+def in_order(mails: Sequence[Mail], source: str) -> tuple[list[Mail], list[str]]:
+    """Return the patches of the one series among `mails`, and what was left out, a line each.
 
-    UsageError: no patch, a hole (it is named), two series.
+    Raise UsageError: no patch, a hole (it is named), two series.
     """
     patches = [mail for mail in mails if mail.text]
     if not patches:
         count = "1 mail" if len(mails) == 1 else f"{len(mails)} mails"
-        raise UsageError(f"{place}: no patch in it ({count})")
+        raise UsageError(f"{source}: no patch in it ({count})")
     notes = []
     newest = max(mail.version for mail in patches)
     older = sorted({mail.version for mail in patches} - {newest})
@@ -92,45 +94,45 @@ def in_order(mails: Sequence[Mail], place: str) -> tuple[list[Mail], list[str]]:
     if len(totals) > 1 or len(numbered) != len(patches):
         kinds = [f"n/{total}" for total in totals]
         kinds += ["patches without a number"] if len(numbered) != len(patches) else []
-        raise UsageError(f"{place}: more than one series in it ({', '.join(kinds)}): give one")
-    return _numbered(numbered, totals[0], place), notes
+        raise UsageError(f"{source}: more than one series in it ({', '.join(kinds)}): give one")
+    return _numbered(numbered, totals[0], source), notes
 
 
-def _numbered(mails: Iterable[Mail], total: int, place: str) -> list[Mail]:
-    """By number; the same mail twice is one."""
-    found: dict[int, Mail] = {}
+def _numbered(mails: Iterable[Mail], total: int, source: str) -> list[Mail]:
+    """The mails in the order of their numbers; the same mail twice counts once."""
+    by_number: dict[int, Mail] = {}
     for mail in mails:
-        other = found.setdefault(mail.number, mail)
+        other = by_number.setdefault(mail.number, mail)
         if _diff_of(other) != _diff_of(mail):
-            raise UsageError(f"{place}: two different patches are {mail.number}/{total}")
-    missing = [f"{n}/{total}" for n in range(1, total + 1) if n not in found]
+            raise UsageError(f"{source}: two different patches are {mail.number}/{total}")
+    missing = [f"{n}/{total}" for n in range(1, total + 1) if n not in by_number]
     if missing:
         more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         verb = "is" if len(missing) == 1 else "are"
-        raise UsageError(f"{place}: {', '.join(missing[:4])}{more} {verb} missing")
-    return [found[n] for n in sorted(found) if n]
+        raise UsageError(f"{source}: {', '.join(missing[:4])}{more} {verb} missing")
+    return [by_number[n] for n in sorted(by_number) if n]
 
 
 def _diff_of(mail: Mail) -> str:
-    found = _DIFF.search(mail.text)
-    return mail.text[found.start() :] if found else ""
+    diff = _DIFF.search(mail.text)
+    return mail.text[diff.start() :] if diff else ""
 
 
-def _mail(path: Path, place: str) -> Mail | None:
+def _mail(path: Path, source: str) -> Mail | None:
     """One mail decoded by git; None for a reply, whose diff is a remark."""
     data = path.read_bytes()
     message = email.message_from_bytes(data)
     subject = _decoded(message.get("Subject", ""))
     if _REPLY.match(subject):
         return None
-    place = f"{place} '{clean(subject, 60)}'" if subject else place
-    _check_encodings(message, place)
+    source = f"{source} '{clean(subject, 60)}'" if subject else source
+    _check_encodings(message, source)
     log, patch = path.with_suffix(".msg"), path.with_suffix(".patch")
     command = ["mailinfo", "-b", "--encoding=UTF-8", "--quoted-cr=strip", str(log), str(patch)]
     done = run(path.parent, *command, stdin=data)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["not a mail"]
-        raise UsageError(f"{place}: {clean(said[-1])}")
+        complaints = done.stderr.strip().splitlines() or ["not a mail"]
+        raise UsageError(f"{source}: {clean(complaints[-1])}")
     info = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
     text, diff = _text(log), _text(patch)
     number, total, version = numbers(subject)
@@ -142,7 +144,7 @@ def _mail(path: Path, place: str) -> Mail | None:
         total=total,
         version=version,
         text=_patch(info, text, diff) if has_diff else "",
-        place=place,
+        source=source,
         base_commit=base[1] if base else "",
         needs=len(_NEEDED.findall(text) or _NEEDED.findall(diff)),
         cover=not has_diff and total > 0 and number == 0,
@@ -150,9 +152,9 @@ def _mail(path: Path, place: str) -> Mail | None:
 
 
 def numbers(subject: str) -> tuple[int, int, int]:
-    """Number, total and version of `[PATCH v3 2/4] x`; 0 for each that is not there."""
-    found = _BRACKETS.match(subject)
-    inside = found[1] if found else ""
+    """Return number, total and version of `[PATCH v3 2/4] x`; 0 for each that is not there."""
+    brackets = _BRACKETS.match(subject)
+    inside = brackets[1] if brackets else ""
     count = re.search(r"\b(\d+)/(\d+)\b", inside)
     version = re.search(r"\bv(\d+)\b", inside, re.IGNORECASE)
     number, total = (int(count[1]), int(count[2])) if count else (0, 0)
@@ -181,25 +183,25 @@ def _from_dashes(diff: str) -> str:
     return diff if diff.startswith("---\n") else f"---\n{diff}"
 
 
-def _bare(data: bytes, place: str) -> Mail:
-    """A diff without a mail around it, as quilt has them: what stands above is its description."""
+def _bare(data: bytes, source: str) -> Mail:
+    """A diff without a mail around it, as quilt has them, described by the text above it."""
     text = data.replace(b"\r\n", b"\n").decode("utf-8", errors="surrogateescape")
-    found = _DIFF.search(text) or re.search(r"^(Index: |diff )", text, re.MULTILINE)
-    if not found:
-        return Mail("", 0, 0, 0, "", place)
-    head, diff = text[: found.start()].strip(), text[found.start() :]
+    start_of_diff = _DIFF.search(text) or re.search(r"^(Index: |diff )", text, re.MULTILINE)
+    if not start_of_diff:
+        return Mail("", 0, 0, 0, "", source)
+    head, diff = text[: start_of_diff.start()].strip(), text[start_of_diff.start() :]
     head = "\n".join(line for line in head.splitlines() if line.strip() != "---")
     first, _, rest = head.partition("\n")
-    subject = clean(first) or Path(place).name
-    return Mail(subject, 0, 0, 0, _patch({"Subject": subject}, rest.strip(), diff), place)
+    subject = clean(first) or Path(source).name
+    return Mail(subject, 0, 0, 0, _patch({"Subject": subject}, rest.strip(), diff), source)
 
 
-def _check_encodings(message: email.message.Message, place: str) -> None:
+def _check_encodings(message: email.message.Message, source: str) -> None:
     """UsageError for a part that git would take as it comes, without a word."""
     for part in message.walk():
         way = str(part.get("Content-Transfer-Encoding", "")).strip().lower()
         if way not in _ENCODINGS:
-            raise UsageError(f"{place}: a part in the encoding {clean(way, 40)}: save it as text")
+            raise UsageError(f"{source}: a part in the encoding {clean(way, 40)}: save it as text")
         charset = part.get_content_charset()
         data = part.get_payload(decode=True)
         if not charset or not isinstance(data, bytes) or data.isascii():
@@ -209,7 +211,7 @@ def _check_encodings(message: email.message.Message, place: str) -> None:
         except LookupError:
             name = clean(charset, 40)
             raise UsageError(
-                f"{place}: a part in the character set {name}: save it as UTF-8"
+                f"{source}: a part in the character set {name}: save it as UTF-8"
             ) from None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What checkpatch and sparse find in a series: told, never part of the verdict."""
+"""What checkpatch and sparse remark on a series; never part of the verdict."""
 
 from __future__ import annotations
 
@@ -32,24 +32,29 @@ _FLAGS = (
 
 
 def checkpatch(patches: Sequence[Path], build: Build) -> list[StyleRemark]:
-    """What the kernel's own scripts/checkpatch.pl says of the patches; none without perl or it."""
+    """Return what the kernel's own scripts/checkpatch.pl says of the patches.
+
+    Nothing without perl, or in a kernel without the script.
+    """
     tree = Tree(cache_dir("sources") / build.inputs["tree"])
     script = headers.tree(tree, build.inputs["applied"]) / "scripts/checkpatch.pl"
     perl = shutil.which("perl")
     if not perl or not script.is_file():
         return []
     options = ["--no-tree", "--terse", "--show-types", "--no-summary", "--color=never"]
-    found = []
+    remarks = []
     for patch in patches:
-        for line in _said([perl, str(script), *options, "--", str(patch)], patch.parent):
+        for line in _output_of([perl, str(script), *options, "--", str(patch)], patch.parent):
             match = _CHECKPATCH.match(line)
             if match and Path(match[1]).name == patch.name:
-                found.append(StyleRemark(tool="checkpatch", place=patch.name, text=clean(match[3])))
-    return found
+                remarks.append(
+                    StyleRemark(tool="checkpatch", place=patch.name, text=clean(match[3]))
+                )
+    return remarks
 
 
 def sparse(build: Build) -> list[StyleRemark]:
-    """What sparse says of the lines that a series adds to C files that are compiled.
+    """Return what sparse says of the lines that a series adds to C files that are compiled.
 
     Nothing when sparse is missing, or while another run builds in the tree.
     """
@@ -63,26 +68,26 @@ def sparse(build: Build) -> list[StyleRemark]:
 def _sparse(program: str, tree: Tree, build: Build) -> list[StyleRemark]:
     out = tree.out(llvm=build.inputs["llvm"])
     added = added_lines(tree.work, build.inputs["commit"], build.inputs["applied"])
-    found: dict[str, StyleRemark] = {}
+    remarks: dict[str, StyleRemark] = {}
     for source in [name for name in added if name.endswith(".c")][:FILES]:
         for target in objects_of(out, source):
             flags = list(_preprocessor(command_of(target)))
             command = [program, *_FLAGS, *flags, str(tree.work / source)]
-            for path, line, text in _warnings(_said(command, out), tree.work):
+            for path, line, text in _warnings(_output_of(command, out), tree.work):
                 if line in added.get(path, ()):
-                    found.setdefault(
+                    remarks.setdefault(
                         text, StyleRemark(tool="sparse", place=f"{path}:{line}", text=text)
                     )
-    return list(found.values())
+    return list(remarks.values())
 
 
 def compiled(build: Build) -> list[tuple[str, str]]:
-    """The compiler's warnings in lines that the series added: place and text."""
+    """Return the compiler's warnings in lines that the series added: place and text."""
     tree = Tree(cache_dir("sources") / build.inputs["tree"])
     if build.inputs["applied"] == build.inputs["commit"]:
         return []
-    said = build.log.read_text(errors="replace").splitlines()
-    warned = _warnings([line for line in said if ": warning: " in line], tree.work)
+    lines = build.log.read_text(errors="replace").splitlines()
+    warned = _warnings([line for line in lines if ": warning: " in line], tree.work)
     if not warned:
         return []
     added = added_lines(tree.work, build.inputs["commit"], build.inputs["applied"])
@@ -92,43 +97,43 @@ def compiled(build: Build) -> list[tuple[str, str]]:
 
 
 def added_lines(work: Path, base: str, commit: str) -> dict[str, set[int]]:
-    """The lines that `commit` has and `base` has not, by file."""
+    """Return the lines that `commit` has and `base` has not, by file."""
     text = run(work, "diff", "--no-ext-diff", "--no-color", "-U0", base, commit).stdout
-    found: dict[str, set[int]] = {}
+    added: dict[str, set[int]] = {}
     here: set[int] = set()
     for line in text.splitlines():
         if line.startswith("+++ "):
-            here = found.setdefault(line[4:].removeprefix("b/"), set())
+            here = added.setdefault(line[4:].removeprefix("b/"), set())
         elif hunk := re.match(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@", line):
             start, count = int(hunk[1]), int(hunk[2] or 1)
             here.update(range(start, start + count))
-    return found
+    return added
 
 
 def _warnings(lines: Iterable[str], work: Path) -> list[tuple[str, int, str]]:
     """Path in the tree, line and text of each warning."""
-    found = []
+    warnings = []
     for line in lines:
         match = _SPARSE.match(line)
         if match:
             path = match[1].removeprefix(f"{work}/").removeprefix("../tree/")
-            found.append((path, int(match[2]), clean(match[3])))
-    return found
+            warnings.append((path, int(match[2]), clean(match[3])))
+    return warnings
 
 
 def _preprocessor(command: Sequence[str]) -> Iterable[str]:
     """The flags of a compiler's command that sparse needs too."""
-    words = iter(command)
-    for word in words:
-        if word in {"-include", "-I", "-isystem", "-D", "-U"}:
-            yield word
-            yield next(words)
-        elif word.startswith(("-I", "-D", "-U")) or word == "-nostdinc":
-            yield word
+    arguments = iter(command)
+    for argument in arguments:
+        if argument in {"-include", "-I", "-isystem", "-D", "-U"}:
+            yield argument
+            yield next(arguments)
+        elif argument.startswith(("-I", "-D", "-U")) or argument == "-nostdinc":
+            yield argument
 
 
-def _said(command: Sequence[str], folder: Path) -> list[str]:
-    """All lines of a tool; none when it takes too long. Its exit status says only that it spoke."""
+def _output_of(command: Sequence[str], folder: Path) -> list[str]:
+    """All lines that a tool prints, whatever its exit status; none when it takes too long."""
     try:
         done = run_quiet(command, Deadline(SECONDS), cwd=folder, env=plain_env())
     except ToolTimeoutError:

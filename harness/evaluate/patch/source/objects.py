@@ -22,7 +22,7 @@ _COMMAND = re.compile(r"^(?:saved)?cmd_\S+ := (.*)$", re.MULTILINE)
 
 @contextmanager
 def checked_out(build: Build) -> Iterator[Tree | None]:
-    """The tree of a build with the worktree at its commit; None while another run builds there."""
+    """Yield the tree of a build with the worktree at its commit, None while another run has it."""
     tree = Tree(cache_dir("sources") / build.inputs["tree"])
     with ExitStack() as entered:
         try:
@@ -36,21 +36,23 @@ def checked_out(build: Build) -> Iterator[Tree | None]:
 
 
 def objects_of(out: Path, source: str) -> Iterator[Path]:
-    """The objects in the O= folder `out` made of `source` (a path in the tree): hyp/pgtable.c has
-    hyp/pgtable.o and, through another folder, hyp/nvhe/pgtable.nvhe.o; the plain one comes first.
+    """Yield the objects in the O= folder `out` that are made of `source`, a path in the tree.
+
+    hyp/pgtable.c has hyp/pgtable.o and, through another folder, hyp/nvhe/pgtable.nvhe.o; the plain
+    one comes first.
     """
-    place = out / source
-    names = sorted(place.parent.glob(f".{place.stem}.o.cmd"))
+    plain = out / source
+    names = sorted(plain.parent.glob(f".{plain.stem}.o.cmd"))
     for name in names:
         yield name.with_name(name.name.removeprefix(".").removesuffix(".cmd"))
 
 
 def command_of(target: Path) -> list[str]:
-    """The compiler's command line for an object, run in the O= folder; [] when none is kept."""
+    """Return the compiler's command line for an object, run in the O= folder; [] without one."""
     kept = target.with_name(f".{target.name}.cmd")
     try:
-        found = _COMMAND.search(kept.read_text(errors="replace"))
+        command = _COMMAND.search(kept.read_text(errors="replace"))
     except FileNotFoundError:
         return []
     # kbuild may put further steps (objtool, symbol versions) after a semicolon.
-    return shlex.split(found[1].partition(";")[0]) if found else []
+    return shlex.split(command[1].partition(";")[0]) if command else []

@@ -20,7 +20,7 @@ _PATH = re.compile(r"^(?:---|\+\+\+) (?:[ab]/)?(\S+)", re.MULTILINE)
 
 
 def may_change(patches: Iterable[str], out: Path) -> bool:
-    """Whether the patches (their text) touch more than comments of what is compiled in `out`."""
+    """Return whether patches (their text) touch more than comments of what `out` is compiled of."""
     return any(
         _is_read(path, out) and _is_code(path, diff)
         for text in patches
@@ -43,8 +43,8 @@ def _is_read(path: str, out: Path) -> bool:
     if path.startswith("arch/") and not path.startswith("arch/arm64/"):
         return False
     if name.suffix in {".c", ".S"}:
-        place = out / name.parent
-        return not place.parent.is_dir() or any(place.glob(f".{name.stem}.*cmd"))
+        folder = out / name.parent
+        return not folder.parent.is_dir() or any(folder.glob(f".{name.stem}.*cmd"))
     return True
 
 

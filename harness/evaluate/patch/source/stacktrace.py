@@ -29,9 +29,9 @@ _SYMBOL = re.compile(r"^([0-9a-f]+)\s+\S+\s+F?\s*(\.\S+)\s+([0-9a-f]+)\s+(?:\.hi
 
 
 def decoded(trace: Sequence[str], build: Build) -> list[str]:
-    """The lines of a trace, `(file:line)` behind each function that can be found.
+    """Return the lines of a trace, `(file:line)` behind each function that can be found.
 
-    As it was while another run builds in the tree.
+    The lines stay as they are while another run builds in the tree.
     """
     with checked_out(build) as tree:
         if tree is None:
@@ -69,22 +69,24 @@ class _Finder:
         self._made: dict[Path, Path | None] = {}
 
     def place(self, call: re.Match[str], *, exact: bool) -> str:
-        """` (mm/slub.c:123)`, "" when it cannot be told.
+        """Return ` (mm/slub.c:123)`, "" when it cannot be told.
 
         Not `exact` is a return address: that of the instruction behind the call.
         """
         name, offset = call[1], int(call[2], 16)
         for source in [self.objects[name]] if name in self.objects else self.new:
             target = self._debug(source)
-            for line in _said([f"{cross_prefix()}objdump", "-t", str(target)]) if target else ():
+            for line in (
+                _output_of([f"{cross_prefix()}objdump", "-t", str(target)]) if target else ()
+            ):
                 match = _SYMBOL.match(line)
                 if match is None or match[4] != name:
                     continue
                 address = int(match[1], 16) + (offset if exact else max(offset - 4, 0))
                 command = [f"{cross_prefix()}addr2line", "-e", str(target), "-j", match[2],
                            hex(address)]  # fmt: skip
-                found = (_said(command) or ["??"])[0].partition(" ")[0]
-                return "" if found.startswith("??") else f" ({self._short(found)})"
+                location = (_output_of(command) or ["??"])[0].partition(" ")[0]
+                return "" if location.startswith("??") else f" ({self._short(location)})"
         return ""
 
     def _short(self, place: str) -> str:
@@ -96,7 +98,7 @@ class _Finder:
             made = self.scratch / f"{len(self._made)}.o"
             command = _with_debug(command_of(target), made)
             if command:
-                _said(command, self.out)
+                _output_of(command, self.out)
             self._made[target] = made if made.is_file() else None
         return self._made[target]
 
@@ -119,18 +121,18 @@ def _objects(out: Path, functions: Iterable[str]) -> dict[str, Path]:
     archive = out / "vmlinux.a"  # a thin one, of all objects; built-in.a before Linux 6.1
     names = [str(archive if archive.is_file() else out / "built-in.a")]
     names += [str(path) for path in out.rglob("*.o") if (path.with_suffix(".ko")).is_file()]
-    found: dict[str, Path] = {}
-    for line in _said([f"{cross_prefix()}nm", "-A", "--defined-only", *names], out):
-        place, _, rest = line.rpartition(":")
-        words = rest.split()
-        if len(words) == 3 and words[2] in wanted and words[1] in "tTwW":
-            path = Path(place.partition(":")[2] or place)
-            found.setdefault(words[2], path if path.is_absolute() else out / path)
-    return found
+    objects: dict[str, Path] = {}
+    for line in _output_of([f"{cross_prefix()}nm", "-A", "--defined-only", *names], out):
+        member, _, rest = line.rpartition(":")
+        columns = rest.split()
+        if len(columns) == 3 and columns[2] in wanted and columns[1] in "tTwW":
+            path = Path(member.partition(":")[2] or member)
+            objects.setdefault(columns[2], path if path.is_absolute() else out / path)
+    return objects
 
 
-def _said(command: Sequence[str], folder: Path | None = None) -> list[str]:
-    """What a tool prints; nothing when it fails or is missing."""
+def _output_of(command: Sequence[str], folder: Path | None = None) -> list[str]:
+    """The lines that a tool prints; none when it is missing or hangs."""
     try:
         done = run_quiet(command, Deadline(SECONDS), cwd=folder, env=environment())
     except MachineError:

@@ -46,39 +46,39 @@ class Check:
 
     def of(self, cell: Cell) -> CheckResult:
         """Return what `cell` says; a guest that never came to the test says nothing."""
-        seen = [o for o in cell.outcomes() if self._names(o)]
-        if not seen:
+        observations = [o for o in cell.outcomes() if self._names(o)]
+        if not observations:
             failure = f"{cell.failure.kind}: {cell.failure.summary}" if cell.failure else ""
             return CheckResult(None, failure or f"nothing was observed at {self.path}")
         if self.sign in _BOUNDS:
-            return self._bound(seen)
-        return self._word(seen) if self.sign else _pass(seen)
+            return self._bound(observations)
+        return self._word(observations) if self.sign else _pass(observations)
 
     def _names(self, item: Observation) -> bool:
         last = item.path.rpartition(".")[2]
         return last not in _APART and fnmatch.fnmatchcase(item.path, self.path)
 
-    def _bound(self, seen: list[Observation]) -> CheckResult:
+    def _bound(self, observations: list[Observation]) -> CheckResult:
         figures = [
             (o, float(o.value))
-            for o in seen
+            for o in observations
             if isinstance(o.value, (int, float)) and not isinstance(o.value, bool)
         ]
         if not figures:
-            return CheckResult(None, f"{seen[0].path} is no figure")
+            return CheckResult(None, f"{observations[0].path} is no figure")
         beyond = [(o, v) for o, v in figures if not _BOUNDS[self.sign](v, float(self.word))]
         item, value = (beyond or figures)[0]
         return CheckResult(not beyond, f"{item.path}: {value:g} {item.unit or ''}".rstrip())
 
-    def _word(self, seen: list[Observation]) -> CheckResult:
-        unknown = next((o for o in seen if o.status in _UNKNOWN), None)
+    def _word(self, observations: list[Observation]) -> CheckResult:
+        unknown = next((o for o in observations if o.status in _UNKNOWN), None)
         if unknown and self.word not in set(Status):
-            return CheckResult(None, f"{unknown.path}: {_said(unknown)}")
-        equal = [o for o in seen if self.word in (str(o.value), o.status.value)]
-        odd = [o for o in seen if o not in equal]
+            return CheckResult(None, f"{unknown.path}: {_described(unknown)}")
+        equal = [o for o in observations if self.word in (str(o.value), o.status.value)]
+        odd = [o for o in observations if o not in equal]
         if self.sign == "!=":
             odd, equal = equal, odd
-        return CheckResult(not odd, f"{(odd or equal)[0].path}: {_said((odd or equal)[0])}")
+        return CheckResult(not odd, f"{(odd or equal)[0].path}: {_described((odd or equal)[0])}")
 
 
 def parse_check(text: str) -> Check:
@@ -97,19 +97,19 @@ def parse_check(text: str) -> Check:
     return check
 
 
-def _pass(seen: list[Observation]) -> CheckResult:
-    bad = [o for o in seen if o.status is Status.FAIL]
-    unknown = [o for o in seen if o.status in _UNKNOWN]
-    good = [o for o in seen if o.status in (Status.PASS, Status.DONE)]
+def _pass(observations: list[Observation]) -> CheckResult:
+    bad = [o for o in observations if o.status is Status.FAIL]
+    unknown = [o for o in observations if o.status in _UNKNOWN]
+    good = [o for o in observations if o.status in (Status.PASS, Status.DONE)]
     if bad:
-        return CheckResult(False, f"{bad[0].path}: {_said(bad[0])}")
+        return CheckResult(False, f"{bad[0].path}: {_described(bad[0])}")
     if unknown or not good:
-        first = (unknown or seen)[0]
-        return CheckResult(None, f"{first.path}: {_said(first)}")
+        first = (unknown or observations)[0]
+        return CheckResult(None, f"{first.path}: {_described(first)}")
     return CheckResult(True, f"{len(good)} passed")
 
 
-def _said(item: Observation) -> str:
+def _described(item: Observation) -> str:
     word = f"{item.status.value} {item.value if item.value is not None else ''}".strip()
     reason = str(item.detail.get("reason", ""))
     return f"{word} ({reason})" if reason else word

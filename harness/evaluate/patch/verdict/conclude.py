@@ -38,38 +38,43 @@ class Conclusion:
 
     @property
     def verdict(self) -> Verdict:
+        """The verdict on all of it."""
         return verdict(self.changes, self.open)
 
 
 def conclude(
     pairs: Sequence[Pair], folders: tuple[Path, Path], *, every_figure: bool
 ) -> Conclusion:
-    """Compare the cells of `pairs`, whose logs are below `folders` (base's run, patched's run)."""
-    told = Conclusion(pairs=list(pairs))
+    """Return all that differs between the cells of `pairs`.
+
+    Their logs are below `folders` (of base's run, of patched's run). `every_figure` compares also
+    those that are not representative.
+    """
+    conclusion = Conclusion(pairs=list(pairs))
     for pair in pairs:
-        told.changes += observed(pair)
-        told.open += unknown(pair)
-        told.unchanged += difference(pair).unchanged
-        told.changes += _logged(pair, folders)
+        conclusion.changes += observed(pair)
+        conclusion.open += unknown(pair)
+        conclusion.unchanged += difference(pair).unchanged
+        conclusion.changes += _logged(pair, folders)
         machine, suite = pair.patched.machine.name, pair.patched.suite.name
         reason = not_comparable(pair)
         if reason:
-            told.notes.append(f"figures of {machine}, {suite} are not compared: {reason}")
+            conclusion.notes.append(f"figures of {machine}, {suite} are not compared: {reason}")
         records = compared(pair, always=every_figure)
-        told.figures += records
-        told.changes += changes(records)
-    told.notes += _about_figures(told)
-    if not any(pair.patched.status is not Status.SKIP for pair in pairs) and not told.open:
-        told.open.append("no cell to compare")
-    return told
+        conclusion.figures += records
+        conclusion.changes += changes(records)
+    conclusion.notes += _about_figures(conclusion)
+    if not any(pair.patched.status is not Status.SKIP for pair in pairs) and not conclusion.open:
+        conclusion.open.append("no cell to compare")
+    return conclusion
 
 
-def headline(told: Conclusion) -> str:
+def headline(conclusion: Conclusion) -> str:
     """Return what the verdict rests on, in a line."""
-    counts = {kind: [c for c in told.changes if c.kind is kind] for kind in ChangeKind}
+    counts = {kind: [c for c in conclusion.changes if c.kind is kind] for kind in ChangeKind}
     better, worse = (_promises(counts[k]) for k in (ChangeKind.IMPROVED, ChangeKind.REGRESSED))
     other = len([c for c in counts[ChangeKind.CHANGED] if not c.repeats and c.about != "build"])
-    match told.verdict:
+    match conclusion.verdict:
         case Verdict.IMPROVED:
             return f"{better} better, nothing worse"
         case Verdict.REGRESSED:
@@ -77,7 +82,7 @@ def headline(told: Conclusion) -> str:
         case Verdict.MIXED:
             return f"{better} better, {worse} worse"
         case Verdict.UNDECIDED:
-            return told.open[0]
+            return conclusion.open[0]
     return "no promise kept or broken" + (f", {other} other differences" if other else "")
 
 
@@ -87,11 +92,11 @@ def _promises(changes: Sequence[VerdictChange]) -> str:
 
 
 def _logged(pair: Pair, folders: tuple[Path, Path]) -> list[VerdictChange]:
-    """What only one of the kernels complained of, where both have a log."""
+    """What only one of the kernels complained of, whose both have a log."""
     before, after = _complaints(pair.base, folders[0]), _complaints(pair.patched, folders[1])
     fresh, gone = [], []
-    for where in LOGS:
-        old, new = before.get(where), after.get(where)
+    for whose in LOGS:
+        old, new = before.get(whose), after.get(whose)
         # The log of a guest that never got so far tells nothing but of failures.
         fresh += [c for c in news(old or [], new or []) if c.kind or old is not None]
         gone += [c for c in news(new or [], old or []) if c.kind or new is not None]
@@ -100,24 +105,24 @@ def _logged(pair: Pair, folders: tuple[Path, Path]) -> list[VerdictChange]:
 
 def _complaints(cell: Cell, folder: Path) -> dict[str, list[Complaint]]:
     """What the kernels of a cell complained of, in all its boots, by whose log it is in."""
-    found: dict[str, list[Complaint]] = {}
-    place = cell_path(folder, cell.name)
-    for where, names in LOGS.items():
+    by_log: dict[str, list[Complaint]] = {}
+    logs = cell_path(folder, cell.name)
+    for whose, names in LOGS.items():
         for log in cell.logs:
-            path = place / log
+            path = logs / log
             if Path(log).name in names and path.is_file():
                 lines = path.read_text(errors="replace").splitlines()
-                found.setdefault(where, []).extend(complaints(where, lines))
-    return found
+                by_log.setdefault(whose, []).extend(complaints(whose, lines))
+    return by_log
 
 
-def _about_figures(told: Conclusion) -> list[str]:
+def _about_figures(conclusion: Conclusion) -> list[str]:
     """Why figures have no say."""
-    seen = [o for p in told.pairs for o in p.patched.observations if o.unit and o.samples]
-    if seen and not any(o.detail.get("representative", True) for o in seen):
+    measured = [o for p in conclusion.pairs for o in p.patched.observations if o.unit and o.samples]
+    if measured and not any(o.detail.get("representative", True) for o in measured):
         return ["figures are not compared: none of this machine is representative (TCG)"]
-    figures = [one for one in told.figures if one.representative]
+    figures = [record for record in conclusion.figures if record.representative]
     needed = boots_needed(len(figures))
-    if figures and min(min(one.base.count, one.patched.count) for one in figures) < needed:
+    if figures and min(min(record.base.count, record.patched.count) for record in figures) < needed:
         return [f"figures decide nothing below {needed} boots of each kernel (--repeat {needed})"]
     return []

@@ -66,18 +66,18 @@ def complaints(where: str, lines: Sequence[str]) -> list[Complaint]:
 def news(base: Iterable[Complaint], patched: Iterable[Complaint]) -> list[Complaint]:
     """Return the complaints of `patched` that `base` has none like, each once."""
     known = {(c.where, c.kind, plain(c.line)) for c in base}
-    found: dict[tuple[str, str, str], Complaint] = {}
-    for one in patched:
-        key = (one.where, one.kind, plain(one.line))
+    fresh: dict[tuple[str, str, str], Complaint] = {}
+    for complaint in patched:
+        key = (complaint.where, complaint.kind, plain(complaint.line))
         if key not in known:
-            found.setdefault(key, one)
-    return list(found.values())
+            fresh.setdefault(key, complaint)
+    return list(fresh.values())
 
 
 def _trace(lines: Sequence[str]) -> list[str]:
     """The lines that belong to the first one: up to the end that the kernel marks, or none."""
     for number, line in enumerate(lines):
         if _END.search(line):
-            return [stripped(one) for one in lines[: number + 1]]
+            return [stripped(line) for line in lines[: number + 1]]
     calls = [n for n, line in enumerate(lines) if re.search(r"\b[\w.]+\+0x[0-9a-f]+/0x", line)]
-    return [stripped(one) for one in lines[: (calls[-1] if calls else 0) + 1]]
+    return [stripped(line) for line in lines[: (calls[-1] if calls else 0) + 1]]

@@ -19,6 +19,8 @@ from harness.results.records import Cell, Observation, Status
 
 
 class Verdict(StrEnum):
+    """What a patch did, all in all."""
+
     IMPROVED = "improved"
     REGRESSED = "regressed"
     MIXED = "mixed"
@@ -76,19 +78,19 @@ def verdict(changes: Iterable[VerdictChange], open_questions: Sequence[str]) -> 
 
 def observed(pair: Pair) -> list[VerdictChange]:
     """Return how observations, cases and the plan's expectations of two cells differ."""
-    found, _ = every_change(pair)
-    changed = {change.path for change in found}
+    differences, _ = every_change(pair)
+    changed = {change.path for change in differences}
     suite = pair.patched.suite.name
     machine = pair.patched.machine.name
     before, after = _by_path(pair.base.outcomes()), _by_path(pair.patched.outcomes())
     cases = {f"{suite}.{case.name}" for case in pair.base.cases}
-    told = []
-    for change in found:
+    changes = []
+    for change in differences:
         was, now = before.get(change.path), after.get(change.path)
         detail = {"reason": now.detail["reason"]} if now and "reason" in now.detail else {}
         sides = (("base", was), ("patched", now))
         flaky = {side: o.detail["flaky"] for side, o in sides if o and "flaky" in o.detail}
-        told.append(
+        changes.append(
             VerdictChange(
                 path=change.path,
                 base=change.before,
@@ -104,59 +106,61 @@ def observed(pair: Pair) -> list[VerdictChange]:
                 suite=suite,
             )
         )
-    return told + _expectations(pair)
+    return changes + _expectations(pair)
 
 
 def unknown(pair: Pair) -> list[str]:
     """Return why the two cells cannot be told apart, a line each; none when they can."""
-    found = []
+    reasons = []
     for side, cell in (("base", pair.base), ("patched", pair.patched)):
         broken = [o for o in cell.outcomes() if o.status in UNKNOWN]
-        place = f"{side} on {cell.machine.name}, {cell.suite.name}"
+        where = f"{side} on {cell.machine.name}, {cell.suite.name}"
         if not cell.outcomes() or cell.status is Status.SKIP:
             why = cell.failure.summary if cell.failure else "nothing was observed"
-            found.append(f"{place}: {why}")
+            reasons.append(f"{where}: {why}")
         elif broken:
             reason = broken[0].detail.get("reason", broken[0].value)
-            found.append(f"{place}: {broken[0].path} is {broken[0].status.value}: {reason}")
+            reasons.append(f"{where}: {broken[0].path} is {broken[0].status.value}: {reason}")
         elif cell.status in UNKNOWN:
-            found.append(f"{place}: {cell.failure.summary if cell.failure else cell.status.value}")
-    return found
+            reasons.append(
+                f"{where}: {cell.failure.summary if cell.failure else cell.status.value}"
+            )
+    return reasons
 
 
 def logged(
     pair: Pair, fresh: Iterable[Complaint], gone: Iterable[Complaint]
 ) -> list[VerdictChange]:
     """Return new and vanished complaints of the kernels' logs as changes."""
-    found = []
+    changes = []
     reasons = [
         str(item.detail.get("reason", ""))
         for cell in (pair.base, pair.patched)
         for item in cell.outcomes()
     ]
-    for one, new in [*((c, True) for c in fresh), *((c, False) for c in gone)]:
-        if not one.kind and not new:
+    for complaint, new in [*((c, True) for c in fresh), *((c, False) for c in gone)]:
+        if not complaint.kind and not new:
             continue
         kind = ChangeKind.CHANGED
-        if one.kind and new:
+        if complaint.kind and new:
             kind = ChangeKind.REGRESSED
-        elif one.kind and one.kind not in TIMING:
+        elif complaint.kind and complaint.kind not in TIMING:
             kind = ChangeKind.IMPROVED
-        words = ("not there", one.line) if new else (one.line, "not there")
-        found.append(
+        sides = ("not there", complaint.line) if new else (complaint.line, "not there")
+        changes.append(
             VerdictChange(
-                path=f"log.{one.where}.{one.kind or 'line'}",
-                base=words[0],
-                patched=words[1],
+                path=f"log.{complaint.where}.{complaint.kind or 'line'}",
+                base=sides[0],
+                patched=sides[1],
                 kind=kind,
                 about="log",
                 machine=pair.patched.machine.name,
                 suite=pair.patched.suite.name,
-                repeats=any(one.line in reason for reason in reasons),
-                detail={"trace": list(one.trace)} if len(one.trace) > 1 else {},
+                repeats=any(complaint.line in reason for reason in reasons),
+                detail={"trace": list(complaint.trace)} if len(complaint.trace) > 1 else {},
             )
         )
-    return found
+    return changes
 
 
 def _kind(pair: Pair, path: str, was: Observation | None, now: Observation | None) -> ChangeKind:
@@ -188,12 +192,12 @@ def _known(cell: Cell, path: str, seen: Observation | None) -> bool:
 
 def _expectations(pair: Pair) -> list[VerdictChange]:
     before, after = _by_path(pair.base.expectations), _by_path(pair.patched.expectations)
-    found = []
+    changes = []
     for path in sorted(before.keys() & after.keys()):
         was, now = before[path].status, after[path].status
         if was is now or was in UNKNOWN or now in UNKNOWN:
             continue
-        found.append(
+        changes.append(
             VerdictChange(
                 path=path,
                 base=was.value,
@@ -204,7 +208,7 @@ def _expectations(pair: Pair) -> list[VerdictChange]:
                 suite=pair.patched.suite.name,
             )
         )
-    return found
+    return changes
 
 
 def _by_path(observations: Iterable[Observation]) -> dict[str, Observation]:
