@@ -7,26 +7,20 @@ import sys
 from pathlib import Path
 
 from harness.base.errors import S2EvalError
-from harness.evaluate.plan.plan import Plan
+from harness.evaluate.plan.plan import Retention
 from harness.results.history.recording import record_run, stored_at_once
 from harness.results.records import Run
 
 
-def ready_for(*, page: bool) -> list[str]:
-    """Modules that take a moment to import, for which there is time while a guest boots."""
-    history = ["harness.results.history.history"] if stored_at_once(asked=page) else []
-    return [*history, *(["harness.report.page"] if page else [])]
-
-
 def say(line: str) -> None:
-    """A remark on standard error; that nobody reads it is no reason to fail."""
+    """Print a remark on standard error; that nobody reads it is no reason to fail."""
     try:
         print(f"s2eval: {line}", file=sys.stderr)
     except BrokenPipeError:
         return
 
 
-def afterwards(run: Run, folder: Path, plan: Plan, *, page: bool) -> None:
+def afterwards(run: Run, folder: Path, *, retention: Retention, page: bool) -> None:
     """Put a run into the history (or leave that to who looks), write its page, let old runs go.
 
     Also for a run that was interrupted, but for the last. A page or a retention that fails is a
@@ -38,7 +32,7 @@ def afterwards(run: Run, folder: Path, plan: Plan, *, page: bool) -> None:
         if page:
             _page(run, folder)
         if not run.run.interrupted:
-            _let_go(run, plan)
+            _let_go(run, folder, retention)
     except (S2EvalError, OSError) as error:
         say(f"warning: {error}")
 
@@ -54,11 +48,10 @@ def _page(run: Run, folder: Path) -> None:
     say(f"report: {folder / NAME}")
 
 
-def _let_go(run: Run, plan: Plan) -> None:
-    rules = plan.retention
+def _let_go(run: Run, folder: Path, rules: Retention) -> None:
     if rules.keep_runs is None and rules.keep_days is None:
         return
     from harness.app.housekeeping import apply_retention  # noqa: PLC0415 - few runs need it
 
-    for line in apply_retention(rules.keep_runs, rules.keep_days, run.run.plan):
+    for line in apply_retention(rules.keep_runs, rules.keep_days, run.run.plan, folder.parent):
         say(line)

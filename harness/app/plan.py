@@ -113,7 +113,7 @@ def _cells(plan: Plan, requests: Sequence[CellRequest]) -> list[PlannedCell]:
 
 
 def render(found: Forecast) -> list[str]:
-    """The forecast as lines for a terminal."""
+    """Return the forecast as lines for a terminal."""
     if found.problems:
         return found.problems
     width = max(len(kernel.name) for kernel in found.kernels)

@@ -4,30 +4,30 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import os
-import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.app.after_run import say
+from harness.app.surroundings import Options, surroundings
 from harness.base.errors import ExitCode, UsageError
+from harness.evaluate.cell.batch import batches
 from harness.evaluate.engine import known_paths
-from harness.evaluate.engine.loop import Loop, Options
-from harness.evaluate.engine.status import seconds_of
-from harness.evaluate.plan.plan import CellRequest, Plan, cells_of, load_plan
-from harness.hosts.qemu.binary import find_qemu
+from harness.evaluate.engine.engine import Engine, Surroundings, still_to_do
+from harness.evaluate.engine.new_run import new_run, resumed
+from harness.evaluate.patch.saved_job import JOB
+from harness.evaluate.plan.elsewhere import cells_named_in
+from harness.evaluate.plan.plan import NO_LIMITS, CellRequest, Limits, Plan, cells_of, load_plan
 from harness.kernel import source
-from harness.results.records import Cell, HostInfo, Run, RunInfo, Status, exit_code_of
-from harness.results.store import RunStore, load_run, run_folder
+from harness.results.records import Run, exit_code_of
+from harness.results.store import RunStore, run_folder
 
 PLAN = "plan.json"
+WAY_ON = "go on with 's2eval run --resume {run}'"
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,18 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Named:
+    """The kernels, machines and suites that a command line names, in the place of a plan."""
+
+    kernels: Sequence[str] = ()
+    machines: Sequence[str] = ()
+    suites: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.kernels or self.machines or self.suites)
+
+
+@dataclass(frozen=True)
 class Changes:
     """What a command line changes in a plan; None: nothing."""
 
@@ -47,13 +59,15 @@ class Changes:
     retries: int | None = None
     skip_unchanged: bool | None = None
     fresh: bool | None = None
+    limits: Limits = NO_LIMITS
 
     def of(self, plan: Plan) -> Plan:
-        given = {key: value for key, value in asdict(self).items() if value is not None}
-        return plan.model_copy(update=given)
+        """Return the plan with the changes made."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return plan.model_copy(update={**given, "limits": self.limits.or_else(plan.limits)})
 
-    def any(self) -> bool:
-        return any(value is not None for value in asdict(self).values())
+    def __bool__(self) -> bool:
+        return self != Changes()
 
 
 class SavedPlan(BaseModel):
@@ -70,127 +84,93 @@ class SavedPlan(BaseModel):
     plan: Plan
 
 
-def plan_of(path: Path | None, kernels: list[str], machines: list[str], suites: list[str]) -> Plan:
-    """The plan file, or a plan of the names given. UsageError when it is neither or both."""
-    named = bool(kernels or machines or suites)
+def plan_of(path: Path | None, named: Named) -> Plan:
+    """Return the plan file, or a plan of the names. UsageError when it is neither or both."""
     if path and named:
         raise UsageError("give a plan file or --kernel/--machine/--suite, not both")
     if path:
         return load_plan(path)
-    if "" in [*kernels, *machines, *suites]:
+    if "" in [*named.kernels, *named.machines, *named.suites]:
         raise UsageError("a kernel, machine or suite without a name")
-    if not kernels:
+    if not named.kernels:
         raise UsageError("nothing to run: name a plan file or at least --kernel (s2eval list)")
     return Plan(
-        kernels=kernels,
-        machines=machines or ["nested-tcg"],
-        suites=suites or ["wcprobe"],
+        kernels=list(named.kernels),
+        machines=list(named.machines) or ["nested-tcg"],
+        suites=list(named.suites) or ["wcprobe"],
         retries=0,
     )
 
 
 def start(
-    path: Path | None,
-    names: Sequence[list[str]],
-    changes: Changes,
-    resume: str | None,
-    options: Options,
+    path: Path | None, named: Named, changes: Changes, resume: str | None, options: Options
 ) -> Outcome:
-    """What `s2eval run` is asked for: a plan file, the `names` of kernels, machines and suites, or
-    the run `resume` to go on with."""
+    """Run what `s2eval run` is asked for: a plan file, names, or the run `resume` to go on with."""
     if resume is None:
-        plan = changes.of(plan_of(path, *names))
+        plan = changes.of(plan_of(path, named))
         return run_plan(plan, str(path or ""), sys.argv, options)
-    if path or any(names) or changes.any():
+    if path or named or changes:
         raise UsageError("--resume goes on with a run's own plan: give no other, nor changes to it")
     return resume_run(resume, options)
 
 
-def host_info() -> HostInfo:
-    return HostInfo(
-        system=f"{platform.system()} {platform.release()}",
-        machine=platform.machine(),
-        cpus=os.cpu_count() or 1,
-        python=platform.python_version(),
-        s2eval=version("s2eval"),
-    )
-
-
-def run_plan(
-    plan: Plan,
-    name: str,
-    command: list[str],
-    options: Options,
-) -> Outcome:
+def run_plan(plan: Plan, name: str, command: list[str], options: Options) -> Outcome:
     """Run every cell of a plan; what finished is on disk even when the rest never does.
 
-    UsageError for bad input, before anything is started. An interrupt is recorded and raised on.
+    Raise UsageError for bad input, before anything is started. An interrupt is recorded and raised
+    on.
     """
     path = Path(name) if name and Path(name).is_file() else None
     requests, refs = pinned(cells_of(plan, path), {})
     for warning in known_paths.not_seen_yet(plan, requests, path):
         say(warning)
-    qemu = find_qemu()
-    now = datetime.datetime.now(datetime.UTC)
-    with RunStore.create(name, now) as store:
-        info = RunInfo(
-            id=store.folder.name,
-            plan=name,
-            started=now.isoformat(timespec="seconds"),
-            command=command,
-            host=host_info(),
-            interrupted=True,
-            comparisons=plan.compare,
-            refs=refs,
-            jobs=options.jobs,
-        )
-        store.keep(PLAN, SavedPlan(name=name, folder=str(Path.cwd()), refs=refs, plan=plan))
-        record = Run(run=info, status=Status.MISS)
-        store.write(record)
-        return _outcome(Loop(plan, requests, record, store, qemu, options))
+    with _surroundings(plan, requests, options) as around:
+        store, record = new_run(name, command, jobs=options.jobs, compare=plan.compare, refs=refs)
+        with store:
+            store.keep(PLAN, SavedPlan(name=name, folder=str(Path.cwd()), refs=refs, plan=plan))
+            return _run(Engine(store, record, plan, around), requests)
 
 
 def resume_run(name: str, options: Options) -> Outcome:
     """Run what an interrupted run has not done, and what failed for want of something here.
 
-    UsageError when there is no such run, when it still goes on, or has no plan.
+    Raise UsageError when there is no such run, when it still goes on, or has no plan.
     """
     folder = run_folder(name)
     with RunStore(folder) as store:
-        saved, record = _saved(folder), load_run(folder)
-        before = max(record.run.seconds, seconds_of(folder))
-        saved.resumed += 1
-        store.keep(PLAN, saved)
-        update = {"interrupted": True, "stopped": "", "resumed": saved.resumed}
-        record.run = record.run.model_copy(update={**update, "seconds": before})
-        with contextlib.chdir(_there(saved.folder)):
-            requests, _ = pinned(cells_of(saved.plan), saved.refs)
-            record.cells = [cell for cell in record.cells if not _lacked(cell)]
-            return _outcome(Loop(saved.plan, requests, record, store, find_qemu(), options))
+        saved, record = _saved(folder), resumed(store)
+        requests, _ = pinned(cells_named_in(saved.folder, saved.plan), saved.refs)
+        with _surroundings(saved.plan, requests, options) as around:
+            return _run(Engine(store, record, saved.plan, around), requests)
+
+
+def _surroundings(
+    plan: Plan, requests: Sequence[CellRequest], options: Options
+) -> contextlib.AbstractContextManager[Surroundings]:
+    most = len(batches(requests))
+    return surroundings(options, way_on=WAY_ON, most=most, retention=plan.retention)
+
+
+def _run(engine: Engine, requests: Sequence[CellRequest]) -> Outcome:
+    with engine:
+        engine.run(requests)
+    return Outcome(engine.record, engine.store.folder, exit_code_of(engine.record.status))
 
 
 def _saved(folder: Path) -> SavedPlan:
+    if (folder / JOB).is_file():
+        way = f"go on with 's2eval patch --resume {folder.name}'"
+        raise UsageError(f"{folder.name} is a run of s2eval patch: {way}")
     try:
         return SavedPlan.model_validate_json((folder / PLAN).read_bytes())
     except (OSError, ValidationError):
         raise UsageError(f"{folder / PLAN}: no plan to go on with: run the plan anew") from None
 
 
-def _there(folder: str) -> Path:
-    if not Path(folder).is_dir():
-        raise UsageError(f"{folder} is gone, where the names of the run's plan begin")
-    return Path(folder)
-
-
-def _lacked(cell: Cell) -> bool:
-    """Whether a cell has no verdict for want of something: space, a tool, a worker."""
-    return cell.status is Status.MISS and cell.failure is not None and cell.failure.kind.ours
-
-
 def pinned(
     requests: Sequence[CellRequest], refs: dict[str, str]
 ) -> tuple[list[CellRequest], dict[str, str]]:
-    """The cells with each ref of a local tree resolved to its commit, and those commits.
+    """Return the cells with each ref of a local tree resolved to its commit, and those commits.
 
     `refs` are commits known from before. A tree that moves on during a run does not move the run.
     """
@@ -219,15 +199,6 @@ def _commit(request: CellRequest) -> str:
     return base.commit
 
 
-def _outcome(loop: Loop) -> Outcome:
-    record = loop.run()
-    return Outcome(record, loop.store.folder, exit_code_of(record.status))
-
-
-def still_to_do(outcome: Outcome) -> str:
-    """Why a run ended before its last cell, and the way on; "" for one that is complete."""
-    info = outcome.run.run
-    if not info.interrupted:
-        return ""
-    why = info.stopped or "interrupted"
-    return f"stopped: {why}: go on with 's2eval run --resume {info.id}'"
+def left_over(outcome: Outcome) -> str:
+    """Return why a run ended before its last cell, and the way on; "" for a complete one."""
+    return still_to_do(outcome.run, WAY_ON)

@@ -27,15 +27,21 @@ _state = _State()
 
 
 def end_in_good_order() -> None:
-    """From now on Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt, once."""
+    """Let Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt from now on, once.
+
+    A process that was forked within held() is not within it any more.
+    """
+    came, _state.holding, _state.came = _state.came, 0, False
     _state.ours = [n for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN]
     sys.unraisablehook = _raise_again
     for number in _state.ours:
         signal.signal(number, _interrupt)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _interrupt(_signal: int, _frame: types.FrameType | None) -> None:
-    """The first signal ends the command, which a second one must not disturb."""
+    """Raise KeyboardInterrupt for the first signal; ignore others while the command ends."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     if _state.holding:
@@ -45,7 +51,7 @@ def _interrupt(_signal: int, _frame: types.FrameType | None) -> None:
 
 
 def _raise_again(lost: sys.UnraisableHookArgs) -> None:
-    """Python swallows what is raised in a destructor or a weak reference's callback."""
+    """Send the signal again whose KeyboardInterrupt Python has lost, e.g. in a destructor."""
     if not isinstance(lost.exc_value, KeyboardInterrupt) or not _state.ours:
         sys.__unraisablehook__(lost)
         return
@@ -57,7 +63,7 @@ def _raise_again(lost: sys.UnraisableHookArgs) -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """A block that an ending signal does not cut in two: it comes at its end.
+    """Hold ending signals back in a block, which they do not cut in two: they come at its end.
 
     For the moments in which something exists that nobody would know of: a process just started.
     """

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import fields
+from typing import Any, TypeVar, cast
 
 import click
 
-from harness.cli.options import MACHINES, QUIET, SUITES, complete_plan, plan_file
+from harness.cli.options import MACHINES, SUITES, complete_plan, plan_file
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,12 +28,21 @@ _OPTIONS = (
     click.option("--cpu", help="Another CPU model for the machines."),
     click.option("--config", multiple=True, metavar="FRAGMENT", help="More config, repeatable."),
     click.option("--llvm", is_flag=True, help="Build with clang and lld."),
-    QUIET,
 )
 
 
 def kernel_and_place(function: F) -> F:
-    """Add the options; their values arrive by name, as request.Options has them, and `quiet`."""
+    """Add the options, which arrive together as `asked`, a patch.request.Options."""
+
+    @functools.wraps(function)
+    def collect(*args: Any, **values: Any) -> Any:
+        from harness.evaluate.patch.request import Options  # noqa: PLC0415 - not for `--help`
+
+        names = [field.name for field in fields(Options) if field.name in values]
+        asked = Options(**{name: values.pop(name) for name in names})
+        return function(*args, asked=asked, **values)
+
+    collected = cast(F, collect)
     for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+        collected = option(collected)
+    return collected

@@ -40,7 +40,7 @@ class Snapshot:
     left: float | None = None
 
     def words(self) -> str:
-        """`3 of 20 cells done (2 PASS, 1 FAIL), 65 s, about 120 s to go`."""
+        """Return `3 of 20 cells done (2 PASS, 1 FAIL), 65 s, about 120 s to go`."""
         counts = ", ".join(f"{n} {status.value}" for status, n in self.counts.items())
         done = f"{self.done} of {self.total} cells done" + (f" ({counts})" if counts else "")
         left = "" if self.left is None else f", about {duration(self.left)} to go"
@@ -48,7 +48,7 @@ class Snapshot:
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Return `42 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -132,6 +132,12 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Show nothing any more; what comes after the cells may print lines of its own."""
+        if self._end.is_set():
+            return
         for view in self._views:
             view.stop()
         self._end.set()

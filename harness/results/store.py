@@ -66,6 +66,13 @@ class RunStore:
             raise UsageError(f"run {self.folder.name} is still going on") from None
         return self
 
+    @property
+    def lock(self) -> int:
+        """The descriptor of the lock; a process that it is sent to keeps others out, too."""
+        if self._lock is None:
+            raise AssertionError("a store that was not entered")
+        return self._lock
+
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:
             os.close(self._lock)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.app.run import run_plan
+from harness.app.surroundings import Options
 from harness.base.errors import ExitCode
-from harness.evaluate.engine.loop import Options
 from harness.evaluate.plan.mutants import CAUGHT, Caught
 from harness.evaluate.plan.plan import Plan
 from harness.report.view.matrix import ROWS, matrix

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import AS_JSON
+from harness.cli.options import AS_JSON, QUIET
 from harness.cli.patch_options import kernel_and_place
+from harness.cli.run_options import JOBS, limits
+
+if TYPE_CHECKING:
+    from harness.evaluate.patch.request import Options as Asked
 
 
 @click.command(name="bisect")
@@ -21,7 +24,10 @@ from harness.cli.patch_options import kernel_and_place
 @click.option("--check", required=True, metavar="PATH", help="What must be observed.")
 @kernel_and_place
 @click.option("--repeat", type=click.IntRange(1, 100), default=2, help="Boots that must agree.")
+@JOBS
+@limits
 @AS_JSON
+@QUIET
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -31,10 +37,13 @@ def command(
     good: str,
     bad: str,
     check: str,
+    asked: Asked,
     repeat: int,
+    jobs: int,
+    cell_limit: float | None,
+    run_limit: float | None,
     as_json: bool,
     quiet: bool,
-    **given: Any,
 ) -> None:
     """Find the first commit between two refs, or the first patch of SERIES, that breaks a check.
 
@@ -48,21 +57,15 @@ def command(
     are skipped. What boots disagree about is booted again. Killed and started again, it goes on.
     Exit code: 0 found, 2 bad input, 125 only skipped commits are left, 130 interrupted.
     """
+    from harness.app.bisect import find_first_bad
+    from harness.app.surroundings import Options
     from harness.base.errors import ExitCode
-    from harness.evaluate.bisect.run import run_bisect, text
-    from harness.evaluate.patch.request import Options
-    from harness.report.terminal.progress import shown_progress
+    from harness.evaluate.bisect.run import Question, text
+    from harness.evaluate.plan.plan import Limits
 
-    done = run_bisect(
-        series,
-        Options(**given),
-        good=good,
-        bad=bad,
-        check=check,
-        repeat=repeat,
-        command=sys.argv,
-        progress=shown_progress(quiet=quiet),
-    )
+    limited = Limits(cell=cell_limit, run=run_limit)
+    question = Question(check, series, good, bad, repeat, limited)
+    done = find_first_bad(question, asked, Options(jobs=jobs, quiet=quiet))
     if as_json:
         click.echo(json.dumps({**asdict(done.result), "run": done.folder.name}, indent=2))
     else:

@@ -3,33 +3,49 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import AS_JSON
+from harness.cli.options import AS_JSON, QUIET
 from harness.cli.output import reader_may_leave
 from harness.cli.patch_options import kernel_and_place
+from harness.cli.run_options import JOBS, RESUME, limits
+
+if TYPE_CHECKING:
+    from harness.evaluate.patch.request import Options as Asked
 
 
 @click.command(name="patch")
-@click.argument("series")
+@click.argument("series", required=False, default="")
 @click.option("--base", default="", metavar="REF", help="What the series is applied to.")
 @kernel_and_place
 @click.option("--each", is_flag=True, help="Look at the kernel after every patch.")
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, help="Boots of each cell.")
+@JOBS
+@limits
+@click.option("--skip-unchanged", is_flag=True, help="Take over records that would be the same.")
+@RESUME
 @AS_JSON
 @click.option("--markdown", is_flag=True, help="To paste into a reply.")
+@QUIET
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     series: str,
     *,
+    asked: Asked,
     each: bool,
     repeat: int,
+    jobs: int,
+    cell_limit: float | None,
+    run_limit: float | None,
+    skip_unchanged: bool,
+    resume: str | None,
     as_json: bool,
     markdown: bool,
     quiet: bool,
-    **given: Any,
 ) -> None:
     """Build a kernel without and with SERIES, boot both, say what the series does.
 
@@ -41,18 +57,28 @@ def command(
     s2eval patch master..my-topic --each
     s2eval patch v3_series.mbx --tree ~/linux --base v6.1 -m nested-tcg-cortex-a72
     git format-patch --stdout -2 | s2eval patch - --kernel debian-6.1 --markdown
+    s2eval patch --resume                        # what was interrupted
 
     The tree, its index and its branches are not touched.
     Exit code: 0 improved or unchanged, 1 regressed or mixed, 2 bad input, 125 undecided: a kernel
     that does not build, a guest that gives no answer (git bisect run skips), 130 interrupted.
     """
-    from harness.evaluate.patch.patch import run_patch
-    from harness.evaluate.patch.request import Options, job_of
-    from harness.report.terminal.progress import shown_progress
+    from harness.app.patch import resume_patch, try_patch
+    from harness.app.surroundings import Options
+    from harness.base.errors import UsageError
+    from harness.evaluate.patch.patch import Changes
+    from harness.evaluate.patch.request import Options as Asked
+    from harness.evaluate.plan.plan import Limits
     from harness.report.terminal.verdict import show
 
-    job = job_of(series, Options(**given), each=each)
-    done = run_patch(job, repeat=repeat, command=sys.argv, progress=shown_progress(quiet=quiet))
+    changes = Changes(repeat, skip_unchanged, Limits(cell=cell_limit, run=run_limit))
+    options = Options(jobs=jobs, quiet=quiet)
+    if resume is None:
+        done = try_patch(series, asked, changes, options, each=each)
+    elif series or each or asked != Asked() or changes != Changes():
+        raise UsageError("--resume goes on with a run's own series: give no other, nor changes")
+    else:
+        done = resume_patch(resume, options)
     with reader_may_leave():
         show(done.document, done.folder, as_json=as_json, as_markdown=markdown)
-    click.get_current_context().exit(done.document.exit_code)
+    ctx.exit(done.document.exit_code)

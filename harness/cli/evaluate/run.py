@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,6 +18,7 @@ from harness.cli.options import (
     show_run,
 )
 from harness.cli.output import reader_may_leave
+from harness.cli.run_options import JOBS, RESUME, limits
 
 
 @click.command(name="run")
@@ -26,7 +26,8 @@ from harness.cli.output import reader_may_leave
 @KERNELS
 @MACHINES
 @SUITES
-@click.option("--jobs", "-j", type=click.IntRange(1, 64), default=1, help="Cells side by side.")
+@JOBS
+@limits
 @click.option("--repeat", type=click.IntRange(1, 1000), help="Boot each cell so often.")
 @click.option("--retries", type=click.IntRange(0, 10), help="More boots for a MISS.")
 @click.option(
@@ -39,13 +40,7 @@ from harness.cli.output import reader_may_leave
     default=None,
     help="Boot each L1, or restore one that has been saved.",
 )
-@click.option(
-    "--resume",
-    metavar="[RUN]",
-    is_flag=False,
-    flag_value="latest",
-    help="Go on with a run that was interrupted, default the newest.",
-)
+@RESUME
 @click.option("--report", "page", is_flag=True, help="Write report.html in the run's folder, too.")
 @AS_JSON
 @QUIET
@@ -53,12 +48,22 @@ from harness.cli.output import reader_may_leave
 def command(
     ctx: click.Context,
     /,
+    *,
     plan: Path | None,
+    kernels: tuple[str, ...],
+    machines: tuple[str, ...],
+    suites: tuple[str, ...],
+    jobs: int,
+    cell_limit: float | None,
+    run_limit: float | None,
+    repeat: int | None,
+    retries: int | None,
+    skip_unchanged: bool | None,
+    fresh: bool | None,
+    resume: str | None,
+    page: bool,
     as_json: bool,
     quiet: bool,
-    jobs: int,
-    page: bool,
-    **given: Any,
 ) -> None:
     """Run PLAN (a name or a file), or the matrix of the kernels, machines and suites given.
 
@@ -74,24 +79,16 @@ def command(
     Exit code: 0 all as expected, 1 a FAIL or an unmet expectation, 2 bad input, 125 a kernel that
     does not build or a fault of the harness or the machine (git bisect run skips), 130 interrupted.
     """
-    from harness.app.after_run import ready_for
-    from harness.app.preload import preloading
-    from harness.app.run import Changes, start, still_to_do
-    from harness.evaluate.engine.loop import Options
-    from harness.report.terminal.progress import shown_progress
+    from harness.app.run import Changes, Named, left_over, start
+    from harness.app.surroundings import Options
+    from harness.evaluate.plan.plan import Limits
 
-    ready = ready_for(page=page) + ([] if as_json else ["harness.report.terminal.run"])
-    options = Options(
-        jobs=jobs,
-        progress=lambda: shown_progress(quiet=quiet),
-        listener=preloading(ready),
-        page=page,
-    )
-    names = [list(given.pop(key)) for key in ("kernels", "machines", "suites")]
-    resume = given.pop("resume")
-    outcome = start(plan, names, Changes(**given), resume, options)
+    limited = Limits(cell=cell_limit, run=run_limit)
+    changes = Changes(repeat, retries, skip_unchanged, fresh, limited)
+    options = Options(jobs=jobs, quiet=quiet, page=page, tables=not as_json)
+    outcome = start(plan, Named(kernels, machines, suites), changes, resume, options)
     with reader_may_leave():
         show_run(outcome.run, outcome.folder, as_json=as_json)
-    if left := still_to_do(outcome):
+    if left := left_over(outcome):
         click.echo(f"s2eval: {left}", err=True)
     ctx.exit(outcome.exit_code)

@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 
@@ -66,6 +67,7 @@ class Answers:
             self.known[one.commit] = one
 
     def add(self, one: Tried) -> None:
+        """Keep an answer, on disk before this returns."""
         self.known[one.commit] = one
         with self.path.open("a") as file:
             # On a line of its own, whatever a kill has left of the one before.
@@ -74,27 +76,36 @@ class Answers:
             os.fsync(file.fileno())
 
 
-Boot = Callable[[str], CheckResult]
+class Boots(Protocol):
+    """Boots kernels of commits and asks the check."""
+
+    def __call__(self, commit: str) -> CheckResult:
+        """Boot once and look."""
+
+    def ahead(self, commits: Sequence[str]) -> None:
+        """Get ready for all of `commits`, which are asked for next."""
 
 
-def bisect(history: History, check: str, question: str, boot: Boot, progress: Listener,
-           *, repeat: int) -> Result:  # fmt: skip
-    """Find the first commit at which `check` is not met. `boot(commit)` looks once.
+def bisect(
+    history: History, check: str, shape: str, boots: Boots, listener: Listener, *, repeat: int
+) -> Result:
+    """Find the first commit at which `check` is not met.
 
-    `question` is all that shapes the answers, beside the two ends. UsageError when the ends are
-    not what they are said to be, or when the same bisection is going on already.
+    `shape` is all that shapes the answers, beside the two ends: with another one, none of the
+    answers of before is known. UsageError when the ends are not what they are said to be, or when
+    the same bisection is going on already.
     """
-    whole = "\n".join([str(history.repository), history.good, history.bad, check, question])
+    whole = "\n".join([str(history.repository), history.good, history.bad, check, shape])
     folder = cache_dir("bisect", hashlib.sha256(whole.encode()).hexdigest()[:16])
     try:
         with FileLock(folder / "lock", timeout=0):
-            return _locked(history, check, boot, progress, folder, repeat)
+            return _locked(history, check, boots, listener, folder, repeat)
     except Timeout:
         raise UsageError(f"this bisection is going on already ({folder})") from None
 
 
 def _locked(
-    history: History, check: str, boot: Boot, progress: Listener, folder: Path, repeat: int
+    history: History, check: str, boots: Boots, listener: Listener, folder: Path, repeat: int
 ) -> Result:
     answers = Answers(folder)
     result = Result(check, history.good, history.bad, resumed=len(answers.known))
@@ -102,12 +113,13 @@ def _locked(
     def tried(commit: str) -> Tried:
         known = answers.known.get(commit)
         if known is None:
-            known = _look(commit, history.subject(commit), boot, repeat)
+            known = _look(commit, history.subject(commit), boots, repeat)
             answers.add(known)
-        progress(Note(f"{known.answer} {commit[:12]} {known.subject}: {known.why}"))
+        listener(Note(f"{known.answer} {commit[:12]} {known.subject}: {known.why}"))
         result.tried.append(known)
         return known
 
+    boots.ahead([end for end in (history.bad, history.good) if end not in answers.known])
     _ends(history, tried)
     git = GitBisect(folder / "git", history)
     while not git.over:
@@ -130,12 +142,12 @@ def _ends(history: History, tried: Callable[[str], Tried]) -> None:
             raise UsageError(f"{name} {one.commit[:12]} is {one.answer}: turn the two, or use !=")
 
 
-def _look(commit: str, subject: str, boot: Boot, repeat: int) -> Tried:
+def _look(commit: str, subject: str, boots: Boots, repeat: int) -> Tried:
     """Boot until `repeat` boots agree, or, where they do not, until all but one of MOST do."""
     seen: list[CheckResult] = []
     most = max(MOST, repeat)
     while len(seen) < most:
-        seen.append(boot(commit))
+        seen.append(boots(commit))
         counts = Counter(answer.met for answer in seen)
         if seen[-1].met is None:  # does not build or boot: another boot would not change it
             return Tried(commit, SKIP, seen[-1].why, len(seen), subject)

@@ -12,9 +12,9 @@ from harness.evaluate.patch.intake import intake
 from harness.evaluate.patch.request import (
     Options,
     at_commit,
-    dressed,
     job_of,
     tree_of,
+    with_config,
     with_patches,
 )
 from harness.kernel import series as applied
@@ -36,15 +36,17 @@ class History:
 
     @property
     def objects(self) -> Path:
+        """Return the folder of the repository's objects."""
         return self._place("objects")
 
     @property
     def shallow(self) -> str:
-        """What git knows of the commits that a shallow clone has no parents of; "" for others."""
+        """Return what git knows of commits whose parents a shallow clone lacks; "" for others."""
         path = self._place("shallow")
         return path.read_text() if path.is_file() else ""
 
     def subject(self, commit: str) -> str:
+        """Return the first line of a commit's message."""
         command = ("show", "-s", "--format=%s", commit)
         return git(self.repository, *command, env=plain_env()).strip()
 
@@ -54,7 +56,10 @@ class History:
 
 
 def of_tree(options: Options, good: str, bad: str) -> History:
-    """UsageError for refs that are not there, or are the same."""
+    """Return the commits between two refs of a tree.
+
+    Raise UsageError for refs that are not there, or are the same.
+    """
     if options.kernel:
         raise UsageError("--good and --bad are commits of a tree: give it with --tree")
     if not good or not bad:
@@ -64,11 +69,11 @@ def of_tree(options: Options, good: str, bad: str) -> History:
     last = intake.commit_in(tree, bad, "--bad")
     if first == last:
         raise UsageError(f"--good {good} and --bad {bad} are the same commit")
-    return History(tree, first, last, lambda commit: dressed(at_commit(tree, commit), options))
+    return History(tree, first, last, lambda commit: with_config(at_commit(tree, commit), options))
 
 
 def of_series(given: str, options: Options, progress: source.Progress) -> History:
-    """The base is good, the whole series bad. Its commits are made in the cache."""
+    """Return a series as commits, which are made in the cache: the base is good, all of it bad."""
     job = job_of(given, options, each=False)
     base, whole = job.steps[0].kernels[0], job.steps[-1].kernels[0]
     tree = source.tree_of(base.source)

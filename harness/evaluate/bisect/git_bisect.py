@@ -38,15 +38,16 @@ class GitBisect:
 
     @property
     def over(self) -> bool:
+        """Whether git asks for no other commit."""
         return bool(self.found or self.left)
 
     @property
     def asks(self) -> str:
-        """The commit to look at."""
+        """Return the commit to look at."""
         return git(self.folder, "rev-parse", "--verify", "BISECT_HEAD").strip()
 
     def answer(self, commit: str, word: str) -> None:
-        """`word` is good, bad or skip."""
+        """Tell git what a commit is: `word` is good, bad or skip."""
         self._bisect(word, commit)
 
     def _bisect(self, *args: str) -> None:

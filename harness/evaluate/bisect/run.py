@@ -4,36 +4,50 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import hashlib
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.app.run import host_info
-from harness.base.errors import UsageError
+from harness.base.errors import MachineError, UsageError
 from harness.base.text import clean
 from harness.evaluate.bisect.bisect import BAD, GOOD, Result, bisect
 from harness.evaluate.bisect.commits import History, of_series, of_tree
-from harness.evaluate.cell.cell import Tools
-from harness.evaluate.engine.execute import Policy, execute
-from harness.evaluate.engine.loop import summary_of
-from harness.evaluate.events import CellDone, notes
-from harness.evaluate.patch.request import Options, Where, where_of
+from harness.evaluate.engine import unchanged
+from harness.evaluate.engine.engine import Engine, Surroundings
+from harness.evaluate.engine.new_run import new_run
+from harness.evaluate.events import notes
+from harness.evaluate.patch.request import Matrix, Options, matrix_of
 from harness.evaluate.patch.verdict.check import Check, CheckResult, parse_check
-from harness.evaluate.plan.plan import request
-from harness.evaluate.progress import Progress
-from harness.hosts.qemu.binary import find_qemu
+from harness.evaluate.plan.plan import NO_LIMITS, CellRequest, Limits, Plan, request
+from harness.hosts.qemu.binary import QemuBinary
 from harness.results.failure_kinds import FailureKind
-from harness.results.records import Cell, Run, RunInfo, Status
-from harness.results.repeats import merge_takes, renamed_copy
-from harness.results.store import RunStore
+from harness.results.records import Cell, Status
 
 NAME = "bisect"
 
 
 @dataclass(frozen=True)
+class Question:
+    """What a bisection looks for: between two refs, or in a series, the first that fails `check`.
+
+    `repeat` boots must agree.
+    """
+
+    check: str
+    series: str = ""
+    good: str = ""
+    bad: str = ""
+    repeat: int = 2
+    limits: Limits = NO_LIMITS
+
+
+@dataclass(frozen=True)
 class Finished:
+    """What was found, and where its records are."""
+
     result: Result
     history: History
     folder: Path
@@ -41,101 +55,119 @@ class Finished:
 
     @property
     def status(self) -> Status:
+        """Whether the run came to an answer."""
         return Status.PASS if self.result.found else Status.MISS
 
 
 def run_bisect(
-    series: str,
-    options: Options,
-    *,
-    good: str,
-    bad: str,
-    check: str,
-    repeat: int,
-    command: list[str],
-    progress: Progress,
+    question: Question, options: Options, around: Surroundings, command: Sequence[str]
 ) -> Finished:
     """Find the first bad commit. UsageError for refs, series or checks that are none."""
     started = time.monotonic()
-    criterion = parse_check(check)
-    where = where_of(options)
-    if len(where.machines) > 1 or len(where.suites) > 1:
+    check = parse_check(question.check)
+    matrix = matrix_of(options)
+    if len(matrix.machines) > 1 or len(matrix.suites) > 1:
         raise UsageError("a bisection has one machine and one suite")
-    if series and (good or bad):
+    if question.series and (question.good or question.bad):
         raise UsageError("give a series or --good and --bad, not both")
-    with progress:
-        if series:
-            history = of_series(series, options, notes(progress))
-        else:
-            history = of_tree(options, good, bad)
-        with _booted(history, where, criterion, command, progress) as (boot, store):
-            question = repr((where, options.config, options.llvm, repeat))
-            result = bisect(history, str(criterion), question, boot, progress, repeat=repeat)
-            boot.record.run.interrupted = False
-            boot.record.status = Status.PASS if result.found else Status.MISS
-    return Finished(result, history, store.folder, round(time.monotonic() - started, 1))
+    if question.series:
+        history = of_series(question.series, options, notes(around.progress))
+    else:
+        history = of_tree(options, question.good, question.bad)
+    with _engine(matrix, question, around, command) as engine:
+        boots = Boots(history, matrix, check, engine)
+        result = bisect(
+            history,
+            str(check),
+            shape_of(boots.request(history.good), around.qemu, question.repeat),
+            boots,
+            around.progress,
+            repeat=question.repeat,
+        )
+        engine.status = Status.PASS if result.found else Status.MISS
+    return Finished(result, history, engine.store.folder, round(time.monotonic() - started, 1))
 
 
-@dataclass
-class _Boot:
-    """Boots the kernel of a commit once and asks the check."""
+def shape_of(good: CellRequest, qemu: QemuBinary, repeat: int) -> str:
+    """Return a hash over all that shapes answers, beside the check and the commits.
 
-    history: History
-    where: Where
-    check: Check
-    tools: Tools
-    store: RunStore
-    record: Run
-    takes: dict[str, list[Cell]] = field(default_factory=dict)
-
-    def __call__(self, commit: str) -> CheckResult:
-        wanted = request(self.history.kernel(commit), self.where.machines[0], self.where.suites[0])
-        takes = self.takes.setdefault(wanted.name, [])
-        number = len(takes) + 1
-
-        def folder(cell: str, boot: int = 1) -> Path:
-            return self.store.cell_folder(cell, number + boot - 1)
-
-        (cell,) = execute((wanted,), self.tools, folder, Policy(fresh=number > 1))
-        takes.append(renamed_copy(cell, str(number)) if number > 1 else cell)
-        self.tools.listener(CellDone(cell.name, cell.status, summary_of(cell)))
-        self.store.add(merge_takes(takes, []))
-        if cell.failure and (cell.failure.kind.ours or cell.failure.kind is FailureKind.INPUT):
-            raise UsageError(cell.failure.summary)
-        return self.check.of(cell)
+    That is config, compiler, machine, suite, QEMU and s2eval itself, by their contents. `good` is
+    the cell of the good end.
+    """
+    key = unchanged.build_key(good.kernel)
+    parts = [key, good.kernel.model_dump_json(), unchanged.inputs_hash(good, key, qemu, repeat)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @contextlib.contextmanager
-def _booted(
-    history: History, where: Where, check: Check, command: list[str], progress: Progress
-) -> Iterator[tuple[_Boot, RunStore]]:
-    """What boots, and the run that records it."""
-    now = datetime.datetime.now(datetime.UTC)
-    info = RunInfo(
-        id="",
-        plan=NAME,
-        started=now.isoformat(timespec="seconds"),
-        command=command,
-        host=host_info(),
-        interrupted=True,
+def _engine(
+    matrix: Matrix, question: Question, around: Surroundings, command: Sequence[str]
+) -> Iterator[Engine]:
+    """The run that records the boots."""
+    plan = Plan(
+        kernels=[NAME],
+        machines=[matrix.machines[0].name],
+        suites=[matrix.suites[0].name],
+        retries=0,
+        limits=question.limits.or_else(matrix.limits),
+        retention=matrix.retention,
     )
-    tools = Tools(find_qemu(), progress)
-    with RunStore.create(NAME, now) as store:
-        info.id = store.folder.name
-        record = Run(run=info, status=Status.MISS)
-        store.write(record)  # a run that is killed has its cells in the journal
-        boot = _Boot(history, where, check, tools, store, record)
-        started = time.monotonic()
-        try:
-            yield boot, store
-        finally:
-            info.seconds = round(time.monotonic() - started, 3)
-            record.cells = [merge_takes(takes, []) for takes in boot.takes.values() if takes]
-            store.write(record)
+    store, record = new_run(NAME, command, jobs=around.crew.jobs)
+    with store, Engine(store, record, plan, around) as engine:
+        engine.status = Status.MISS
+        yield engine
+
+
+@dataclass
+class Boots:
+    """Boots the kernel of a commit, once a call, and asks the check."""
+
+    history: History
+    matrix: Matrix
+    check: Check
+    engine: Engine
+    _first: dict[str, Cell] = field(default_factory=dict)  # boots that nobody has asked for yet
+    _booted: set[str] = field(default_factory=set)
+
+    def request(self, commit: str) -> CellRequest:
+        """Return the cell of a commit."""
+        kernel = self.history.kernel(commit)
+        return request(kernel, self.matrix.machines[0], self.matrix.suites[0])
+
+    def ahead(self, commits: Sequence[str]) -> None:
+        """Boot the kernels of commits that will be asked for, side by side if there are workers."""
+        requests = {commit: self.request(commit) for commit in commits}
+        if self.engine.around.crew.jobs > 1:
+            cells = {cell.name: cell for cell in self.engine.run(list(requests.values()))}
+            self.engine.go_on()
+            self._first = {commit: cells[one.name] for commit, one in requests.items()}
+            self._booted |= set(commits)
+
+    def __call__(self, commit: str) -> CheckResult:
+        """Boot the kernel of a commit once more; return what the check says.
+
+        Raise MachineError when something is missing here, or the run is stopped.
+        """
+        cell = self._first.pop(commit, None) or self._boot(commit)
+        self.engine.go_on()
+        if cell is None:
+            raise AssertionError("a boot without a record, though nothing stopped it")
+        if cell.failure and cell.failure.kind is FailureKind.INPUT:
+            raise UsageError(cell.failure.summary)
+        if cell.failure and cell.failure.kind.ours:
+            raise MachineError(cell.failure.summary)
+        return self.check.of(cell)
+
+    def _boot(self, commit: str) -> Cell | None:
+        wanted = self.request(commit)
+        if commit in self._booted:
+            return self.engine.boot_again(wanted)
+        self._booted.add(commit)
+        return next(iter(self.engine.run([wanted])), None)
 
 
 def text(done: Finished) -> str:
-    """The first bad commit, why it is one, and what was tried."""
+    """Return the first bad commit, why it is one, and what was tried."""
     result = done.result
     by_commit = {one.commit: one for one in result.tried}
     if result.found:

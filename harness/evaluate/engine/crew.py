@@ -1,74 +1,73 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who runs the batches: this process one after the other, or workers side by side."""
+"""What runs tasks: this process, one after the other, or worker processes side by side."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from harness.evaluate.cell.batch import Batch
-from harness.evaluate.cell.cell import Tools
-from harness.evaluate.engine.execute import Folder, Policy, execute
+from harness.evaluate.engine.execute import Cells, execute
 from harness.evaluate.engine.queue import Order
+from harness.evaluate.engine.task import Task
 from harness.evaluate.events import Listener
-from harness.hosts.qemu.binary import QemuBinary
-from harness.results.records import Cell
-
-Cells = Generator[Cell, None, None]  # to be closed: it ends the guests that still run
 
 
 class Crew(Protocol):
-    """A context manager; nothing that it started is left afterwards."""
+    """A context manager that runs tasks, `jobs` at once; nothing that it started is left behind.
+
+    A task is data, so that a crew may send it elsewhere.
+    """
+
+    jobs: int
 
     def __enter__(self) -> Crew: ...
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None: ...
-    def run(self, order: Order, listener: Listener) -> Cells:
-        """Run the batches as `order` says; each cell's record as soon as it is done."""
+
+    def stop(self) -> None:
+        """End all that still runs; nothing can be run afterwards."""
+
+    def hold(self, lock: int) -> None:
+        """Keep the lock of a run, a descriptor, as long as something may write to its folder."""
+
+    def run(self, tasks: Sequence[Task], order: Order, listener: Listener) -> Cells:
+        """Run `tasks` as `order` says; yield each cell's record as soon as it is done.
+
+        Raise what a cell's record cannot hold: a full disk, a bug of the harness.
+        """
 
 
-class Here:
-    """This process alone."""
+class ThisProcess:
+    """A Crew of this process alone."""
 
-    def __init__(
-        self,
-        batches: Sequence[Batch],
-        qemu: QemuBinary,
-        folder: Folder,
-        policy: Policy,
-    ) -> None:
-        self._batches, self._qemu, self._folder = batches, qemu, folder
-        self._policy = policy
+    jobs = 1
 
-    def __enter__(self) -> Here:
+    def __enter__(self) -> ThisProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
 
-    def run(self, order: Order, listener: Listener) -> Cells:
+    def stop(self) -> None:
+        """See Crew: what runs here ends with run()."""
+
+    def hold(self, lock: int) -> None:
+        """See Crew: this process has the lock."""
+
+    def run(self, tasks: Sequence[Task], order: Order, listener: Listener) -> Cells:
         """See Crew."""
-        tools = Tools(self._qemu, listener)
         while (number := order.next(())) is not None:
-            batch = self._batches[number]
-            with contextlib.closing(execute(batch, tools, self._folder, self._policy)) as cells:
+            with contextlib.closing(execute(tasks[number], listener)) as cells:
                 for cell in cells:
                     yield cell
                     if order.over():
                         return
 
 
-def crew_for(
-    jobs: int,
-    batches: Sequence[Batch],
-    qemu: QemuBinary,
-    folder: Folder,
-    policy: Policy,
-) -> Crew:
-    """Whoever runs `jobs` batches at once. Call it before any thread is started."""
-    jobs = min(jobs, len(batches))
+def crew_for(jobs: int) -> Crew:
+    """Return what runs `jobs` tasks at once. Enter it before any thread is started: it forks."""
     if jobs > 1:
         from harness.evaluate.engine.workers import Workers  # noqa: PLC0415 - most runs have none
 
-        return Workers(jobs, batches, qemu, folder, policy)
-    return Here(batches, qemu, folder, policy)
+        return Workers(jobs)
+    return ThisProcess()

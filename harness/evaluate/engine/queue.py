@@ -32,12 +32,12 @@ class Budget:
 
     @classmethod
     def here(cls) -> Budget:
-        """This machine's, as it is now, or what is left of this container's limit."""
+        """Return this machine's, as it is now, or what is left of this container's limit."""
         return cls(SHARE * available() / 2**20, OVERCOMMIT * len(os.sched_getaffinity(0)))
 
 
 def available(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes of memory: MemAvailable of proc(5), and no more than a cgroup (v2) grants."""
+    """Return the bytes of memory that are free: proc(5), and no more than a cgroup (v2) grants."""
     lines = (proc / "meminfo").read_text().splitlines()
     free = next(int(n.split()[1]) for n in lines if n.startswith("MemAvailable:")) * 1024
     try:
@@ -48,7 +48,7 @@ def available(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup"))
 
 
 def takes(batch: Batch, known: Mapping[str, Took]) -> Took:
-    """What a batch will take: the seconds of its cells together, of the rest the most."""
+    """Return what a batch will take: the seconds of its cells together, of the rest the most."""
     guesses = [guess(request.name, known) for request in batch]
     machine = batch[0].machine
     return Took(
@@ -68,6 +68,21 @@ def fits(wanted: Took, running: Iterable[Took], budget: Budget) -> bool:
     return not others or (memory <= budget.memory_mib and cpus <= budget.cpus)
 
 
+class RunLimit:
+    """The seconds after which a run starts no other cell; None: any."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.reason = (
+            "" if seconds is None else (f"the plan's limit of {seconds:g} s for the run is reached")
+        )
+        self._deadline = Deadline(seconds) if seconds is not None else None
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is up."""
+        return self._deadline is not None and self._deadline.over
+
+
 class Order:
     """Says which batch is to be started next, until it is told to `stop`.
 
@@ -82,7 +97,7 @@ class Order:
         known: Mapping[str, Took],
         budget: Budget | None,
         *,
-        limit: float | None = None,
+        limit: RunLimit | None = None,
         built: Callable[[Batch], bool] = lambda _: True,
     ) -> None:
         self.stopped = ""
@@ -93,8 +108,7 @@ class Order:
         self._waiting = list(range(len(batches)))
         if budget:
             self._waiting.sort(key=lambda n: -self._takes[n].seconds)
-        self._limit = limit
-        self._deadline = Deadline(limit) if limit is not None else None
+        self._limit = limit or RunLimit(None)
 
     def stop(self, reason: str) -> None:
         """Let no more batches be started; the first reason counts."""
@@ -102,12 +116,17 @@ class Order:
 
     def over(self) -> bool:
         """Whether the run is to end before its last cell; `stopped` says why."""
-        if self._deadline and self._deadline.over:
-            self.stop(f"the plan's limit of {self._limit:g} s for the run is reached")
+        if self._limit.over:
+            self.stop(self._limit.reason)
         return bool(self.stopped)
 
+    @property
+    def left(self) -> bool:
+        """Whether there are batches that were not started."""
+        return bool(self._waiting)
+
     def next(self, running: Sequence[int]) -> int | None:
-        """The batch to be started beside those that run, None for none now."""
+        """Return the batch to be started beside those that run, None for none now."""
         if self.over():
             return None
         for number in self._waiting:

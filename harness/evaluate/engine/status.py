@@ -54,15 +54,16 @@ class RunStatus(BaseModel):
 class StatusFile:
     """A View that writes status.json; without room for it, it goes without."""
 
-    def __init__(self, folder: Path, plan: str, *, total: int, before: float) -> None:
+    def __init__(self, folder: Path, plan: str, *, before: float) -> None:
         """`before`: seconds that the run took before it was taken up again."""
-        self._folder, self._plan, self._total, self._before = folder, plan, total, before
+        self._folder, self._plan, self._before = folder, plan, before
         self._lock = threading.Lock()
-        self._last = Snapshot(total=total)
+        self._last = Snapshot()
         self._ended = False
 
-    def start(self, _look: Callable[[], Snapshot]) -> None:
-        """See View."""
+    def start(self, look: Callable[[], Snapshot]) -> None:
+        """Write the run before its first cell."""
+        self.tick(look())
 
     def event(self, _event: Event, now: Snapshot) -> None:
         """Write the run after an event."""
@@ -77,7 +78,7 @@ class StatusFile:
         """See View: end() has the last word."""
 
     def end(self, state: State) -> None:
-        """The last word: nothing runs any more."""
+        """Write how the run ended; nothing is written afterwards."""
         self._last.running, self._last.left = [], None
         self._put(state)
 
@@ -101,7 +102,7 @@ class StatusFile:
             updated=now.isoformat(timespec="seconds"),
             seconds=round(self._before + seen.seconds, 1),
             left=None if seen.left is None else round(seen.left, 1),
-            total=self._total,
+            total=seen.total,
             done=seen.done,
             counts=seen.counts,
             running=[
@@ -118,7 +119,7 @@ class StatusFile:
 
 
 def seconds_of(folder: Path) -> float:
-    """How long a run went on that could not say so itself; 0.0 where nothing tells."""
+    """Return how long a run went on that could not say so itself; 0.0 where nothing tells."""
     with contextlib.suppress(OSError, ValueError):
         return RunStatus.model_validate_json((folder / FILE).read_bytes()).seconds
     return 0.0

@@ -33,11 +33,12 @@ class Took:
 
 
 def file() -> Path:
+    """Return where the timings are kept."""
     return cache_dir("timings") / "cells.json"
 
 
 def load() -> dict[str, Took]:
-    """What is known, by the cell's name."""
+    """Return what is known, by the cell's name."""
     try:
         stored: dict[str, Any] = json.loads(file().read_text())
         return {name: Took(**values) for name, values in stored.items()}
@@ -61,7 +62,7 @@ def remember(cells: Iterable[Cell]) -> None:
 
 
 def measured(cell: Cell) -> Took | None:
-    """What a record says of its own cost; None when no guest ran."""
+    """Return what a record says of its own cost; None when no guest ran."""
     if cell.carried or cell.usage is None:
         return None
     boots = cell.repeats + len(cell.retried)
@@ -71,7 +72,7 @@ def measured(cell: Cell) -> Took | None:
 
 
 def guess(name: str, known: Mapping[str, Took]) -> Took | None:
-    """What the cell `name` will take: as last time, or as its like did with other kernels."""
+    """Return what a cell will take: as last time, or as its like did with other kernels."""
     if name in known:
         return known[name]
     _, machine, suite = name.rsplit("/", 2)

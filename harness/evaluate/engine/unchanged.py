@@ -28,7 +28,7 @@ DECIDED = (Status.PASS, Status.FAIL, Status.DONE)
 
 
 def harness_hash() -> str:
-    """sha256 over the files that make a guest or judge it: this package, templates, inits."""
+    """Return a hash over what makes a guest or judges it: this package, templates, inits."""
     digest = hashlib.sha256(_own_hash(paths.PROJECT).encode())
     for name, path in paths.TEMPLATES.files().items():  # of whichever folder they are found in
         digest.update(name.encode() + b"\0" + path.read_bytes())
@@ -52,7 +52,7 @@ def _own_hash(project: Path) -> str:
 
 
 def inputs_hash(request: CellRequest, build_key: str, qemu: QemuBinary, repeat: int) -> str:
-    """sha256 over all that shapes the record of a cell: kernel, machine, suite, QEMU, harness."""
+    """Return a hash over all that shapes a cell's record: kernel, machine, suite, QEMU, harness."""
     parts = [
         build_key,
         request.machine.model_dump_json(),
@@ -66,7 +66,7 @@ def inputs_hash(request: CellRequest, build_key: str, qemu: QemuBinary, repeat: 
 
 
 def build_key(spec: KernelSpec) -> str:
-    """The key that the build of a kernel has or will have; "" before its source was fetched."""
+    """Return the key of a kernel's build, made or not; "" before its source was fetched."""
     base = source.find(spec.source)
     if base is None:
         return ""
@@ -76,7 +76,7 @@ def build_key(spec: KernelSpec) -> str:
 def carry_over(
     requests: Sequence[CellRequest], qemu: QemuBinary, repeat: int, base: Path, into: Path
 ) -> Iterator[Cell]:
-    """The records of those cells that an earlier run in the folder `base` has, inputs and all.
+    """Yield the records of cells that an earlier run in the folder `base` has with the same inputs.
 
     Their logs come along into the run's folder `into`.
     """
@@ -93,7 +93,7 @@ def carry_over(
 def known(
     requests: Sequence[CellRequest], qemu: QemuBinary, repeat: int, base: Path
 ) -> dict[str, str]:
-    """The names of those cells that carry_over() would give, and the run each was run in."""
+    """Return the names of cells that carry_over() would give, and the run each was run in."""
     same = _same(requests, qemu, repeat, _earlier(base, ""))
     return {cell.name: cell.carried or folder.name for folder, cell in same}
 

@@ -27,11 +27,15 @@ class Chosen:
 
     @property
     def kernels(self) -> list[str]:
+        """Return the names of the cells' kernels, each once."""
         return list(dict.fromkeys(cell.kernel.name for cell in self.cells))
 
 
 def choose(given: str) -> Chosen:
-    """RUN or RUN:KERNEL, the run being a name, a path or `latest`. UsageError for another."""
+    """Return the cells of RUN or RUN:KERNEL, the run being a name, a path or `latest`.
+
+    Raise UsageError for another one.
+    """
     name, colon, kernel = given.partition(":")
     folder = run_folder(name or "latest")
     run = load_run(folder)
@@ -44,7 +48,7 @@ def choose(given: str) -> Chosen:
 
 
 def compare(before: str, after: str) -> VerdictDocument:
-    """The document of two runs. UsageError when they have no machine and suite in common."""
+    """Return the document of two runs. UsageError when they have no machine and suite in common."""
     base, patched = choose(before), choose(after)
     pairs, left = _pairs(base, patched)
     told = conclude(pairs, (base.folder, patched.folder), every_figure=True)

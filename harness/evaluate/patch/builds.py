@@ -34,7 +34,7 @@ class Building:
             raise self.result
 
     def wait(self) -> Build:
-        """The build; raises what it raised."""
+        """Wait for the build and return it; raises what it raised."""
         _wait(self.over)
         if isinstance(self.result, BaseException):
             raise self.result
@@ -65,12 +65,17 @@ class Builds:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End what is being built; nothing is built any more."""
         self._stop.set()
         while self._thread.is_alive():
             end_running()
             self._thread.join(0.05)
 
     def of(self, kernel: KernelSpec) -> Building:
+        """Return the build of a kernel that was asked for."""
         return next(one for one in self.all if one.kernel == kernel)
 
     def _run(self) -> None:
@@ -79,10 +84,10 @@ class Builds:
             try:
                 if broken:
                     raise broken
-                self._told("")
+                self._tell("")
                 one.result = build(
                     one.kernel,
-                    progress=self._told,
+                    progress=self._tell,
                     making=partial(self._making, one),
                     given_up=self._stop.is_set,
                 )
@@ -94,10 +99,10 @@ class Builds:
             one.over.set()
 
     def _making(self, one: Building) -> None:
-        self._told("")
+        self._tell("")
         one.making.set()
 
-    def _told(self, text: str) -> None:
+    def _tell(self, text: str) -> None:
         if self._stop.is_set():
             raise _StoppedError
         if text:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from harness.base.deadline import Deadline
 from harness.base.process import run_quiet
-from harness.evaluate.patch.request import Job
-from harness.evaluate.patch.session import Session, StepDone, session
+from harness.evaluate.engine.engine import Surroundings
+from harness.evaluate.patch.request import PatchJob
+from harness.evaluate.patch.session import PatchSession, StepResult, session
 from harness.evaluate.patch.source import lint
 from harness.evaluate.patch.source.stacktrace import decoded
 from harness.evaluate.patch.verdict.conclude import Conclusion, conclude, headline
@@ -25,16 +26,26 @@ from harness.evaluate.patch.verdict.document import (
     VerdictDocument,
 )
 from harness.evaluate.patch.verdict.verdict import STATUS, ChangeKind, Verdict, VerdictChange
-from harness.evaluate.progress import Progress
+from harness.evaluate.plan.plan import NO_LIMITS, Limits, Plan
 from harness.kernel.store import Build
 from harness.kernel.toolchain import cross_prefix
 from harness.results.compare import Pair
-from harness.results.records import Cell, exit_code_of
+from harness.results.records import Cell, Comparison, Run, exit_code_of
+from harness.results.store import RunStore
 
-NAME = "patch"
 DOCUMENT = "patch.json"
 SIZE_SECONDS = 60.0  # for size(1); it takes a hundredth of one
+RETRIES = 1  # boots that a cell gets when one ended as MISS
 SAME = "the Image is the same, bit for bit: nothing was booted"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How often each cell is booted, and what else a command line says beside the job."""
+
+    repeat: int = 1
+    skip_unchanged: bool = False
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True)
@@ -45,29 +56,46 @@ class Finished:
     folder: Path
 
 
+def plan_of(job: PatchJob, changes: Changes) -> Plan:
+    """Return what the cells of a job are run and judged by."""
+    names = [step.name for step in job.steps]
+    matrix = job.matrix
+    return Plan(
+        kernels=names,
+        machines=[machine.name for machine in matrix.machines],
+        suites=[suite.name for suite in matrix.suites],
+        expect=list(matrix.expect),
+        compare=[Comparison(base=names[0], patched=other) for other in names[1:]],
+        repeat=changes.repeat,
+        retries=RETRIES,
+        skip_unchanged=changes.skip_unchanged,
+        limits=changes.limits.or_else(matrix.limits),
+        retention=matrix.retention,
+    )
+
+
 def run_patch(
-    job: Job,
-    *,
-    repeat: int,
+    job: PatchJob,
+    plan: Plan,
+    around: Surroundings,
     command: list[str],
-    progress: Progress,
+    resumed: tuple[RunStore, Run] | None = None,
 ) -> Finished:
     """Build, boot, compare. Errors as for session()."""
     started = time.monotonic()
-    with progress:
-        with session(job, name=NAME, repeat=repeat, command=command, progress=progress) as done:
-            document = document_of(done, repeat, command)
-            done.record.status = document.status
-            document.seconds = round(time.monotonic() - started, 1)
-            done.store.keep(DOCUMENT, document)
-        return Finished(document, done.folder)
+    with session(job, plan, around, command, resumed) as done:
+        document = document_of(done, plan.repeat, command)
+        done.engine.status = document.status
+        document.seconds = round(time.monotonic() - started, 1)
+        done.engine.store.keep(DOCUMENT, document)
+    return Finished(document, done.folder)
 
 
-def document_of(done: Session, repeat: int, command: Sequence[str]) -> VerdictDocument:
-    """The whole story of a session that is over."""
-    base, last = done.done[0], done.done[-1]
+def document_of(done: PatchSession, repeat: int, command: Sequence[str]) -> VerdictDocument:
+    """Return the whole story of a session that is over."""
+    base, last = done.base, done.last
     told = _conclusion(done, base, last, every_figure=repeat > 1)
-    steps = _steps(done) if len(done.done) > 2 else []
+    steps = _steps(done) if len(done.results) > 2 else []
     _add_steps(told, steps, last)
     style: list[StyleRemark] = []
     if last.builds:
@@ -100,19 +128,19 @@ def document_of(done: Session, repeat: int, command: Sequence[str]) -> VerdictDo
         style=style,
         steps=steps,
         reproduce=_reproduce(done, command),
-        run=done.record.run.id,
+        run=done.engine.record.run.id,
     )
 
 
 def _conclusion(
-    done: Session, base: StepDone, other: StepDone, *, every_figure: bool
+    done: PatchSession, base: StepResult, other: StepResult, *, every_figure: bool
 ) -> Conclusion:
     """What `other` changed against `base`."""
     for side, step in (("base", base), (_called(done, other), other)):
         if step.error:
             return Conclusion(open=[f"{side} does not build: {step.error}"])
     before, after = _cells(done, base), _cells(done, other)
-    if before is after or base.images == other.images:
+    if before is after or base.image_hashes == other.image_hashes:
         return Conclusion()
     pairs = _pairs(before, after)
     told = conclude(pairs, (done.folder, done.folder), every_figure=every_figure)
@@ -125,25 +153,25 @@ def _conclusion(
     return told
 
 
-def _called(done: Session, step: StepDone) -> str:
+def _called(done: PatchSession, step: StepResult) -> str:
     total = len(done.job.series.patches)
-    each = len(done.done) > 2
+    each = len(done.results) > 2
     return f"patch {step.step.count}/{total}" if each else "patched"
 
 
-def _cells(done: Session, step: StepDone) -> list[Cell]:
+def _cells(done: PatchSession, step: StepResult) -> list[Cell]:
     """The cells of a kernel; those of the one before when the Image is the same."""
-    number = done.done.index(step)
-    while done.done[number].same and number:
+    number = done.results.index(step)
+    while done.results[number].same and number:
         number -= 1
-        while done.done[number].error and number:
+        while done.results[number].error and number:
             number -= 1
-    return done.done[number].cells
+    return done.results[number].cells
 
 
-def _same(done: Session) -> bool:
+def _same(done: PatchSession) -> bool:
     """Whether no kernel is another than the base."""
-    return len(done.done) > 1 and all(step.same for step in done.done[1:])
+    return len(done.results) > 1 and all(step.same for step in done.results[1:])
 
 
 def _pairs(before: Sequence[Cell], after: Sequence[Cell]) -> list[Pair]:
@@ -152,7 +180,7 @@ def _pairs(before: Sequence[Cell], after: Sequence[Cell]) -> list[Pair]:
     return [Pair(was, now) for was, now in found if was]
 
 
-def _warned(step: StepDone) -> list[VerdictChange]:
+def _warned(step: StepResult) -> list[VerdictChange]:
     """The compiler's new warnings."""
     return [
         VerdictChange(path=f"build.{place}", base="not there", patched=text,
@@ -162,11 +190,11 @@ def _warned(step: StepDone) -> list[VerdictChange]:
     ]  # fmt: skip
 
 
-def _steps(done: Session) -> list[StepRecord]:
+def _steps(done: PatchSession) -> list[StepRecord]:
     """Each patch against the kernel before it that builds."""
     found = []
-    before = done.done[0]
-    for step in done.done[1:]:
+    before = done.base
+    for step in done.results[1:]:
         told = _conclusion(done, before, step, every_figure=False)
         found.append(
             StepRecord(
@@ -182,7 +210,7 @@ def _steps(done: Session) -> list[StepRecord]:
     return found
 
 
-def _add_steps(told: Conclusion, steps: Sequence[StepRecord], last: StepDone) -> None:
+def _add_steps(told: Conclusion, steps: Sequence[StepRecord], last: StepResult) -> None:
     """What is wrong in the middle of a series is wrong, even when a later patch mends it."""
     known = {(c.path, c.machine, c.suite) for c in told.changes}
     for step in steps:
@@ -197,12 +225,12 @@ def _add_steps(told: Conclusion, steps: Sequence[StepRecord], last: StepDone) ->
                 told.changes.append(change.model_copy(update={"detail": detail}))
 
 
-def _side(step: StepDone, cells: Sequence[Cell]) -> Side:
+def _side(step: StepResult, cells: Sequence[Cell]) -> Side:
     record = step.builds[0].record if step.builds else None
-    return Side(name=step.step.kernels[0].name, kernel=record, cells=list(cells))
+    return Side(name=step.step.name, kernel=record, cells=list(cells))
 
 
-def _sizes(base: StepDone, last: StepDone) -> dict[str, tuple[int, int]]:
+def _sizes(base: StepResult, last: StepResult) -> dict[str, tuple[int, int]]:
     """Bytes of the Image and of vmlinux's sections, of base and patched."""
     if not base.builds or not last.builds:
         return {}
@@ -221,15 +249,15 @@ def _size(build: Build) -> dict[str, int]:
     return sizes
 
 
-def _reproduce(done: Session, command: Sequence[str]) -> list[str]:
+def _reproduce(done: PatchSession, command: Sequence[str]) -> list[str]:
     """The commands that do it again: all of it, and the two kernels by their names."""
     words = ["s2eval", *command[1:]]
     base, last = done.job.steps[0], done.job.steps[-1]
     lines = [shlex.join(words)]
     options: list[str] = []
-    for kernel in (base.kernels[0], last.kernels[0]):
-        options += ["-k", kernel.name]
-    where = done.job.where
-    options += [word for machine in where.machines for word in ("-m", machine.name)]
-    options += [word for suite in where.suites for word in ("-s", suite.name)]
+    for step in (base, last):
+        options += ["-k", step.name]
+    matrix = done.job.matrix
+    options += [word for machine in matrix.machines for word in ("-m", machine.name)]
+    options += [word for suite in matrix.suites for word in ("-s", suite.name)]
     return [*lines, shlex.join(["s2eval", "run", *options])]

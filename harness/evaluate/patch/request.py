@@ -12,7 +12,15 @@ from harness.base.errors import UsageError
 from harness.evaluate.patch.intake import intake
 from harness.evaluate.patch.intake.intake import PatchSeries
 from harness.evaluate.plan.expect import Expect, Filter
-from harness.evaluate.plan.plan import CellRequest, load_plan, request
+from harness.evaluate.plan.plan import (
+    KEEP_ALL,
+    NO_LIMITS,
+    CellRequest,
+    Limits,
+    Retention,
+    load_plan,
+    request,
+)
 from harness.hosts.machines.machine import Machine, load_machine
 from harness.kernel.source import has_changes, kernel_version
 from harness.kernel.spec import KernelSource, KernelSpec, find_fragment, resolve
@@ -37,18 +45,23 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Where:
-    """The machines and suites, and what a plan expects and leaves out there."""
+class Matrix:
+    """Machines and suites, and what a plan expects, leaves out and limits there."""
 
     machines: tuple[Machine, ...]
     suites: tuple[Suite, ...]
     expect: tuple[Expect, ...] = ()
     include: tuple[Filter, ...] = ()
     exclude: tuple[Filter, ...] = ()
+    limits: Limits = NO_LIMITS
+    retention: Retention = KEEP_ALL
 
     def cells(self, kernel: KernelSpec) -> tuple[CellRequest, ...]:
-        """The cells of `kernel`. A plan's filters are about its own kernels: of one that includes,
-        only machine and suite count, and one that excludes counts when it is for all kernels."""
+        """Return the cells of `kernel`.
+
+        A plan's filters are about its own kernels: of one that includes, only machine and suite
+        count, and one that excludes counts when it is for all kernels.
+        """
         include = [one.model_copy(update={"kernel": "*"}) for one in self.include]
         exclude = [one for one in self.exclude if one.kernel == "*"]
         found = (request(kernel, m, s) for m, s in itertools.product(self.machines, self.suites))
@@ -66,32 +79,38 @@ class Step:
 
     count: int
     title: str
+    kernel: KernelSpec
     requests: tuple[CellRequest, ...]
 
     @property
+    def name(self) -> str:
+        """Return the name that `s2eval run --kernel` knows the kernel by."""
+        return self.kernel.name
+
+    @property
     def kernels(self) -> list[KernelSpec]:
-        """Suites may want config fragments of their own."""
+        """Return what is built: `kernel`, with the config fragments that each suite wants."""
         return list(dict.fromkeys(cell.kernel for cell in self.requests))
 
 
 @dataclass(frozen=True)
-class Job:
+class PatchJob:
     """A series and what is to be done with it. `tree`: the user's, None with a named kernel."""
 
     series: PatchSeries
     steps: tuple[Step, ...]
-    where: Where
+    matrix: Matrix
     tree: Path | None
     notes: tuple[str, ...] = field(default=())
 
 
-def job_of(given: str, options: Options, *, each: bool) -> Job:
-    """The job for a series. UsageError for all that is wrong with it; nothing is built."""
+def job_of(given: str, options: Options, *, each: bool) -> PatchJob:
+    """Return the job for a series. UsageError for all that is wrong with it; nothing is built."""
     if options.kernel and options.tree:
         raise UsageError("give --kernel or --tree, not both")
     if options.kernel and options.base:
         raise UsageError("--base is a commit of a tree: give it with --tree, not with --kernel")
-    where = where_of(options)
+    matrix = matrix_of(options)
     tree = None if options.kernel else tree_of(options.tree)
     refs = tree or intake.kernel_tree(None)
     named = resolve(options.kernel) if options.kernel else None
@@ -109,30 +128,30 @@ def job_of(given: str, options: Options, *, each: bool) -> Job:
             )
     else:
         raise AssertionError("a kernel or a tree")
-    base = dressed(base, options)
+    base = with_config(base, options)
     counts = range(1, len(series.patches) + 1) if each else [len(series.patches)]
-    steps = [_step(base, 0, "base", where)]
+    steps = [step_of(base, 0, "base", matrix)]
     for count in counts:
         title = series.subjects[count - 1] if each else "patched"
-        steps.append(_step(with_patches(base, intake.first(series, count)), count, title, where))
-    return Job(series, tuple(steps), where, tree, tuple(notes))
+        steps.append(step_of(with_patches(base, intake.first(series, count)), count, title, matrix))
+    return PatchJob(series, tuple(steps), matrix, tree, tuple(notes))
 
 
 def with_patches(base: KernelSpec, folder: Path) -> KernelSpec:
-    """`base` with the series in `folder` on top; the name can be given to `s2eval run`."""
+    """Return `base` with the series in `folder` on top; the name can be given to `s2eval run`."""
     update = {"name": f"{base.name}+{folder.name}", "series": (*base.series, folder.name)}
     return base.model_copy(update=update)
 
 
-def dressed(kernel: KernelSpec, options: Options) -> KernelSpec:
-    """`kernel` with the fragments and the compiler that the user wants."""
+def with_config(kernel: KernelSpec, options: Options) -> KernelSpec:
+    """Return `kernel` with the fragments and the compiler that the user wants."""
     more = tuple(str(find_fragment(name)) for name in options.config)
     llvm = kernel.llvm or options.llvm
     return kernel.model_copy(update={"fragments": (*kernel.fragments, *more), "llvm": llvm})
 
 
 def tree_of(given: str) -> Path:
-    """The top of the user's kernel tree. UsageError when there is none."""
+    """Return the top of the user's kernel tree. UsageError when there is none."""
     place = Path(given).expanduser() if given else None
     if place and not place.is_dir():
         raise UsageError(f"--tree {given}: no such folder")
@@ -147,8 +166,8 @@ def tree_of(given: str) -> Path:
     return top
 
 
-def where_of(options: Options) -> Where:
-    """Machines and suites. UsageError for unknown ones."""
+def matrix_of(options: Options) -> Matrix:
+    """Return the machines and suites that the user means. UsageError for unknown ones."""
     if options.plan:
         if options.machines or options.suites:
             raise UsageError("give --plan or --machine/--suite, not both")
@@ -159,27 +178,30 @@ def where_of(options: Options) -> Where:
             expect=tuple(plan.expect),
             include=tuple(plan.include),
             exclude=tuple(plan.exclude),
+            limits=plan.limits,
+            retention=plan.retention,
         )
     return _loaded(options.machines or (MACHINE,), options.suites or (SUITE,), options.cpu)
 
 
-def _loaded(machines: Sequence[str], suites: Sequence[str], cpu: str | None) -> Where:
-    return Where(
+def _loaded(machines: Sequence[str], suites: Sequence[str], cpu: str | None) -> Matrix:
+    return Matrix(
         tuple(load_machine(name, cpu=cpu) for name in dict.fromkeys(machines)),
         tuple(load_suite(name) for name in dict.fromkeys(suites)),
     )
 
 
 def at_commit(tree: Path, commit: str) -> KernelSpec:
-    """A commit of a user's tree as a kernel."""
+    """Return a commit of a user's tree as a kernel."""
     return resolve(f"tree:{tree}@{commit[:12]}")
 
 
-def _step(kernel: KernelSpec, count: int, title: str, where: Where) -> Step:
-    cells = where.cells(kernel)
+def step_of(kernel: KernelSpec, count: int, title: str, matrix: Matrix) -> Step:
+    """Return one kernel with its cells. UsageError when a plan leaves none."""
+    cells = matrix.cells(kernel)
     if not cells:
         raise UsageError("the plan leaves no cell: its include and exclude rule out every one")
-    return Step(count, title, cells)
+    return Step(count, title, kernel, cells)
 
 
 def _base_of(tree: Path, series: PatchSeries, base: str) -> KernelSpec:

@@ -53,6 +53,7 @@ class Filter(BaseModel):
         return all(fnmatch.fnmatchcase(name, pattern) for name, pattern in pairs)
 
     def about(self) -> str:
+        """Return the patterns as messages have them."""
         return f"{self.kernel}/{self.machine}/{self.suite}"
 
 
@@ -70,16 +71,18 @@ class Expect(Filter):
         return self
 
     def met_by(self, seen: Observation) -> bool:
+        """Whether what was seen is as expected."""
         value_fits = self.value is None or seen.value == self.value
         return value_fits and (self.status is None or seen.status == self.status)
 
     def words(self) -> str:
+        """Return what is expected, for a message."""
         parts = [f"value {self.value}" if self.value is not None else "", self.status or ""]
         return " and ".join(str(p) for p in parts if p)
 
 
 def judge(cell: Cell, expectations: list[Expect]) -> list[Observation]:
-    """One record for each expectation about `cell`: PASS, FAIL, or MISS when it was not run."""
+    """Return a record for each expectation of `cell`: PASS, FAIL, or MISS when it was not run."""
     records = []
     for expect in expectations:
         if not expect.concerns(cell):
@@ -106,7 +109,7 @@ def _judge_one(cell: Cell, expect: Expect, seen: list[Observation]) -> Observati
 
 
 def unexpected(cell: Cell, expectations: list[Expect]) -> list[Observation]:
-    """The FAILs of a cell that no expectation asked for."""
+    """Return the FAILs of a cell that no expectation asked for."""
     mine = [e for e in expectations if e.concerns(cell)]
     return [
         o

@@ -41,7 +41,7 @@ class Caught(BaseModel):
 
 
 def expand(kernels: Iterable[str], series: Iterable[str]) -> list[str]:
-    """The names of a plan's kernels with patterns of series replaced by all that fit.
+    """Return the names of a plan's kernels with patterns of series replaced by all that fit.
 
     `debian-6.1+mutants/*` becomes one name for each of `series` below `mutants/`. Raises
     UsageError where none fits.
@@ -60,7 +60,7 @@ def expand(kernels: Iterable[str], series: Iterable[str]) -> list[str]:
 
 
 def check_rules(rules: Sequence[Caught], kernels: Sequence[str]) -> None:
-    """UsageError for a rule that would never be looked at, or has nothing to compare with.
+    """Raise UsageError for a rule that would never be looked at, or has nothing to compare with.
 
     `kernels` are the plan's, in the order they are run; a reference has to come first.
     """
@@ -76,12 +76,12 @@ def check_rules(rules: Sequence[Caught], kernels: Sequence[str]) -> None:
 
 
 def rule_of(kernel: str, rules: Iterable[Caught]) -> Caught | None:
-    """The rule for a kernel, None for one that is meant to be right."""
+    """Return the rule for a kernel, None for one that is meant to be right."""
     return next((rule for rule in rules if fnmatch.fnmatchcase(kernel, rule.kernel)), None)
 
 
 def concerning(cell: Cell, rules: Iterable[Caught]) -> Caught | None:
-    """The rule that says that `cell` has a mistake to be caught."""
+    """Return the rule that says that `cell` has a mistake to be caught."""
     rule = rule_of(cell.kernel.name, rules)
     if rule is None or not fnmatch.fnmatchcase(cell.machine.name, rule.machine):
         return None
@@ -95,13 +95,13 @@ def is_check(item: Observation) -> bool:
 
 
 def catching(cell: Cell, reference: Cell) -> list[Observation]:
-    """The checks that fail in `cell` and not in `reference`."""
+    """Return the checks that fail in `cell` and not in `reference`."""
     known = {item.path for item in reference.outcomes() if item.status is Status.FAIL}
     return [item for item in cell.outcomes() if is_check(item) and item.path not in known]
 
 
 def judge_caught(cell: Cell, rules: Iterable[Caught], done: Iterable[Cell]) -> list[Observation]:
-    """One record `caught` for a cell with a mistake, none for another one.
+    """Return one record `caught` for a cell with a mistake, none for another one.
 
     PASS: `value` is the first check that caught it, `detail["by"]` has path and reason of each.
     FAIL: it survived. MISS: it, or its reference among the cells `done`, gave no results.

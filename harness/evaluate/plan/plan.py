@@ -24,6 +24,7 @@ from harness.results.store import cell_path
 from harness.suites.suite import Suite, load_suite
 
 T = TypeVar("T", Machine, Suite)
+V = TypeVar("V")
 
 
 class _Table(BaseModel):
@@ -36,6 +37,11 @@ class Limits(_Table):
     cell: float | None = Field(default=None, gt=0)
     run: float | None = Field(default=None, gt=0)
 
+    def or_else(self, other: Limits) -> Limits:
+        """Return these limits, and those of `other` where there is none."""
+        cell = other.cell if self.cell is None else self.cell
+        return Limits(cell=cell, run=other.run if self.run is None else self.run)
+
 
 class Retention(_Table):
     """What `s2eval clean` keeps of the runs of this plan: the newest, and those not so old."""
@@ -44,6 +50,7 @@ class Retention(_Table):
     keep_days: float | None = Field(default=None, gt=0)
 
 
+NO_LIMITS, KEEP_ALL = Limits(), Retention()
 # What a plan adds to the plan that it extends, and what it changes key by key.
 ADDED = ("include", "exclude", "expect", "compare", "caught")
 MERGED = ("limits", "retention")
@@ -73,8 +80,8 @@ class Plan(_Table):
     retries: int = Field(default=1, ge=0, le=10)
     skip_unchanged: bool = False
     fresh: bool = False
-    limits: Limits = Limits()
-    retention: Retention = Retention()
+    limits: Limits = NO_LIMITS
+    retention: Retention = KEEP_ALL
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class CellRequest:
 
     @property
     def name(self) -> str:
-        """The cell's name in records and on command lines: `KERNEL/MACHINE/SUITE`."""
+        """Return the cell's name in records and on command lines: `KERNEL/MACHINE/SUITE`."""
         return f"{self.kernel.name}/{self.machine.name}/{self.suite.name}"
 
 
@@ -150,7 +157,7 @@ def _no_plan(path: Path, base: str) -> str:
 
 
 def cells_of(plan: Plan, path: Path | None = None) -> list[CellRequest]:
-    """Every cell of the plan, kernel by kernel so that each is built once.
+    """Return every cell of the plan, kernel by kernel so that each is built once.
 
     UsageError for the first problem, with the line in `path` where the plan is a file.
     """
@@ -162,17 +169,19 @@ def cells_of(plan: Plan, path: Path | None = None) -> list[CellRequest]:
 
 
 def examine(plan: Plan, path: Path | None = None) -> tuple[list[CellRequest], list[str]]:
-    """The cells of a plan, and all that is wrong with it, a line each."""
-    told = Problems(path)
-    names = _once(told.get(("kernels",), "", partial(expand, plan.kernels, list_series())) or [])
-    kernels = [k for n in names if (k := told.get(("kernels",), n, partial(resolve, n)))]
-    machines = _all("machine", _once(plan.machines), load_machine, told)
-    suites = _all("suite", _once(plan.suites), load_suite, told)
-    if told.lines:
-        return [], told.lines
-    told.get(("caught",), "", partial(check_rules, plan.caught, names))
+    """Return the cells of a plan, and all that is wrong with it, a line each."""
+    problems = Problems(path)
+    names = _once(
+        problems.get(("kernels",), "", partial(expand, plan.kernels, list_series())) or []
+    )
+    kernels = [k for n in names if (k := problems.get(("kernels",), n, partial(resolve, n)))]
+    machines = _all("machine", _once(plan.machines), load_machine, problems)
+    suites = _all("suite", _once(plan.suites), load_suite, problems)
+    if problems.lines:
+        return [], problems.lines
+    problems.get(("caught",), "", partial(check_rules, plan.caught, names))
     cells = [
-        told.get(("suites",), s.name, partial(request, k, m, s))
+        problems.get(("suites",), s.name, partial(request, k, m, s))
         for k, m, s in itertools.product(kernels, machines, suites)
         if s.fits(m.device.name)
     ]
@@ -180,19 +189,19 @@ def examine(plan: Plan, path: Path | None = None) -> tuple[list[CellRequest], li
     for suite in suites:
         if not any(cell and cell.suite is suite for cell in cells):
             drives = " or ".join(suite.devices)
-            told.add(("suites",), suite.name, f"suite {suite.name}: no machine has {drives}")
+            problems.add(("suites",), suite.name, f"suite {suite.name}: no machine has {drives}")
     folders: dict[Path, str] = {}
     for cell in wanted:
         other = folders.setdefault(cell_path(Path(), cell.name), cell.name)
         if other != cell.name:
-            told.add(("kernels",), "", f"{other} and {cell.name} would have one folder of logs")
-    _unrun(plan, [cell for cell in cells if cell], wanted, told)
-    _unlooked(plan, names, wanted, told)
-    return wanted, told.lines
+            problems.add(("kernels",), "", f"{other} and {cell.name} would have one folder of logs")
+    _unrun(plan, [cell for cell in cells if cell], wanted, problems)
+    _unlooked(plan, names, wanted, problems)
+    return wanted, problems.lines
 
 
 def request(kernel: KernelSpec, machine: Machine, suite: Suite) -> CellRequest:
-    """The cell of the three; the kernel gets the config fragments that the suite wants."""
+    """Return the cell of the three; the kernel gets the config fragments that the suite wants."""
     for name in suite.fragments:
         find_fragment(name)
     fragments = tuple(_once([*kernel.fragments, *suite.fragments]))
@@ -208,13 +217,13 @@ class Problems:
         self._path = path
 
     def add(self, keys: tuple[int | str, ...], name: str, what: str) -> None:
-        """A problem of the key path `keys`, with its value `name`."""
+        """Add a problem of the key path `keys`, with its value `name`."""
         line = f"{self._where(keys, name)}{what}"
         if line not in self.lines:  # a suite's fault is one in each of its cells
             self.lines.append(line)
 
-    def get(self, keys: tuple[int | str, ...], name: str, make: Callable[[], Any]) -> Any:
-        """What `make` returns; None when that is a problem."""
+    def get(self, keys: tuple[int | str, ...], name: str, make: Callable[[], V]) -> V | None:
+        """Return what `make` returns; None when that is a problem, which is added."""
         try:
             return make()
         except UsageError as error:
@@ -245,18 +254,18 @@ def _origin(path: Path, keys: tuple[int | str, ...]) -> tuple[Path, tuple[int | 
     return (path, (keys[0], at - before, *keys[2:])) if at >= before else _origin(base, keys)
 
 
-def _all(kind: str, names: list[str], load: Callable[[str], T], told: Problems) -> list[T]:
+def _all(kind: str, names: list[str], load: Callable[[str], T], problems: Problems) -> list[T]:
     """What `names` name; a problem for two of one name, whose records nobody could tell apart."""
     keys = (f"{kind}s",)
     found: dict[str, str] = {}
     loaded = []
     for name in names:
-        one = told.get(keys, name, partial(load, name))
+        one = problems.get(keys, name, partial(load, name))
         if one is None:
             continue
         if one.name in found:
             what = f"two {kind}s of one name, {one.name}: {found[one.name]} and {name}"
-            told.add(keys, name, what)
+            problems.add(keys, name, what)
         found[one.name] = name
         loaded.append(one)
     return loaded
@@ -267,34 +276,38 @@ def _wanted(plan: Plan, cell: CellRequest) -> bool:
     return included and not any(f.concerns(cell) for f in plan.exclude)
 
 
-def _unrun(plan: Plan, every: list[CellRequest], wanted: list[CellRequest], told: Problems) -> None:
+def _unrun(
+    plan: Plan, every: list[CellRequest], wanted: list[CellRequest], problems: Problems
+) -> None:
     """Filters that change nothing, and suites that are never run."""
     for key, filters in (("include", plan.include), ("exclude", plan.exclude)):
         for at, one in enumerate(filters):
             if not any(one.concerns(cell) for cell in every):
-                told.add((key, at), "", f"{key}: no cell of the plan is {one.about()}")
-    if not told.lines:
+                problems.add((key, at), "", f"{key}: no cell of the plan is {one.about()}")
+    if not problems.lines:
         for name in {cell.suite.name for cell in every} - {cell.suite.name for cell in wanted}:
-            told.add(("suites",), name, f"suite {name}: no cell of the plan runs it")
+            problems.add(("suites",), name, f"suite {name}: no cell of the plan runs it")
 
 
 def _unlooked(
-    plan: Plan, kernels: Sequence[str], wanted: list[CellRequest], told: Problems
+    plan: Plan, kernels: Sequence[str], wanted: list[CellRequest], problems: Problems
 ) -> None:
     """What would never be looked at: nobody would notice that it is not met."""
     for at, expect in enumerate(plan.expect):
         mine = [cell for cell in wanted if expect.concerns(cell)]
         if not mine:
             what = f"expect {expect.path}: no cell of the plan is {expect.about()}"
-            told.add(("expect", at), "", what)
+            problems.add(("expect", at), "", what)
         elif not can_be_seen(expect.path, {cell.suite.name for cell in mine}):
             names = ", ".join(sorted({cell.suite.name for cell in mine}))
             what = f"expect {expect.path}: no suite here gives such a path: {names}, audit, witness"
-            told.add(("expect", at, "path"), "", what)
+            problems.add(("expect", at, "path"), "", what)
     for at, pair in enumerate(plan.compare):
         for name in (pair.base, pair.patched):
             if name not in kernels:
-                told.add(("compare", at), name, str(unknown("kernel to compare", name, kernels)))
+                problems.add(
+                    ("compare", at), name, str(unknown("kernel to compare", name, kernels))
+                )
 
 
 def _once(names: Sequence[str]) -> list[str]:

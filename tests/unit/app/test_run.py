@@ -10,18 +10,20 @@ from pathlib import Path
 import pytest
 
 from harness.app.run import (
+    WAY_ON,
     Changes,
-    Outcome,
-    host_info,
+    Named,
     pinned,
     plan_of,
     resume_run,
     start,
-    still_to_do,
 )
-from harness.base.errors import ExitCode, UsageError
-from harness.evaluate.engine.loop import Options, run_status, summary_of
-from harness.evaluate.plan.plan import CellRequest, Plan, cells_of
+from harness.app.surroundings import Options
+from harness.base.errors import UsageError
+from harness.evaluate.engine.engine import still_to_do
+from harness.evaluate.engine.judging import run_status, summary_of
+from harness.evaluate.engine.new_run import host_info
+from harness.evaluate.plan.plan import CellRequest, Limits, Plan, cells_of
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import (
     Cell,
@@ -90,7 +92,7 @@ def test_a_ref_that_is_not_there(tree: Path) -> None:
 
 
 def test_a_command_line_changes_a_plan() -> None:
-    plan = plan_of(None, ["debian-6.1"], [], [])
+    plan = plan_of(None, Named(["debian-6.1"]))
     assert (plan.machines, plan.suites, plan.retries, plan.repeat) == (
         *(["nested-tcg"], ["wcprobe"]),
         *(0, 1),
@@ -99,21 +101,24 @@ def test_a_command_line_changes_a_plan() -> None:
     assert (changed.repeat, changed.retries, changed.skip_unchanged) == (3, 2, True)
     assert Changes(skip_unchanged=False).of(changed).skip_unchanged is False
     assert Changes().of(plan) == plan
+    limited = plan.model_copy(update={"limits": Limits(cell=5, run=6)})
+    assert Changes(limits=Limits(run=9)).of(limited).limits == Limits(cell=5, run=9)
 
 
 @pytest.mark.parametrize(
-    ("path", "names", "changes"),
+    ("path", "named", "changes"),
     [
-        (Path("plan.toml"), [[], [], []], Changes()),
-        (None, [["debian-6.1"], [], []], Changes()),
-        (None, [[], [], []], Changes(repeat=2)),
+        (Path("plan.toml"), Named(), Changes()),
+        (None, Named(["debian-6.1"]), Changes()),
+        (None, Named(), Changes(repeat=2)),
+        (None, Named(), Changes(limits=Limits(cell=2))),
     ],
 )
 def test_a_run_that_is_taken_up_again_has_its_plan(
-    path: Path | None, names: list[list[str]], changes: Changes
+    path: Path | None, named: Named, changes: Changes
 ) -> None:
     with pytest.raises(UsageError, match="--resume goes on with a run's own plan"):
-        start(path, names, changes, "latest", Options())
+        start(path, named, changes, "latest", Options())
 
 
 def record(**more: object) -> Run:
@@ -138,7 +143,7 @@ def test_a_run_without_a_plan_cannot_be_resumed(
 
 def test_what_is_still_to_do() -> None:
     def said(**more: object) -> str:
-        return still_to_do(Outcome(record(**more), Path(), ExitCode.OK))
+        return still_to_do(record(**more), WAY_ON)
 
     assert said() == ""
     assert said(interrupted=True, stopped="no space") == (

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -74,8 +74,38 @@ class Table:
         return BAD if number >= self.first_bad else GOOD
 
 
-def find(history: History, boot: Callable[[str], CheckResult], repeat: int = 2) -> Result:
-    return bisect(history, "s.*", "", boot, to_nobody, repeat=repeat)
+class Plain:
+    """Boots one after the other, by a function."""
+
+    def __init__(self, boot: Callable[[str], CheckResult]) -> None:
+        self.boot = boot
+        self.announced: list[Sequence[str]] = []
+
+    def __call__(self, commit: str) -> CheckResult:
+        return self.boot(commit)
+
+    def ahead(self, commits: Sequence[str]) -> None:
+        self.announced.append(commits)
+
+
+def find(
+    history: History, boot: Callable[[str], CheckResult], shape: str = "", repeat: int = 2
+) -> Result:
+    return bisect(history, "s.*", shape, Plain(boot), to_nobody, repeat=repeat)
+
+
+def test_the_ends_that_are_not_known_are_announced(history: History, commits: list[str]) -> None:
+    boots = Plain(Table(commits, 17))
+    for _ in range(2):
+        bisect(history, "s.*", "", boots, to_nobody, repeat=1)
+    assert boots.announced == [[history.bad, history.good], []]
+
+
+def test_answers_to_another_question_are_not_known(history: History, commits: list[str]) -> None:
+    """A suite, a machine, QEMU or s2eval has changed: what was seen then says nothing."""
+    assert find(history, Table(commits, 17), "one shape").found == commits[17]
+    again = find(history, Table(commits, 3), "another shape")
+    assert (again.found, again.resumed) == (commits[3], 0)
 
 
 @pytest.mark.parametrize("first_bad", [1, 13, 14, 15, 28, 29])
@@ -145,7 +175,7 @@ def test_killed_and_started_again_it_goes_on(
         return again(commit)
 
     def question(boot: Callable[[str], CheckResult]) -> Result:
-        return bisect(history, "s.*", "another", boot, to_nobody, repeat=2)
+        return find(history, boot, "another")
 
     with pytest.raises(Killed):
         question(die)
@@ -179,14 +209,14 @@ def test_the_ends_must_be_what_they_are_said_to_be(history: History, commits: li
     }
     for said, table in cases.items():
         with pytest.raises(UsageError, match=said):
-            bisect(history, "s.*", said, table, to_nobody, repeat=1)
+            find(history, table, said, repeat=1)
     with pytest.raises(UsageError, match="is bad: turn the two, or use !="):
         backwards = History(history.repository, history.bad, history.good, history.kernel)
-        bisect(backwards, "s.*", "b", Table(commits, 9), to_nobody, repeat=1)
+        find(backwards, Table(commits, 9), "b", repeat=1)
     silent = Table(commits, 9)
     silent.odd[0] = itertools.repeat(NONE)
     with pytest.raises(UsageError, match=r"--good .* cannot be judged: no output"):
-        bisect(history, "s.*", "c", silent, to_nobody, repeat=1)
+        find(history, silent, "c", repeat=1)
 
 
 def test_a_good_one_on_another_branch(repository: Path, history: History) -> None:
@@ -194,10 +224,10 @@ def test_a_good_one_on_another_branch(repository: Path, history: History) -> Non
     side = git(repository, "commit-tree", "-p", "side", "-m", "x", "side^{tree}").strip()
     other = History(repository, side, history.bad, history.kernel)
     answers = {side: GOOD, history.bad: BAD}
-    result = bisect(other, "s.*", "", lambda c: answers.get(c, GOOD), to_nobody, repeat=1)
+    result = find(other, lambda c: answers.get(c, GOOD), repeat=1)
     assert result.found == history.bad
     with pytest.raises(UsageError, match="no ancestor of --bad"):
-        bisect(other, "s.*", "x", lambda c: answers.get(c, BAD), to_nobody, repeat=1)
+        find(other, lambda c: answers.get(c, BAD), "x", repeat=1)
 
 
 def test_two_at_once_do_not_mix_their_answers(history: History, commits: list[str]) -> None:

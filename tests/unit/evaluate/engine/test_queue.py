@@ -9,7 +9,7 @@ import pytest
 
 from harness.evaluate.cell.batch import batches
 from harness.evaluate.engine import timings
-from harness.evaluate.engine.queue import Budget, Order, available, fits, takes
+from harness.evaluate.engine.queue import Budget, Order, RunLimit, available, fits, takes
 from harness.evaluate.engine.timings import Took
 from harness.evaluate.plan.plan import Plan, cells_of
 
@@ -105,7 +105,7 @@ def test_nothing_is_started_when_the_run_is_over() -> None:
     order.stop("no space")
     order.stop("another reason")
     assert order.next(()) is None and order.over() and order.stopped == "no space"
-    late = Order(BATCHES, {}, None, limit=1e-9)
+    late = Order(BATCHES, {}, None, limit=RunLimit(1e-9))
     assert late.next(()) is None and "limit of 1e-09 s" in late.stopped
 
 

@@ -11,7 +11,8 @@ import pytest
 from harness.evaluate.cell.batch import Batch
 from harness.evaluate.cell.cell import Tools, blank
 from harness.evaluate.engine import execute as module
-from harness.evaluate.engine.execute import Policy, disk_full, execute
+from harness.evaluate.engine.execute import execute
+from harness.evaluate.engine.task import Policy, Task
 from harness.evaluate.events import to_nobody
 from harness.evaluate.plan.plan import Plan, cells_of
 from harness.hosts.qemu.binary import QemuBinary
@@ -21,7 +22,7 @@ from harness.results.repeats import boots_of, merge_takes, renamed_copy
 
 PLAN = Plan(kernels=["debian-6.1"], machines=["flat-tcg"], suites=["wcprobe", "stage-types"])
 BATCH: Batch = tuple(cells_of(PLAN))
-TOOLS = Tools(QemuBinary(Path("/none"), (), "", ()), to_nobody)
+QEMU = QemuBinary(Path("/none"), (), "", ())
 
 
 def cell(*seen: Observation, status: Status = Status.PASS, kind: str = "", name: int = 0) -> Cell:
@@ -134,7 +135,7 @@ def boots(monkeypatch: pytest.MonkeyPatch) -> Callable[[Boots], list[tuple[int, 
 
 
 def run(policy: Policy) -> list[Cell]:
-    return list(execute(BATCH, TOOLS, lambda cell, boot=1: Path(), policy))
+    return list(execute(Task(BATCH, QEMU, policy, Path()), to_nobody))
 
 
 def number(suite: str) -> int:
@@ -166,6 +167,7 @@ def test_a_miss_gets_another_boot_for_itself_alone(
         (Status.MISS, "", 3),
         (Status.MISS, "build", 1),
         (Status.MISS, "input", 1),
+        (Status.MISS, "disk-full", 1),
         (Status.FAIL, "panic", 1),
         (Status.ERROR, "", 1),
         (Status.SKIP, "machine", 1),
@@ -191,18 +193,6 @@ def test_repeats_are_boots_and_a_skip_is_not_repeated(
     found = {c.suite.name: c.repeats for c in run(Policy(repeat=3))}
     assert asked == [(0, 1), (1,), (1,)]
     assert found == {"wcprobe": 1, "stage-types": 3}
-
-
-def test_a_full_disk_is_not_tried_again(boots: Callable[[Boots], list[tuple[int, ...]]]) -> None:
-    def made(suite: str, _boot: int) -> Cell:
-        one = cell(status=Status.MISS, kind="machine", name=number(suite))
-        assert one.failure
-        one.failure.summary = "x: No space left on device"
-        return one
-
-    asked = boots(made)
-    found = run(Policy(retries=2))
-    assert len(asked) == 1 and all(disk_full(c) for c in found)
 
 
 @pytest.mark.parametrize(

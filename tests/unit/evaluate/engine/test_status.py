@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.evaluate.engine import timings
-from harness.evaluate.engine.meter import Meter, Sample, children
+from harness.evaluate.engine.meter import Meter, Sample, tree
 from harness.evaluate.engine.status import StatusFile, seconds_of
 from harness.evaluate.engine.timings import Took
+from harness.evaluate.events import GuestStarted, Note
 from harness.evaluate.progress import Running, Snapshot
 from harness.results.records import (
     Cell,
@@ -38,8 +42,10 @@ def seen() -> Snapshot:
 
 
 def test_it_says_how_far_a_run_is_and_how_it_ended(tmp_path: Path) -> None:
-    status = StatusFile(tmp_path, "plans/p.toml", total=4, before=100.0)
-    status.tick(seen())
+    status = StatusFile(tmp_path, "plans/p.toml", before=100.0)
+    status.start(lambda: Snapshot(total=4))
+    assert (read(tmp_path)["state"], read(tmp_path)["done"]) == ("running", 0)
+    status.event(Note("x"), seen())
     now = read(tmp_path)
     assert (now["schema"], now["state"], now["pid"]) == ("s2eval-status-1", "running", os.getpid())
     assert (now["total"], now["done"], now["counts"]) == (4, 1, {"PASS": 1})
@@ -60,7 +66,7 @@ def test_it_says_how_far_a_run_is_and_how_it_ended(tmp_path: Path) -> None:
 
 
 def test_a_reader_sees_whole_documents_only(tmp_path: Path) -> None:
-    status = StatusFile(tmp_path, "p", total=1, before=0)
+    status = StatusFile(tmp_path, "p", before=0)
     status.tick(seen())
     end = threading.Event()
 
@@ -72,7 +78,7 @@ def test_a_reader_sees_whole_documents_only(tmp_path: Path) -> None:
     writer.start()
     try:
         for _ in range(200):
-            assert read(tmp_path)["total"] == 1
+            assert read(tmp_path)["total"] == 4
     finally:
         end.set()
         writer.join()
@@ -80,7 +86,7 @@ def test_a_reader_sees_whole_documents_only(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_it_goes_without(tmp_path: Path) -> None:
-    StatusFile(tmp_path / "gone", "p", total=1, before=0).tick(seen())
+    StatusFile(tmp_path / "gone", "p", before=0).tick(seen())
     assert seconds_of(tmp_path / "gone") == 0.0
 
 
@@ -95,22 +101,39 @@ def process(proc: Path, pid: int, name: str, *, children: str = "", hwm: int = 0
     (folder / "status").write_text(f"Name:\\t{name}\nVmHWM:\t{hwm} kB\n")
 
 
-def test_the_qemus_among_the_children_of_a_process(tmp_path: Path) -> None:
-    process(tmp_path, 1, "s2eval", children="2 3 4 ")  # 4 has ended meanwhile
-    process(tmp_path, 2, "qemu-system-aar", hwm=512 * 1024)
-    process(tmp_path, 3, "make) (x")
-    (found,) = children(1, tmp_path).items()
-    assert found[0] == (2, "777")
-    assert (found[1].memory_mib, found[1].cpu_seconds) == (512.0, 3.0)
-    assert children(2, tmp_path) == {} and children(99, tmp_path) == {}
+def test_a_guest_is_its_process_and_all_that_it_has_started(tmp_path: Path) -> None:
+    """Whatever a VMM is called, and also behind a script that starts it."""
+    process(tmp_path, 1, "s2eval", children="2 9 ")
+    process(tmp_path, 2, "my-qemu.sh) (x", children="3 4 ", hwm=1024)  # 4 has ended meanwhile
+    process(tmp_path, 3, "lkvm", hwm=512 * 1024)
+    process(tmp_path, 9, "make", hwm=4096)  # of a build, and none of the guest's
+    found = tree(2, tmp_path)
+    assert list(found) == [(2, "777"), (3, "777")]
+    last = found[3, "777"]
+    assert (last.memory_mib, last.cpu_seconds) == (512.0, 3.0)
+    assert tree(99, tmp_path) == {}
+
+
+def test_the_guests_that_have_started_are_watched() -> None:
+    script = ["sh", "-c", "sleep 60 & sleep 60"]
+    with Meter() as meter, subprocess.Popen(script, start_new_session=True) as guest:
+        meter(GuestStarted("k/m/s", 0))  # of another machine: nothing is known of it
+        meter(GuestStarted("k/m/s", guest.pid))
+        try:
+            until = time.monotonic() + 30
+            while not (usage := meter.take()) and time.monotonic() < until:
+                time.sleep(0.05)
+        finally:
+            os.killpg(guest.pid, signal.SIGKILL)
+    assert usage and usage.memory_mib > 0
 
 
 def test_of_a_guest_that_serves_several_cells_each_has_its_own_time() -> None:
     meter, key = Meter(), (2, "777")
     assert meter.take() is None
-    meter.saw({key: Sample(400.0, 3.0)})
+    meter.add({key: Sample(400.0, 3.0)})
     assert meter.take() == Usage(memory_mib=400.0, cpu_seconds=3.0)
-    meter.saw({key: Sample(450.0, 5.0), (3, "888"): Sample(100.0, 1.0)})
+    meter.add({key: Sample(450.0, 5.0), (3, "888"): Sample(100.0, 1.0)})
     assert meter.take() == Usage(memory_mib=450.0, cpu_seconds=3.0)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.base.errors import UsageError
 from harness.base.paths import PROJECT
-from harness.evaluate.patch.request import Options, job_of, where_of
+from harness.evaluate.patch.request import Options, job_of, matrix_of
 from harness.kernel.spec import find_series, resolve
 
 SERIES = PROJECT / "kernels/patches"
@@ -41,7 +41,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_plans_cells(tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text(PLAN)
-    where = where_of(Options(plan=plan))
+    where = matrix_of(Options(plan=plan))
     cells = [(c.machine.name, c.suite.name) for c in where.cells(resolve("debian-6.1"))]
     assert cells == [("flat-tcg", "wcprobe"), ("nested-tcg", "wcprobe")]
     assert [one.path for one in where.expect] == ["wcprobe.ioremap.stage1"]
@@ -59,7 +59,7 @@ def test_a_plan_that_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_another_cpu() -> None:
-    where = where_of(Options(machines=("flat-tcg",), cpu="cortex-a72"))
+    where = matrix_of(Options(machines=("flat-tcg",), cpu="cortex-a72"))
     assert where.machines[0].cpu == "cortex-a72"
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.app.run import host_info
 from harness.base import paths
 from harness.base.errors import UsageError
-from harness.evaluate.engine.loop import run_status
+from harness.evaluate.engine.judging import run_status
+from harness.evaluate.engine.new_run import host_info
 from harness.evaluate.plan.mutants import Caught, check_rules, concerning, expand, judge_caught
 from harness.evaluate.plan.plan import Plan, cells_of, find_plan, load_plan
 from harness.report.view.caught import lines

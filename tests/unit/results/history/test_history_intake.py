@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from harness.app.after_run import afterwards, ready_for
+from harness.app.after_run import afterwards
 from harness.app.housekeeping import apply_retention
 from harness.cli.main import cli
-from harness.evaluate.plan.plan import Plan
+from harness.evaluate.plan.plan import KEEP_ALL
 from harness.results.history import location
 from harness.results.history.db import Database
 from harness.results.history.history import History
@@ -32,7 +32,6 @@ print("ready", flush=True)
 sys.stdin.readline()
 print(len(History().series(sys.argv[1])))
 """
-PLAN = Plan(kernels=["debian-6.1"], machines=["flat-tcg"], suites=["wcprobe"])
 
 
 @pytest.fixture
@@ -209,8 +208,7 @@ def test_a_record_that_cannot_be_read_goes(results: Path) -> None:
 
 
 def test_a_run_does_not_wait_for_its_history(results: Path) -> None:
-    assert ready_for(page=False) == []
-    afterwards(night(3), results / name(3), PLAN, page=False)
+    afterwards(night(3), results / name(3), retention=KEEP_ALL, page=False)
     assert not (results / "results.sqlite").exists()
 
 
@@ -218,14 +216,13 @@ def test_a_run_is_at_once_in_a_history_that_others_look_at(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("S2EVAL_HISTORY", f"sqlite:///{tmp_path}/shared.sqlite")
-    assert ready_for(page=False) == ["harness.results.history.history"]
-    afterwards(night(3), results / name(3), PLAN, page=False)
+    afterwards(night(3), results / name(3), retention=KEEP_ALL, page=False)
     assert known() == [name(3)]
 
 
 def test_a_page_has_the_run_itself_among_those_before_it(results: Path) -> None:
     with RunStore(results / name(3)):
-        afterwards(night(3), results / name(3), PLAN, page=True)
+        afterwards(night(3), results / name(3), retention=KEEP_ALL, page=True)
         assert (results / name(3) / "report.html").is_file()
         assert known() == [name(1), name(2), name(3)]
 
