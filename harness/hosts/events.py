@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Lines of several sources (a console, a suite's results, a VMM) in the order they came."""
+"""Events: lines of several sources (a console, a suite's results, a VMM), in order of arrival."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from harness.base.deadline import Deadline
 
 T = TypeVar("T")
-QUEUE_LIMIT = 10_000  # events; a source that says more at once has to wait
+QUEUE_LIMIT = 10_000  # events; a source that sends more at once has to wait
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,24 @@ class EventSource(Protocol):
         deadline: Deadline,
         silence: float | None = None,
     ) -> T | None:
-        """Hand events to `see` until it returns something, and return that.
+        """Hand events to `see` until `see` returns something other than None, and return that.
 
-        None when `deadline` is over or no event came for `silence` seconds; which of the two
-        `deadline.over` tells. OutOfTimeError when the limit is over that `deadline` is within.
+        Return None when `deadline` is over or no event came for `silence` seconds; `deadline.over`
+        tells which of the two. Raise OutOfTimeError when the limit that `deadline` is within is
+        over.
         """
 
     def send(self, channel: str, text: str) -> bool:
-        """Send `text` to whoever reads `channel`; False when nobody is there to take it."""
+        """Send `text` to the reader of `channel`. Return False when there is no reader."""
 
     def requeue(self, events: Iterable[Event]) -> None:
-        """Let the next wait() see these first: they were not for the last one."""
+        """Hand `events`, which the last wait() did not use, to the next wait() first."""
 
 
 class EventQueue:
     """The waiting half of an EventSource: readers put events into `events`, wait() takes them.
 
-    `recorded_events` has all events since record() was called; None where nobody wants them.
+    `recorded_events` has all events since record(on=True) was called, and is None without it.
     """
 
     def __init__(self) -> None:
@@ -66,13 +67,13 @@ class EventQueue:
         deadline: Deadline,
         silence: float | None = None,
     ) -> T | None:
-        """As EventSource.wait()."""
+        """Return what `see` returns, as EventSource.wait()."""
         while not deadline.over:
             patience = deadline.left() if silence is None else min(silence, deadline.left())
             try:
                 event = self._first.popleft() if self._first else self._next(patience)
             except queue.Empty:
-                deadline.left()  # which raises when it is the limit of the whole that is over
+                deadline.left()  # raises when the limit around this deadline is over
                 return None
             answer = see(event)
             if answer is not None:
@@ -80,15 +81,15 @@ class EventQueue:
         return None
 
     def requeue(self, events: Iterable[Event]) -> None:
-        """As EventSource.requeue()."""
+        """Hand `events` to the next wait() first, as EventSource.requeue()."""
         self._first.extendleft(reversed(list(events)))
 
     def record(self, *, on: bool) -> None:
-        """Keep all events from now on in `recorded_events`, or forget them."""
+        """Keep all events from now on in `recorded_events`; with `on` False drop them."""
         self.recorded_events = [] if on else None
 
     def poll(self) -> None:
-        """Record what has come by now, though nobody has waited for it yet."""
+        """Record the events that have arrived, for which no wait() has asked yet."""
         with contextlib.suppress(queue.Empty):
             while True:
                 self._first.append(self._next(0))

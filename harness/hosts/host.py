@@ -40,61 +40,62 @@ class Completed:
     err: str
 
     def check(self) -> Completed:
-        """Return this. Raise MachineError when the command failed."""
+        """Return this command. Raise MachineError with its last line when its status is not 0."""
         if self.status:
-            words = (self.err or self.out).strip().splitlines() or ["no message"]
-            raise MachineError(f"'{self.command}' on the host under test: {words[-1]}")
+            lines = (self.err or self.out).strip().splitlines() or ["no message"]
+            raise MachineError(f"'{self.command}' on the host under test: {lines[-1]}")
         return self
 
 
 class Job(Protocol):
     """A command that runs on a host while its lines come as events.
 
-    `pid` is 0 until the host has said it, `status` None until the command has ended; both change
-    only in the host's wait(), in their place among the lines.
+    Both properties change only in the host's wait(), in their place among the lines.
     """
 
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int:
+        """Return the command's process id on the host; 0 until the host has reported it."""
 
     @property
-    def status(self) -> int | None: ...
+    def status(self) -> int | None:
+        """Return the command's exit status; None until it has ended."""
 
 
 class Snapshot(Protocol):
-    """A host that is saved, or was, while the VMM of its first guest waits to begin.
-
-    `pending` until that guest has begun. `restored`: the host did not boot, the VMM is there.
-    """
+    """The saved state of a host, taken while the VMM of the host's first guest waits to begin."""
 
     @property
-    def pending(self) -> bool: ...
+    def pending(self) -> bool:
+        """Return whether the first guest has not begun, so that wake(), take() or skip() is due."""
 
     @property
-    def restored(self) -> bool: ...
+    def restored(self) -> bool:
+        """Return whether the host was restored: it did not boot, and the VMM runs on it already."""
 
     def wake(self, stream: str, deadline: Deadline) -> Job:
-        """Set going what of a restored host was not saved; return the VMM that waits in it.
+        """Start what a saved state leaves out (timers); return the job of the VMM that waits.
 
-        Its lines are events of `stream`.
+        The VMM's lines are events of `stream`. Raise MachineError when that fails, HostLost when
+        the host dies.
         """
 
     def take(self, deadline: Deadline) -> None:
-        """Save the host as it is now, if that can be done; nothing is pending afterwards.
+        """Save the host as it is now, if that can be done; `pending` is False afterwards.
 
         Raise MachineError when the host cannot go on.
         """
 
     def skip(self) -> None:
-        """Do not save this host: nothing is pending afterwards."""
+        """Do not save this host; `pending` is False afterwards."""
 
 
 class Host(Protocol):
     """What a guest, a suite or a test asks of the host under test.
 
-    Every verb that waits raises HostLost when the host dies meanwhile or does not answer within
-    its deadline. `console` is the host's own log, `silence` the seconds after which a host that
-    says nothing at all is given up, `bdf` the device under test.
+    Every method with a deadline raises HostLost when the host dies meanwhile or does not answer
+    within that deadline. `console` is the host's own log; a host that prints nothing at all for
+    `silence` seconds is given up.
     """
 
     name: str
@@ -102,28 +103,29 @@ class Host(Protocol):
     console: GuestLog
 
     @property
-    def bdf(self) -> str: ...
+    def bdf(self) -> str:
+        """Return the PCI address of the device under test (DDDD:BB:DD.F) on this host."""
 
     def run(self, command: str, deadline: Deadline) -> Completed:
-        """Run a shell command to its end."""
+        """Run a shell command to its end; return its status and output, also when it failed."""
 
     def start(self, command: str, stream: str, deadline: Deadline) -> Job:
-        """Start a shell command whose lines come as events of the source `stream`.
+        """Start a shell command, whose lines come as events of the source `stream`; return its job.
 
         Raise MachineError when it cannot be started.
         """
 
     def put(self, files: Mapping[str, Path | str]) -> dict[str, str]:
-        """Bring files (or text) to the host; return where each is there."""
+        """Copy files (or texts) to the host by name; return the path of each on the host."""
 
     def read(self, path: str, deadline: Deadline) -> bytes:
-        """Return what is in a file of the host. Raise MachineError when it cannot be read."""
+        """Return the contents of a file of the host. Raise MachineError when it cannot be read."""
 
     def bind(self, driver: str, deadline: Deadline) -> None:
-        """Give the device under test to `driver`. Raise MachineError when it is not taken."""
+        """Bind the device under test to `driver`. Raise MachineError when the driver refuses it."""
 
     def tables(self) -> TableSource | None:
-        """Return where page tables can be read; None on a host that has no way to them."""
+        """Return where page tables can be read; None on a host whose tables cannot be read."""
 
     def device_memory(self) -> bytes | None:
         """Return the device's memory as seen from outside of the host; None where it is hidden."""
@@ -131,25 +133,25 @@ class Host(Protocol):
     def wait(
         self, see: Callable[[Event], T | None], deadline: Deadline, silence: float | None = None
     ) -> T | None:
-        """Hand events of what runs on the host to `see`, as EventSource.wait().
+        """Hand events of jobs on the host to `see` and return its result, as EventSource.wait().
 
-        The host's own events are looked at meanwhile: see `failure()` and HostLost.
+        The host's own events go to `console` meanwhile. Raise HostLost when they tell of its end.
         """
 
     def drain(self, see: Callable[[Event], object], deadline: Deadline) -> None:
-        """Hand over what is still on its way when the host itself is gone."""
+        """Hand the jobs' events that are still in transit to `see`, after the host has ended."""
 
     def send(self, channel: str, text: str) -> bool:
-        """Send `text` to whoever reads `channel` on the host; False when nobody takes it."""
+        """Send `text` to the reader of `channel` on the host. Return False when there is none."""
 
     def requeue(self, events: Iterable[Event]) -> None:
-        """Let the next wait() see these first."""
+        """Hand `events` to the next wait() first."""
 
     def new_log(self) -> None:
-        """Judge the host by what it says from now on: a guest of before is over."""
+        """Empty `console`, so that the lines about an earlier guest do not count any more."""
 
     def harm(self) -> Failure | None:
-        """Return what the host's log tells of the host itself, not of a guest of it."""
+        """Return the failure of the host itself (not of a guest) that its log shows, else None."""
 
     def answers(self, deadline: Deadline) -> bool:
-        """Return whether the host is still there, when something on it says nothing any more."""
+        """Return whether the host answers a command; asked when a guest on it has gone silent."""

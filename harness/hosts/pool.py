@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a host under test waits for the next cell that can use it."""
+"""The pool that keeps a host under test for the next cell that can use it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from harness.hosts.machines.machine import Machine
 
 
 class PooledHost(Protocol):
-    """A host that several cells may use; `usable` until something has hurt it."""
+    """A host that several cells may use one after the other."""
 
     @property
-    def machine(self) -> Machine: ...
+    def machine(self) -> Machine:
+        """Return the machine that the host was started as."""
 
     @property
-    def image(self) -> Path: ...
+    def image(self) -> Path:
+        """Return the image of the kernel that the host runs."""
 
     @property
-    def usable(self) -> bool: ...
+    def usable(self) -> bool:
+        """Return whether the host is up and no failure of it was seen."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the host and remove its files."""
 
 
 H = TypeVar("H", bound=PooledHost)
@@ -30,7 +34,8 @@ H = TypeVar("H", bound=PooledHost)
 class HostPool(Generic[H]):
     """Keeps one host for the next cell of its batch. A context manager.
 
-    `host` is the one that waits. `enabled` is off while the last cell runs: no cell comes after it.
+    `host` is the host that waits. `enabled` is off while the last cell runs: no cell comes after
+    it.
     """
 
     def __init__(self) -> None:
@@ -44,7 +49,7 @@ class HostPool(Generic[H]):
         self.close()
 
     def close(self) -> None:
-        """End the host that waits."""
+        """End the host that waits, if there is one."""
         host, self.host = self.host, None
         if host:
             host.close()
@@ -54,14 +59,14 @@ class HostPool(Generic[H]):
         return self.host is host
 
     def release(self, host: H) -> None:
-        """Leave `host` here, if another cell will come for it."""
+        """Keep `host` for the next cell; do nothing when no cell comes any more."""
         if self.enabled:
             self.host = host
 
     def acquire(self, machine: Machine, image: Path) -> H | None:
-        """Take the host of this machine and kernel; None when there is none that can be used.
+        """Return the waiting host if it is usable and runs this machine and kernel, else None.
 
-        A host that waits for anything else is ended.
+        Any other host that waits is ended.
         """
         host, self.host = self.host, None
         if host is None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Page tables of a guest as its host shows them: what to look at, and what was read.
+"""Page tables of a guest as its host shows them: targets of a walk, and readings.
 
-A host has one way to them (its TableSource) or none: QEMU's gdb stub and the file behind the
+A host has a TableSource or None. The one of L1 uses QEMU's gdb stub and the file behind the
 machine's memory (harness/hosts/qemu/stub_tables.py). The walk itself is harness/arm/tables.
 """
 
@@ -23,10 +23,10 @@ TABLE_REGISTERS = ("TTBR0_EL1", "TTBR1_EL1")
 
 @dataclass(frozen=True)
 class Target:
-    """What to look at: a VA of the guest, or with `stage2_only` an IPA.
+    """An address to walk for: a VA of the guest, or with `stage2_only` an IPA.
 
-    With `register` it is the page that register points to, `address` bytes further. With `host`
-    it is a VA of the VMM that runs the guest.
+    With `register` the address is `address` bytes behind the page which that register points to.
+    With `host` the address is a VA of the VMM that runs the guest.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Target:
     host: bool = False
 
     def resolve(self, values: Mapping[str, int], regs: Regs) -> int:
-        """Return the address, `values` being all registers that were read and `regs` those of them.
+        """Return the address; `values` are the registers by name, `regs` the same in walk form.
 
         Raise MachineError when the CPU has no such register, or when a TTBR names no table.
         """
@@ -44,7 +44,7 @@ class Target:
             return self.address
         if self.register not in values:
             raise MachineError(f"the CPU has no register {self.register}")
-        if self.register in TABLE_REGISTERS:  # they hold more than an address
+        if self.register in TABLE_REGISTERS:  # a TTBR holds an ASID and flags beside the address
             value = stage1_table(regs, TABLE_REGISTERS.index(self.register))
         else:
             value = values[self.register]
@@ -53,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Sight:
-    """Where a vCPU was found: PSTATE as gdb shows it, and HCR_EL2 (0 on a CPU without EL2)."""
+    """The state a vCPU was seen in: PSTATE as gdb shows it, HCR_EL2 (0 on a CPU without EL2)."""
 
     vcpu: int
     cpsr: int
@@ -61,20 +61,21 @@ class Sight:
 
     @property
     def el(self) -> int:
-        """PSTATE.EL."""
+        """Return PSTATE.EL, 0 to 3."""
         return exception_level(self.cpsr)
 
     @property
     def own_regime(self) -> bool:
-        """Whether the EL1&0 regime translates."""
+        """Return whether the EL1&0 regime translates."""
         return own_regime(self.cpsr, self.hcr)
 
     @property
     def in_guest(self) -> bool:
-        """Whether the vCPU runs a guest of the hypervisor at EL2."""
+        """Return whether the vCPU runs a guest of the hypervisor at EL2 (HCR_EL2.VM=1)."""
         return runs_guest(self.cpsr, self.hcr)
 
     def describe(self) -> str:
+        """Return the exception level and whose it is, for a message."""
         if self.in_guest:
             return f"EL{self.el} of a guest (HCR_EL2.VM=1)"
         if self.own_regime:
@@ -84,9 +85,9 @@ class Sight:
 
 @dataclass(frozen=True)
 class Reading:
-    """A target's walk, the address walked and the registers it was made with.
+    """A target's walk, the address walked and the registers the walk was made with.
 
-    `stopped` is how long its stop lasted (s), with all the targets that were read in it;
+    `stopped` is how long the VM stood still for it (s), with all targets read in the same stop;
     `seconds` the time from asking to the end of that stop, which was the `stops`-th attempt.
     """
 
@@ -101,20 +102,20 @@ class Reading:
 
 
 class TableReader(Protocol):
-    """An open way to the tables of the guests of one host."""
+    """An open connection through which the tables of one host's guests are read."""
 
     def read(
         self, targets: Sequence[Target], deadline: Deadline, *, answer: Deadline | None = None
     ) -> list[Reading]:
         """Return a reading for each target.
 
-        `deadline` is for finding a vCPU that runs the guest, `answer` for all that the reading
-        itself takes. Raise MachineError when no vCPU was found, or nothing answers.
+        `deadline` is for finding a vCPU that runs the guest, `answer` for the reading itself.
+        Raise MachineError when no vCPU was found, or the tables cannot be read.
         """
 
 
 class TableSource(Protocol):
-    """Where the stage-1 and stage-2 tables of a host's guests can be read."""
+    """A way to read the stage-1 and stage-2 tables of a host's guests."""
 
     def open(self, deadline: Deadline) -> AbstractContextManager[TableReader]:
-        """Open the way to them. Raise MachineError when that fails."""
+        """Return a context with an open reader. Raise MachineError when it cannot be opened."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What L1's init and the harness say to each other through a virtio port (guest-tests/init/l1.c).
+"""The protocol of L1's init and the harness on a virtio port (guest-tests/init/l1.c).
 
 A question is one line, `ID COMMAND`, the answer `ID STATUS .OUT .ERR`; all but the first two are
 hexadecimal, so that nothing in them can be taken for the end of a line.
@@ -13,7 +13,7 @@ from harness.base.errors import MachineError
 from harness.base.text import clean
 
 CHANNEL = "agent"
-LINE_LIMIT = 32 * 2**20  # bytes of an answer: what a command says and a file has, twice as long
+LINE_LIMIT = 32 * 2**20  # bytes of an answer: a command's output or a file, two digits a byte
 READY = "ready"  # L1's init has come up
 UNMOUNT, WAKE = "unmount", "wake"
 
@@ -38,13 +38,14 @@ def reading(path: str) -> str:
 
 
 def is_answer(ident: int, line: str | None) -> bool:
+    """Return whether `line` answers the question `ident`; a line of None is the channel's end."""
     return line is not None and line.startswith(f"{ident} ")
 
 
 def answer(line: str) -> Answer:
-    """Return what an answer says.
+    """Return the answer in a line for which is_answer() holds.
 
-    Raise MachineError when it is none: L1 runs a kernel under test.
+    Raise MachineError when the line is malformed: L1 runs a kernel under test.
     """
     try:
         _, status, out, err = line.split(" ")

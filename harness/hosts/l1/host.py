@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """L1: a host under test that is itself a QEMU guest.
 
-L1 stays for as long as nothing has hurt it: one after the other, the guests of several cells run
-on it. A new guest costs a third of a new L1 with its guest.
+One L1 runs the guests of several cells one after the other, until one of them harms it. A new
+guest costs a third of a new L1 with its guest.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ SHARE = "/share"  # where L1 has the folder that put() fills
 
 
 class L1Host(L1Link):
-    """One L1 from its boot on. A context manager: at its end QEMU and all files are gone.
+    """An L1 from its boot on. A context manager: at its end QEMU and all files are gone.
 
-    `streams` are the channels for what runs on it. With `state` L1 is restored from it, or is
-    saved as it while the VMM of its first guest waits. `usable` once L1 is there, until something
-    has hurt it; `command` is how QEMU was started.
+    `streams` are the channels for the lines of jobs on L1. With `state` L1 is restored from that
+    state when it exists, else saved there while the VMM of L1's first guest waits. `usable` is
+    True from the end of boot() until something has harmed L1; `command` is QEMU's command line.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class L1Host(L1Link):
         self.command: list[str] = []
         self.snapshot: L1Snapshot | None = None
         self._qemu = qemu
-        self._names: dict[str, int] = {}  # of files in the shared folder, and how often
+        self._copies: dict[str, int] = {}  # by name: how many files of it are in the shared folder
         self._put: dict[Path, str] = {}
         self._stack = contextlib.ExitStack()
         self._opened: OpenState | None = None
@@ -69,17 +69,17 @@ class L1Host(L1Link):
 
     @property
     def bdf(self) -> str:
-        """The device under test, as L1 names it."""
+        """Return the PCI address of the device under test in L1."""
         return self.machine.device_bdf
 
     @property
     def restored(self) -> bool:
-        """Whether L1 does not boot but goes on from where an earlier one was saved."""
+        """Return whether L1 does not boot but goes on from the saved state of an earlier L1."""
         return self._opened is not None
 
     @property
     def pid(self) -> int:
-        """The process of L1's QEMU."""
+        """Return the process id of L1's QEMU."""
         return self._process.pid
 
     @property
@@ -88,13 +88,13 @@ class L1Host(L1Link):
 
     @property
     def trace(self) -> Path:
-        """QEMU's trace of the accesses to the device, for as long as L1 is there."""
+        """Return the file with QEMU's trace of the device's accesses; it is removed with L1."""
         return self._files.trace
 
     def launch(self, logs: Path) -> None:
-        """Start L1's QEMU, which logs into `logs`; boot() waits for L1.
+        """Start L1's QEMU, which logs into the folder `logs`; boot() waits for L1.
 
-        Raise MachineError when QEMU cannot be started, OSError without room for its files.
+        Raise MachineError when QEMU cannot be started, OSError when its files cannot be written.
         """
         folder = self._stack.enter_context(scratch_folder())
         channels = [CONSOLE, *self._streams, agent.CHANNEL]
@@ -131,9 +131,9 @@ class L1Host(L1Link):
                 process.start(self.command, [] if memory is None else [memory])
 
     def boot(self, deadline: Deadline) -> None:
-        """Wait for L1's init.
+        """Wait until L1's init has come up, or L1 is restored.
 
-        Raise HostLost when it never comes, MachineError when L1 cannot be restored.
+        Raise HostLost when init does not come up, MachineError when L1 cannot be restored.
         """
         if self._opened:
             self._process.requeue(self._opened.events())
@@ -142,46 +142,47 @@ class L1Host(L1Link):
         self.usable = True
 
     def begin_cell(self, logs: Path) -> None:
-        """Let the next cell begin: with logs of its own, on a host that has done no harm yet."""
+        """Log into the next cell's folder `logs` from now on, with an empty console log."""
         self._process.log_to(logs)
         self.new_log()
 
     def close(self) -> None:
-        """End QEMU and remove all that L1 was made of."""
+        """End QEMU and remove L1's files."""
         self.usable = False
         self._stack.close()
 
     def put(self, files: Mapping[str, Path | str]) -> dict[str, str]:
-        """Put files into the shared folder, under names that L1 has not read before.
+        """Copy files and texts into the shared folder; return the path of each in L1.
 
-        A file that was put before is there already.
+        Each gets a name that L1 has not read before (L1 caches what it reads). A file that was
+        put before is not copied again.
         """
-        places = {}
+        paths = {}
         for name, content in files.items():
             if isinstance(content, Path) and content in self._put:
-                places[name] = self._put[content]
+                paths[name] = self._put[content]
                 continue
-            number = self._names[name] = self._names.get(name, 0) + 1
-            own = name if number == 1 else f"{name}-{number}"
-            target = self._files.share / own
-            places[name] = f"{SHARE}/{own}"
+            number = self._copies[name] = self._copies.get(name, 0) + 1
+            unused = name if number == 1 else f"{name}-{number}"
+            target = self._files.share / unused
+            paths[name] = f"{SHARE}/{unused}"
             if isinstance(content, Path):
                 shutil.copyfile(content, target)
-                self._put[content] = places[name]
+                self._put[content] = paths[name]
             else:
                 target.write_text(content)
-        return places
+        return paths
 
     def bind(self, driver: str, deadline: Deadline) -> None:
-        """Give the device under test to `driver`. Raise MachineError when it is not taken."""
+        """Bind the device under test to `driver`. Raise MachineError when the driver refuses it."""
         self.run(bind_script(self.bdf, driver), deadline).check()
 
     def tables(self) -> QemuTables:
-        """Return the gdb stub of L1's QEMU, with L1's memory."""
+        """Return the tables of L1's guests, read through QEMU's gdb stub and L1's memory."""
         return QemuTables(self._process.gdb_socket, self._process.pid, self._ram_size)
 
     def device_memory(self) -> bytes | None:
-        """Return the device's memory as this machine sees it; None where it cannot."""
+        """Return the device's memory as the harness sees it; None for a device that hides it."""
         if self.machine.device.screen:
             return self._process.screen()
         if not self.machine.device.host_file:

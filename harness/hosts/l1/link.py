@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What can be asked of an L1 that runs, through its agent and its other channels."""
+"""Talking to an L1 that runs, through its agent and its other channels."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from harness.suites.failures.guest_log import GuestLog
 
 T = TypeVar("T")
 CONSOLE, END = "console", "qemu"  # sources of L1's own events, beside the agent
-LAST_WORDS = 2.0  # seconds that a dying L1 gets to finish its trace
-JOB_TOLD = re.compile(r"^s2eval: job-(pid|exit) (\d+)$")  # by the shell that runs a job
+DYING_SECONDS = 2.0  # for a dying L1 to finish its trace
+JOB_REPORT = re.compile(r"^s2eval: job-(pid|exit) (\d+)$")  # by the shell that runs a job
 
 
 class L1Job:
-    """A command that runs in L1; `pid` and `status` as hosts.host.Job has them."""
+    """A command that runs in L1: a Job (harness/hosts/host.py)."""
 
     def __init__(self, stream: str) -> None:
         self.stream = stream
@@ -34,20 +34,21 @@ class L1Job:
         self.status: int | None = None
 
     def take(self, event: Event) -> bool:
-        """Learn from what the shell around the command says; whether this was such a line."""
-        if event.source != self.stream or not (told := JOB_TOLD.match(event.line or "")):
+        """Take pid or status from a line of the job's shell; return whether it is such a line."""
+        if event.source != self.stream or not (report := JOB_REPORT.match(event.line or "")):
             return False
-        if told[1] == "pid":
-            self.pid = int(told[2])
+        if report[1] == "pid":
+            self.pid = int(report[2])
         else:
-            self.status = int(told[2])
+            self.status = int(report[2])
         return True
 
 
 class L1Link:
-    """The verbs of a Host (harness/hosts/host.py) that need no more than L1's QEMU.
+    """The methods of a Host (harness/hosts/host.py) that need no more than L1's QEMU process.
 
-    `streams` are the channels of what runs on L1; all other events are L1's own.
+    `streams` are the channels of jobs on L1; all other events are L1's own. Every method that
+    asks L1 raises HostLost when L1 dies or does not answer within its deadline.
     """
 
     name = "L1"
@@ -61,11 +62,11 @@ class L1Link:
         self._jobs: list[L1Job] = []
 
     def attach(self, process: QemuProcess) -> None:
-        """Take the process that L1 runs in; nothing can be asked before."""
+        """Use `process`, which L1 runs in; no other method works before."""
         self._process = process
 
     def wait_ready(self, deadline: Deadline) -> None:
-        """Wait until L1's init answers. Raise HostLost: panic, silence, QEMU's exit, too slow."""
+        """Wait for READY. Raise HostLost after a panic, silence, QEMU's exit or `deadline`."""
 
         def see(event: Event) -> bool | None:
             self._see(event)
@@ -76,57 +77,63 @@ class L1Link:
             raise HostLost(self.console.failure() or quiet)
 
     def run(self, command: str, deadline: Deadline) -> Completed:
-        """Run a shell command in L1. Raise HostLost when L1 dies of it or does not answer."""
-        done = self._ask(command, deadline)
-        out, err = (text.decode("utf-8", errors="replace") for text in (done.out, done.err))
-        return Completed(command, done.status, out, err)
+        """Run a shell command in L1 to its end; return its status and output."""
+        answer = self._ask(command, deadline)
+        out, err = (text.decode("utf-8", errors="replace") for text in (answer.out, answer.err))
+        return Completed(command, answer.status, out, err)
 
     def start(self, command: str, stream: str, deadline: Deadline) -> L1Job:
-        """Start a shell command whose lines are events of `stream`, which is one of L1's."""
+        """Start a shell command, whose lines are events of `stream`; return its job.
+
+        Raise MachineError when the command cannot be started.
+        """
         inner = f'{command} & echo "s2eval: job-pid $!"; wait $!'
-        told = 'code=$?; echo; echo "s2eval: job-exit $code"'
+        report = 'code=$?; echo; echo "s2eval: job-exit $code"'
         job = self.adopt(stream)
-        self.run(f"({inner}; {told}) > /run/ports/{stream} 2>&1 &", deadline).check()
+        self.run(f"({inner}; {report}) > /run/ports/{stream} 2>&1 &", deadline).check()
         return job
 
     def adopt(self, stream: str) -> L1Job:
-        """Return the job of a restored L1 that runs there already; its pid is to come."""
+        """Return a job for the command of `stream` that a restored L1 runs already."""
         job = L1Job(stream)
-        self._jobs = [*(one for one in self._jobs if one.stream != stream), job]
+        self._jobs = [*(other for other in self._jobs if other.stream != stream), job]
         return job
 
     def read(self, path: str, deadline: Deadline) -> bytes:
-        """Return a file of L1. Raise MachineError when it cannot be read, HostLost as run()."""
-        done = self._ask(agent.reading(path), deadline)
-        if done.status:
-            reason = done.err.decode("utf-8", errors="replace") or f"error {done.status}"
+        """Return the contents of a file of L1. Raise MachineError when it cannot be read."""
+        answer = self._ask(agent.reading(path), deadline)
+        if answer.status:
+            reason = answer.err.decode("utf-8", errors="replace") or f"error {answer.status}"
             raise MachineError(f"{path} on the host under test: {reason}")
-        return done.out
+        return answer.out
 
     def unmount(self, deadline: Deadline) -> bool:
-        """Let go of the shared folder until the next command; False when it is in use."""
+        """Unmount the shared folder until the next command. Return False when it is in use."""
         return self.run(agent.UNMOUNT, deadline).status == 0
 
     def wake(self, deadline: Deadline) -> None:
-        """Set the timers going that QEMU does not save (guest-tests/init/l1.c)."""
+        """Set the timers that QEMU does not save (guest-tests/init/l1.c).
+
+        Raise MachineError when L1 cannot.
+        """
         self.run(agent.WAKE, deadline).check()
 
     def wait(
         self, see: Callable[[Event], T | None], deadline: Deadline, silence: float | None = None
     ) -> T | None:
-        """Hand events of what runs on L1 to `see`. Raise HostLost at the end of L1."""
+        """Hand events of jobs to `see`, return its result. Raise HostLost when L1 ends."""
 
         def look(event: Event) -> T | None:
             if event.source not in self._streams:
                 self._see(event)
                 return None
-            told = any(job.take(event) for job in self._jobs)
-            return see(Event(event.source, "") if told else event)
+            of_shell = any(job.take(event) for job in self._jobs)
+            return see(Event(event.source, "") if of_shell else event)
 
         return self._wait_aside(look, deadline, silence)
 
     def drain(self, see: Callable[[Event], object], deadline: Deadline) -> None:
-        """Hand over what is still on its way when L1 is gone."""
+        """Hand the jobs' events that are still in transit to `see`, after L1 has ended."""
 
         def look(event: Event) -> bool | None:
             if event.source in self._streams:
@@ -136,24 +143,24 @@ class L1Link:
         self._process.wait(look, deadline)
 
     def send(self, channel: str, text: str) -> bool:
-        """As Host.send()."""
+        """Send `text` to the reader of `channel`. Return False when there is none."""
         return self._process.send(channel, text)
 
     def requeue(self, events: Iterable[Event]) -> None:
-        """As Host.requeue()."""
+        """Hand `events` to the next wait() first."""
         self._process.requeue(events)
 
     def new_log(self) -> None:
-        """Judge L1 by what it says from now on: a guest of before is over."""
+        """Empty `console`, so that the lines about an earlier guest do not count any more."""
         self.console = GuestLog(self.name, "console.log")
 
     def harm(self) -> Failure | None:
-        """Return what L1's log tells of L1 itself; that KVM gave up a guest is none of it."""
-        own = [line for line in self.console.lines if not _is_about_guest(line)]
-        return classify.console(own, self.console.where, self.console.name)
+        """Return the failure of L1 itself that its log shows; lines about a guest do not count."""
+        lines = [line for line in self.console.lines if not _is_about_guest(line)]
+        return classify.console(lines, self.console.where, self.console.name)
 
     def answers(self, deadline: Deadline) -> bool:
-        """Return whether L1 is still there, when something in it says nothing any more."""
+        """Return whether L1 runs a command; asked when a guest on it has gone silent."""
         with contextlib.suppress(HostLost):
             return self.run("true", deadline).status == 0
         return False
@@ -169,27 +176,27 @@ class L1Link:
                 return None
             return agent.answer(event.line or "")
 
-        done = self._wait_aside(see, deadline)
-        if done is None:
+        answer = self._wait_aside(see, deadline)
+        if answer is None:
             raise HostLost(self.console.quiet(deadline, self.silence, f"'{command}' in L1"))
-        return done
+        return answer
 
     def _see(self, event: Event) -> None:
-        """Look at an event of L1 and leave all others for later; HostLost at the end of L1."""
+        """Log an event of L1, set a job's event aside. Raise HostLost at L1's end."""
         if event.source in self._streams:
             self._aside.append(event)
         if event.source == END:
             raise HostLost(self.console.failure() or self._process.why_ended())
         if event.source != CONSOLE or event.line is None:
             return
-        found = self.console.feed(event.line)
-        if found and found.effect == "ends" and not found.kind.of_guest:
+        failure_class = self.console.feed(event.line)
+        if failure_class and failure_class.effect == "ends" and not failure_class.kind.of_guest:
             self._lose()
 
     def _wait_aside(
         self, see: Callable[[Event], T | None], deadline: Deadline, silence: float | None = None
     ) -> T | None:
-        """Wait for L1's own events, after which nothing that others said is lost."""
+        """Wait for L1's own events; requeue those of jobs that were set aside meanwhile."""
         try:
             return self._process.wait(see, deadline, silence)
         finally:
@@ -197,7 +204,7 @@ class L1Link:
             self._aside = []
 
     def _lose(self) -> None:
-        """Let the trace be printed, then give up on L1."""
+        """Wait until L1 has printed its trace, then raise HostLost."""
 
         def see(event: Event) -> bool | None:
             if event.source in self._streams:
@@ -206,10 +213,10 @@ class L1Link:
                 self.console.feed(event.line)
             return True if event.source == END else None
 
-        self._wait_aside(see, Deadline(LAST_WORDS))
+        self._wait_aside(see, Deadline(DYING_SECONDS))
         raise HostLost(self.console.failure() or self._process.why_ended())
 
 
 def _is_about_guest(line: str) -> bool:
-    found = classify.class_of(line)
-    return found is not None and found.kind.of_guest
+    failure_class = classify.class_of(line)
+    return failure_class is not None and failure_class.kind.of_guest

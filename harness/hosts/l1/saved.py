@@ -3,12 +3,12 @@
 
     states/KEY/ram          L1's memory, with holes where it is zero
     states/KEY/device       the rest of the machine, as QEMU migrates it
-    states/KEY/said.json    what L1 and the VMM had said: [source, line] each
-    states/KEY/*.log        the same as it came
-    states/KEY/asked        somebody wanted it once
-    states/KEY/refused      it cannot be saved
+    states/KEY/said.json    the events of L1 and the VMM until then: [source, line] each
+    states/KEY/*.log        the channels' logs until then
+    states/KEY/asked        a run wanted this state once
+    states/KEY/refused      saving this state failed: it is not tried again
 
-How QEMU makes one and goes on from one is in harness/hosts/l1/snapshot.py.
+harness/hosts/l1/snapshot.py saves L1 as a state and restores L1 from a state.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from harness.base import paths
 from harness.base.errors import MachineError
 from harness.hosts.events import Event
 
-FORMAT = "1"  # of a state; one of another is not found
+FORMAT = "1"  # of a state's files; it is part of KEY
 KEPT = 6  # states; each takes some 110 MB
-FORGOTTEN = 14 * 24 * 3600.0  # seconds after which nobody knows that a state was asked for
+FORGOTTEN = 14 * 24 * 3600.0  # seconds after which `asked` and `refused` do not count any more
 STAGED = ".new-"
 PIECE = 64 * 1024  # bytes; a hole in the memory's file is no smaller
 RAM, DEVICE, SAID, ASKED, REFUSED = "ram", "device", "said.json", "asked", "refused"
 
 
 class OpenState:
-    """A state that is being restored: its files are open, whatever becomes of their folder.
+    """A state that is being restored. A context manager that closes the state's files.
 
-    Another run may save or remove a state of this name meanwhile. A context manager.
+    The files stay readable although another run may replace or remove their folder meanwhile.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,7 +51,7 @@ class OpenState:
         with contextlib.ExitStack() as stack:
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, self._folder)
-            self.device, self._ram, self._said = (
+            self.device, self._ram, self._events = (
                 self._file(name, stack) for name in (DEVICE, RAM, SAID)
             )
             self._logs = {
@@ -59,7 +59,7 @@ class OpenState:
                 for name in os.listdir(self._folder)  # noqa: PTH208 - what is open, not a path
                 if name.endswith(".log")
             }
-            os.utime(self._said)  # the state used last goes last
+            os.utime(self._events)  # _prune() removes the states first whose time is oldest
             self._stack = stack.pop_all()
 
     def _file(self, name: str, stack: contextlib.ExitStack) -> int:
@@ -74,69 +74,71 @@ class OpenState:
         self._stack.close()
 
     def copy_logs(self, folder: Path) -> None:
-        """Put what L1 had said into a cell's folder; its channels go on behind it."""
+        """Copy the logs until the save into a cell's folder, where the channels append to them."""
         for name, file in self._logs.items():
             (folder / name).write_bytes(os.pread(file, os.fstat(file).st_size, 0))
 
     def events(self) -> list[Event]:
-        """Return what L1 had said, in the order in which it came. Raise MachineError."""
+        """Return L1's events until the save. Raise MachineError when their file is malformed."""
         try:
-            text = os.pread(self._said, os.fstat(self._said).st_size, 0)
-            return [Event(*one) for one in json.loads(text)]
+            text = os.pread(self._events, os.fstat(self._events).st_size, 0)
+            return [Event(*item) for item in json.loads(text)]
         except (TypeError, ValueError):
             raise MachineError(f"{self._name / SAID}: not what was written there") from None
 
     def fill(self, memory: int) -> None:
-        """Copy L1's memory into the file `memory`."""
+        """Copy L1's memory into the file with the descriptor `memory`, with holes for zeros."""
         os.ftruncate(memory, os.fstat(self._ram).st_size)
         for start, end in _extents(self._ram):
-            at = os.lseek(memory, start, os.SEEK_SET)
-            while at < end:
-                at += os.sendfile(memory, self._ram, at, end - at)
+            offset = os.lseek(memory, start, os.SEEK_SET)
+            while offset < end:
+                offset += os.sendfile(memory, self._ram, offset, end - offset)
 
 
 @dataclass(frozen=True)
 class SavedState:
-    """The place of one state."""
+    """The folder of one state, whether the state is there or not."""
 
     folder: Path
 
     @property
     def exists(self) -> bool:
+        """Return whether the state was saved whole."""
         return (self.folder / SAID).is_file()
 
     def open(self) -> OpenState | None:
-        """Return the state to restore from; None when there is none, or none that is whole."""
+        """Return the state, opened; None when there is none or a file of it is missing."""
         try:
             return OpenState(self.folder)
         except OSError:
             return None
 
     def request(self) -> bool:
-        """Write down that this state was wanted; return whether it had been wanted before."""
+        """Note that a run wants this state; return whether one did before, and none failed."""
         if (self.folder / REFUSED).exists():
             return False
-        before = (self.folder / ASKED).exists()
+        asked_before = (self.folder / ASKED).exists()
         with contextlib.suppress(OSError):
             self.folder.mkdir(exist_ok=True)
             (self.folder / ASKED).touch()
-        return before
+        return asked_before
 
     def discard(self) -> None:
-        """Remove a state that is no good, or not wanted any more."""
+        """Remove the state, if it is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def refuse(self) -> None:
-        """Write down that saving went wrong: that is not tried again."""
+        """Remove the state and note that saving it failed, so that request() returns False."""
         self.discard()
         with contextlib.suppress(OSError):
             self.folder.mkdir(exist_ok=True)
             (self.folder / REFUSED).touch()
 
     def save(self, write: Callable[[Path], None]) -> None:
-        """Let `write` fill a folder, which becomes this state when that has gone well.
+        """Call `write` with an empty folder, which becomes this state when `write` returns.
 
-        Nothing is saved without room, and while another run saves one.
+        Nothing is saved when there is no room, `write` raises MachineError, or another run saves a
+        state at this moment.
         """
         states = self.folder.parent
         try:
@@ -153,10 +155,10 @@ class SavedState:
 
 
 def state_of(machine: Sequence[str], guest: Sequence[str], emulator: Path) -> SavedState:
-    """Return the place of the state of an L1 with a guest, whether it is there or not.
+    """Return the state of an L1 with a guest's VMM, whether the state is there or not.
 
-    `machine` is how QEMU is started and its version, `guest` all that L1 and the guest are made
-    of; `emulator` is the program.
+    Its key is a hash of `machine` (QEMU's command line and version), `guest` (all that L1 and the
+    guest are made of), and size and time of the program `emulator`.
     """
     binary = emulator.stat()
     parts = [FORMAT, *machine, *guest, str(binary.st_size), str(binary.st_mtime_ns)]
@@ -165,7 +167,7 @@ def state_of(machine: Sequence[str], guest: Sequence[str], emulator: Path) -> Sa
 
 
 def copy_memory(source: int, target: int, size: int) -> None:
-    """Copy what is not zero of `size` bytes to the same place, and leave holes for the rest."""
+    """Copy `size` bytes from the file `source` to `target`, with holes for what is zero."""
     zeros = bytes(PIECE)
     for start, end in _extents(source):
         for offset in range(start, end, PIECE):
@@ -176,7 +178,7 @@ def copy_memory(source: int, target: int, size: int) -> None:
 
 
 def _extents(file: int) -> Iterator[tuple[int, int]]:
-    """Start and end of each part of a file that is no hole."""
+    """Yield start and end of each part of a file that is no hole."""
     end = 0
     while True:
         try:
@@ -190,12 +192,15 @@ def _extents(file: int) -> Iterator[tuple[int, int]]:
 
 
 def _prune(states: Path) -> None:
-    """Make room for one more; what was not finished goes, too. The lock is held."""
-    for left in states.glob(f"{STAGED}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    """Remove all states but the KEPT - 1 used last, unfinished states and old marks.
+
+    The caller holds the lock.
+    """
+    for unfinished in states.glob(f"{STAGED}*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     for mark in [*states.glob(f"*/{ASKED}"), *states.glob(f"*/{REFUSED}")]:
         if time.time() - mark.stat().st_mtime > FORGOTTEN:
             shutil.rmtree(mark.parent, ignore_errors=True)
     last_used = {path.parent: path.stat().st_mtime for path in states.glob(f"*/{SAID}")}
-    for folder in sorted(last_used, key=lambda one: last_used[one], reverse=True)[KEPT - 1 :]:
+    for folder in sorted(last_used, key=lambda state: last_used[state], reverse=True)[KEPT - 1 :]:
         shutil.rmtree(folder, ignore_errors=True)

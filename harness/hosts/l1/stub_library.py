@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Stubs of shared libraries that a program is linked with and does not use.
 
-The loader takes longer for them than for all the rest: most of its work is to find symbols. A
-stub has the name and the functions that the program wants, each of which ends it with a line.
+The loader takes longer for these libraries than for all the rest: most of its work is to find
+symbols. A stub has the library's name and the functions that the program needs, each of which
+prints a line and ends the program.
 """
 
 from __future__ import annotations
@@ -38,42 +39,50 @@ static void gone(const char *name)
 
 @dataclass(frozen=True)
 class Symbol:
-    """One of a file's dynamic symbols; `version` is empty for one that has none."""
+    """A dynamic symbol of a file; `version` is empty for a symbol without version."""
 
     name: str
     version: str
     is_code: bool
-    is_wanted: bool  # the file has none itself
+    is_undefined: bool  # the file needs it from a library
 
 
 def linked(file: Path) -> list[str]:
-    """The shared libraries that a file names, and its interpreter's path, if it has one."""
+    """Return the shared libraries that a file names, and its interpreter's path if it has one.
+
+    Raise MachineError when readelf fails.
+    """
     return [library or path for library, path in _LINKED.findall(_readelf("-dl", file))]
 
 
-def make_stub(library: Path, program: Path, called: Mapping[str, str], made: Path) -> None:
-    """Make the file `made` the stub of `library` for `program`.
+def make_stub(library: Path, program: Path, called: Mapping[str, str], target: Path) -> None:
+    """Write the stub of `library` for `program` to the file `target`.
 
-    Its functions end `program`, but for those of `called`, which has their bodies in C, with the
-    arguments a, b and c. MachineError when `program` uses data of the library.
+    The stub's functions end `program`, but for those in `called`, which maps names to bodies in C
+    with the arguments a, b and c. Raise MachineError when `program` uses data of the library, or
+    the compiler fails.
     """
-    wanted = {symbol.name: symbol for symbol in _symbols(program) if symbol.is_wanted}
-    found = {s.name: s for s in _symbols(library) if s.name in wanted and not s.is_wanted}
-    if data := [symbol.name for symbol in found.values() if not symbol.is_code]:
+    wanted = {symbol.name: symbol for symbol in _symbols(program) if symbol.is_undefined}
+    defined = {
+        symbol.name: symbol
+        for symbol in _symbols(library)
+        if symbol.name in wanted and not symbol.is_undefined
+    }
+    if data := [symbol.name for symbol in defined.values() if not symbol.is_code]:
         raise MachineError(f"L1's root: {program.name} uses data of {library.name}: {data[0]}")
     source = _HEAD.replace("LIBRARY", library.name)
     versions: dict[str, list[str]] = {}
-    for name in found:
+    for name in defined:
         body = called.get(name, f'gone("{name}"); return 0;')
         source += f"long {name}(long a, long b, long c) {{ {body} }}\n"
         versions.setdefault(wanted[name].version, []).append(name)
     nodes = [f"{v} {{ {'; '.join(names)}; }};\n" for v, names in versions.items() if v]
-    script = made.with_name(f"{made.name}.map")
+    script = target.with_name(f"{target.name}.map")
     script.write_text("".join(nodes))
     command = [f"{cross_prefix()}gcc", "-shared", "-nostdlib", "-fPIC", "-fno-builtin", "-Os", "-s"]
     command += [f"-Wl,-soname,{library.name}"]
     command += [f"-Wl,--version-script={script}"] if nodes else []
-    command += ["-o", str(made), "-x", "c", "-"]
+    command += ["-o", str(target), "-x", "c", "-"]
     try:
         run_tool(command, f"the stub of {library.name}", text=source)
     finally:
@@ -85,9 +94,9 @@ def _readelf(option: str, file: Path) -> str:
 
 
 def _symbols(file: Path) -> list[Symbol]:
-    found = [_SYMBOL.match(line) for line in _readelf("--dyn-syms", file).splitlines()]
+    matches = [_SYMBOL.match(line) for line in _readelf("--dyn-syms", file).splitlines()]
     return [
         Symbol(m["name"], m["version"] or "", m["kind"] in ("FUNC", "IFUNC"), m["section"] == "UND")
-        for m in found
+        for m in matches
         if m
     ]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """User land: the root of L1 from Debian's arm64 packages, and the small initramfs of a guest.
 
-Both are initramfs archives, cached by what goes into them. Nothing foreign is executed and no root
-is needed. L1's is in memory before its first process runs, unpacked while the kernel boots: QEMU
-starts from it in two thirds of the time that it takes from an emulated disk.
+Both are initramfs archives, cached by what goes into them. No program of the packages is executed
+here and no root rights are needed. The kernel unpacks L1's root into memory while it boots: QEMU
+in L1 starts from there in two thirds of the time that it takes from an emulated disk.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ ROOT_SECONDS = 2 * 3600.0  # for another process that fetches the packages
 
 
 def l1_root() -> Path:
-    """The archive with L1's root, made when missing; any number of guests share it.
+    """Return the archive with L1's root, made when it is not in the cache.
 
-    Raises MachineError when the packages cannot be had, BuildError when init does not compile.
+    Raise MachineError when the packages cannot be had, BuildError when init does not compile.
     """
     return _l1() / "root.cpio"
 
 
 def busybox() -> Path:
-    """L1's static busybox, for a shell in L2. Errors as of l1_root()."""
+    """Return L1's static busybox, for a shell in L2. Raise the errors of l1_root()."""
     return _l1() / "busybox"
 
 
 def _l1() -> Path:
-    """The folder with what is made of L1's packages; its name tells what went into it."""
+    """Return the folder made of L1's packages; its name has a hash of all that goes into it."""
     init = guest_program(own_program("init"), "l1")
     digest = hashlib.sha256(init.name.encode())
     for source in (L1_CONTENTS, Path(stub_library.__file__), Path(__file__)):
@@ -64,15 +64,15 @@ def _l1() -> Path:
 
 def _make_l1(tmp: Path, init: Path) -> None:
     """Make the files of L1's folder in `tmp`/made."""
-    packages, root, made = tmp / "packages", tmp / "root", tmp / "made"
+    packages, root, target = tmp / "packages", tmp / "root", tmp / "made"
     contents = tomllib.loads(L1_CONTENTS.read_text())
     cache = cache_dir("userland", "debs")
     for deb in apt.download_closure(contents["packages"], cache, contents["suites"], "arm64"):
         apt.unpack(deb, packages)
-    programs, apart = contents["programs"], contents["stubs"].split()
-    for name in _with_libraries(packages, programs, apart):
+    programs, stubs = contents["programs"], contents["stubs"].split()
+    for name in _with_libraries(packages, programs, stubs):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        if Path(name).name in apart:
+        if Path(name).name in stubs:
             program, called = packages / programs[-1], contents["called"]
             stub_library.make_stub(packages / name, program, called, root / name)
         else:
@@ -83,44 +83,45 @@ def _make_l1(tmp: Path, init: Path) -> None:
         (root / "s2eval/bin" / applet).symlink_to(f"/{BUSYBOX}")
     (root / "bin/sh").symlink_to("busybox")
     shutil.copy(init, root / "init")
-    made.mkdir()
-    _cpio(root, made / "root.cpio")
-    shutil.copy(root / BUSYBOX, made / "busybox")
+    target.mkdir()
+    _cpio(root, target / "root.cpio")
+    shutil.copy(root / BUSYBOX, target / "busybox")
 
 
-def _with_libraries(packages: Path, programs: Iterable[str], apart: Collection[str]) -> list[str]:
-    """`programs` and all that ld.so loads for them, by their names below `packages`.
+def _with_libraries(packages: Path, programs: Iterable[str], stubs: Collection[str]) -> list[str]:
+    """Return `programs` and all that ld.so loads for them, by their names below `packages`.
 
-    What the libraries `apart` load does not count. MachineError for one that no package has.
+    Libraries that only those in `stubs` load are left out. Raise MachineError when no package has
+    a library.
     """
     libraries = {path.name: path for path in packages.rglob("*.so*") if path.is_file()}
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     left = list(programs)
     while left:
         name = left.pop()
-        if name in found:
+        if name in names:
             continue
-        found[name] = None
-        if Path(name).name in apart:
+        names[name] = None
+        if Path(name).name in stubs:
             continue
         for wanted in stub_library.linked(packages / name):
             path = packages / wanted.lstrip("/") if "/" in wanted else libraries.get(wanted)
             if path is None or not path.is_file():
                 raise MachineError(f"L1's root: no package has {wanted} of {name}")
             left.append(str(path.relative_to(packages)))
-    return list(found)
+    return list(names)
 
 
 def guest_init() -> Path:
-    """The static init of a guest (guest-tests/init). Raises BuildError."""
+    """Return the static init of a guest (guest-tests/init). Raise the errors of guest_program()."""
     return guest_program(own_program("init"), "init")
 
 
 def guest_program(folder: Path, name: str) -> Path:
-    """The static program `name` of a guest, made of NAME.c in `folder` when it has changed.
+    """Return the static program `name` of a guest, made of NAME.c in `folder` when that changed.
 
-    The headers that suites share are found as `<s2eval/NAME.h>`; they count as its source, as do
-    the headers in `folder` and the compiler's version. Raise BuildError with the compiler's first
+    The headers that suites share are found as `<s2eval/NAME.h>`; they count as source, as do the
+    headers in `folder` and the compiler's version. Raise BuildError with the compiler's first
     error, MachineError when there is no compiler.
     """
     cross = cross_prefix()
@@ -135,26 +136,27 @@ def guest_program(folder: Path, name: str) -> Path:
     if binary.is_file():
         return binary
     with _lock(cache, f"the guest's {name}"), tempfile.TemporaryDirectory(dir=cache) as tmp:
-        made = Path(tmp, "program")
+        program = Path(tmp, "program")
         headers = [f"-I{shared}" for shared in header_folders(folder)]
         flags = ["-static", "-Os", "-s", "-Wall", "-Werror", *headers]
         try:
-            command = [f"{cross}gcc", *flags, "-o", str(made), str(source)]
+            command = [f"{cross}gcc", *flags, "-o", str(program), str(source)]
             run_tool(command, f"the guest's {name}")
         except MachineError as error:
             raise BuildError(str(error)) from None
-        made.rename(binary)
+        program.rename(binary)
     return binary
 
 
 def initramfs(files: dict[str, Path], script: str) -> Path:
-    """A guest's initramfs: init, `files` (name in the guest -> file) and the suite's `script`.
+    """Return a guest's initramfs: init, `files` (name in the guest -> file) and the `script`.
 
-    Cached by contents; not compressed (unpacking costs more).
+    It is cached by contents, and not compressed (unpacking costs more). Raise MachineError when
+    cpio fails, and the errors of guest_init().
     """
-    everything = {"init": guest_init(), **files}
+    contents = {"init": guest_init(), **files}
     digest = hashlib.sha256(script.encode())
-    for name, path in sorted(everything.items()):
+    for name, path in sorted(contents.items()):
         mode = path.stat().st_mode & 0o111
         digest.update(f"{name} {mode:o}\0".encode() + path.read_bytes())
     folder = cache_dir("initramfs")
@@ -163,7 +165,7 @@ def initramfs(files: dict[str, Path], script: str) -> Path:
         return archive
     with _lock(folder, "an initramfs"), tempfile.TemporaryDirectory(dir=folder) as tmp:
         root = Path(tmp, "root")
-        for name, path in everything.items():
+        for name, path in contents.items():
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
@@ -171,9 +173,9 @@ def initramfs(files: dict[str, Path], script: str) -> Path:
         (root / "suite").write_text(script)
         for name in ("proc", "sys", "dev", "tmp"):
             (root / name).mkdir()
-        made = Path(tmp, "archive")
-        _cpio(root, made)
-        made.rename(archive)
+        staged = Path(tmp, "archive")
+        _cpio(root, staged)
+        staged.rename(archive)
     return archive
 
 
@@ -182,7 +184,7 @@ def _lock(folder: Path, purpose: str) -> AbstractContextManager[None]:
 
 
 def _cpio(root: Path, archive: Path) -> None:
-    """Everything below `root`, owned by root, in newc format."""
+    """Write everything below `root` to `archive`, owned by root, in newc format."""
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
     command = ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "-F", str(archive)]
     run_tool(command, "an initramfs", cwd=root, text="\n".join(names))

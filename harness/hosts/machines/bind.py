@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Giving a PCI device to a driver, as shell that any Linux host runs."""
+"""The shell script that binds a PCI device to a driver on any Linux host."""
 
 from __future__ import annotations
 
 
 def bind_script(bdf: str, driver: str) -> str:
-    """Return shell that gives a device to a driver (Documentation/ABI/testing/sysfs-bus-pci)."""
+    """Return shell that binds the device at `bdf` to `driver`; it fails with a line on stderr.
+
+    Source: Documentation/ABI/testing/sysfs-bus-pci.
+    """
     device = f"/sys/bus/pci/devices/{bdf}"
     return (
         f"[ -e {device} ] || {{ echo 'no PCI device {bdf}' >&2; exit 1; }}\n"

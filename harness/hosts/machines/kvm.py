@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whether this host's KVM runs arm64 guests, and guests with an EL2 of their own."""
+"""Checks of this computer's KVM: does it run arm64 guests, and guests with an EL2 of their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KVM_CAP_ARM_EL2 = 240  # include/uapi/linux/kvm.h
 
 
 def why_no_kvm(device: Path = DEVICE, machine: str = "") -> str | None:
-    """Why KVM cannot run arm64 guests here, or None when it can.
+    """Return why KVM cannot run arm64 guests here, or None when it can.
 
     `machine` is the host's architecture, by default this one's.
     """
@@ -29,7 +29,7 @@ def why_no_kvm(device: Path = DEVICE, machine: str = "") -> str | None:
 
 
 def why_no_nested_kvm(device: Path = DEVICE, machine: str = "") -> str | None:
-    """Why a KVM guest here cannot have EL2 (QEMU's `virtualization=on`), or None when it can."""
+    """Return why a KVM guest here cannot have EL2 (QEMU's `virtualization=on`), None if it can."""
     if reason := why_no_kvm(device, machine):
         return reason
     try:
@@ -45,7 +45,10 @@ def why_no_nested_kvm(device: Path = DEVICE, machine: str = "") -> str | None:
 
 
 def check_extension(device: Path, capability: int) -> int:
-    """KVM_CHECK_EXTENSION on `device`; 0 when the capability is not there. Raises OSError."""
+    """Return KVM_CHECK_EXTENSION's value for `capability` (Documentation/virt/kvm/api.rst, 4.4).
+
+    0 means that the capability is not there. Raise OSError when `device` cannot be asked.
+    """
     handle = os.open(device, os.O_RDWR | os.O_CLOEXEC)
     try:
         return fcntl.ioctl(handle, KVM_CHECK_EXTENSION, capability)

@@ -19,11 +19,11 @@ from harness.results.records import MachineRecord
 class Device(BaseModel):
     """The PCI device under test, qemu-configs/devices/NAME.toml.
 
-    `pci` is its vendor and device (`1af4:1110`), `bar` the BAR that suites map, `arguments` a
-    template of QEMU's options. `host_file`: the BAR is the file `bar_file` of this machine.
-    `screen`: what it shows can be seen from this machine. `traced`: QEMU's name of a memory region
-    each access to which it carries out and can tell of. `saved`: a guest that has it can be saved
-    and restored. `qemu`: the oldest QEMU that has it.
+    `pci` is its vendor and device (`1af4:1110`), `bar` the number of the BAR that suites map,
+    `arguments` a template of QEMU's options. `host_file`: the BAR's memory is the file `bar_file`
+    on this computer. `screen`: QEMU can dump the device's picture. `traced`: QEMU's name of a
+    memory region whose accesses QEMU emulates and can trace. `saved`: QEMU can save and restore a
+    machine with this device. `qemu`: the oldest QEMU version that has the device.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -42,7 +42,7 @@ class Device(BaseModel):
 class L2(BaseModel):
     """The guest inside the guest; `device_options` are more options of its vfio-pci device.
 
-    `vmm` is the name of what starts it (harness/guests/vmm/).
+    `vmm` is the name of the VMM that starts it (harness/guests/vmm/).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,9 +55,9 @@ class L2(BaseModel):
 
 
 class Limits(BaseModel):
-    """Seconds of wall time; `silence` is how long a guest may say nothing at all.
+    """Seconds of wall time; `silence` is how long a guest may print nothing at all.
 
-    A suite has its own limit, times `slowdown` on a machine that is slow on purpose.
+    A suite has its own limit, which is multiplied by `slowdown` (of a machine slow on purpose).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -67,7 +67,7 @@ class Limits(BaseModel):
 
 
 class Machine(BaseModel):
-    """How a kernel is booted. A file may extend another and say only what differs.
+    """How a kernel is booted. A machine's file may extend another and hold only what differs.
 
     `append` is added to the kernel command line of L1.
     """
@@ -91,27 +91,28 @@ class Machine(BaseModel):
 
     @property
     def device_bdf(self) -> str:
-        """The device's PCI address in L1."""
+        """Return the device's PCI address (DDDD:BB:DD.F) in L1."""
         return f"0000:00:{int(self.device_slot, 16):02x}.0"
 
     def unwatched(self) -> Machine:
-        """The same machine without its device's trace (20 MB a second of accesses) and screen."""
+        """Return this machine without its device's trace (up to 20 MB a second) and screen."""
         device = self.device.model_copy(update={"traced": "", "screen": False})
         return self.model_copy(update={"device": device})
 
     def fill(self, script: str) -> str:
-        """A suite's script for this machine.
+        """Return a suite's script with its placeholders filled for this machine.
 
-        `@device` and `@bar` are what is to be probed, `@real` is 1 where time is a real CPU's.
+        `@device` is the vendor and device to be probed, `@bar` the BAR's number, `@real` is 1 where
+        time is a real CPU's, else 0.
         """
         real = "1" if self.accel == "kvm" else "0"
-        words = {"@device": self.device.pci, "@bar": str(self.device.bar), "@real": real}
-        for word, value in words.items():
-            script = script.replace(word, value)
+        values = {"@device": self.device.pci, "@bar": str(self.device.bar), "@real": real}
+        for placeholder, value in values.items():
+            script = script.replace(placeholder, value)
         return script
 
     def record(self, qemu: str, command: list[str]) -> MachineRecord:
-        """Return what a cell's record says of the machine; `qemu` is a version."""
+        """Return the machine's record; `qemu` is a version, `command` QEMU's command line."""
         return MachineRecord(
             name=self.name,
             topology=self.topology,
@@ -125,17 +126,17 @@ class Machine(BaseModel):
 
 
 def list_machines() -> dict[str, Path]:
-    """Return the file of each machine with a name."""
+    """Return the file of each machine by its name."""
     return paths.MACHINES.files()
 
 
 def list_devices() -> dict[str, Path]:
-    """Return the file of each device."""
+    """Return the file of each device by its name."""
     return paths.DEVICES.files()
 
 
 def load_device(name: str) -> Device:
-    """Return the device `name`; UsageError when there is none or its file is wrong."""
+    """Return the device `name`. Raise UsageError when there is none or its file is wrong."""
     path = paths.DEVICES.find(name)
     if path is None:
         raise unknown("device", name, list_devices())
@@ -143,7 +144,10 @@ def load_device(name: str) -> Device:
 
 
 def _file(name: str, behind: Path | None = None) -> Path:
-    """The file of machine `name`; UsageError when there is none."""
+    """Return the file of machine `name`, behind the file `behind` in the search order.
+
+    Raise UsageError when there is none.
+    """
     path = paths.MACHINES.find(name, behind)
     if path is None:
         raise unknown("machine", name, list_machines())
@@ -151,7 +155,7 @@ def _file(name: str, behind: Path | None = None) -> Path:
 
 
 def _values(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What a machine's file says, and where it says nothing what the files say that it extends."""
+    """Return the values of a machine's file over those of the files that it extends."""
     if path in extending:
         circle = " -> ".join(file.stem for file in (*extending, path))
         raise UsageError(f"{path}: machines extend each other in a circle: {circle}")
@@ -173,9 +177,9 @@ def _values(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def load_machine(name: str, *, cpu: str | None = None) -> Machine:
-    """Return the machine `name`, or that of the file which a name with a slash is.
+    """Return the machine `name`; a name with a slash is the path of a machine's file.
 
-    `cpu` puts another CPU model in its place. UsageError when there is no such machine or its
+    `cpu` replaces the machine's CPU model. Raise UsageError when there is no such machine or its
     file is wrong.
     """
     path = Path(name).expanduser().absolute() if "/" in name else _file(name)
@@ -195,10 +199,11 @@ def render(
     append: str = "",
     control: bool = True,
 ) -> list[str]:
-    """The arguments `template` gives.
+    """Return the arguments for QEMU that `template` gives for `machine`.
 
-    `chardev(name)` says where a channel goes, `files` are the paths the template names, `append`
-    is added to the kernel command line, `control` adds QMP and the gdb stub.
+    `chardev(name)` returns the option for a channel, `files` are the paths that the template
+    names, `append` is added to the kernel command line, `control` adds QMP and the gdb stub. Raise
+    UsageError when the template cannot be filled.
     """
     values = {"append": append, **{name: str(value) for name, value in files.items()}}
     return fill(template, machine, values, chardev, control=control)

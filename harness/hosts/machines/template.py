@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""QEMU's options from a template: filled once, kept, and completed for each guest.
+"""QEMU's options from a template: filled once, cached, and completed for each guest.
 
 Jinja2 takes 30 ms to import and 10 ms a template, which a guest would wait for. So a template is
 filled with placeholders for what differs from guest to guest (paths, channels, the kernel command
-line), and that is what is kept: `@{image}`, or `@{image,}` inside of a QEMU option, where a comma
+line), and the result is cached: `@{image}`, or `@{image,}` inside of a QEMU option, where a comma
 is doubled. A channel's is `@{chardev:console}`.
 """
 
@@ -35,9 +35,9 @@ def fill(
     *,
     control: bool,
 ) -> list[str]:
-    """The arguments that `template` gives; UsageError when it cannot be filled.
+    """Return the arguments that `template` gives. Raise UsageError when it cannot be filled.
 
-    A template may ask whether one of the `values` is empty, but not what it is.
+    A template may test whether one of the `values` is empty, and cannot see the value itself.
     """
 
     def value(placeholder: re.Match[str]) -> str:
@@ -45,26 +45,26 @@ def fill(
         text = chardev(name.removeprefix(CHANNEL)) if name.startswith(CHANNEL) else values[name]
         return text.replace(",", ",,") if placeholder[2] else text
 
-    held = {name: f"@{{{name}}}" if text else "" for name, text in values.items()}
-    words = _with_placeholders(template, machine, held, control=control)
-    return [PLACEHOLDER.sub(value, word) for word in words]
+    placeholders = {name: f"@{{{name}}}" if text else "" for name, text in values.items()}
+    arguments = _with_placeholders(template, machine, placeholders, control=control)
+    return [PLACEHOLDER.sub(value, argument) for argument in arguments]
 
 
 def _with_placeholders(
     template: str, machine: BaseModel, names: Mapping[str, str], *, control: bool
 ) -> list[str]:
-    """The arguments with placeholders, as they were kept or as Jinja2 gives them."""
+    """Return the arguments with placeholders, from the cache or as Jinja2 gives them."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for name, path in paths.TEMPLATES.files().items():
         digest.update(name.encode() + b"\0" + path.read_bytes())
     digest.update(json.dumps([template, machine.model_dump_json(), names, control]).encode())
-    kept = paths.cache_dir("options") / f"{digest.hexdigest()[:32]}.json"
+    cached = paths.cache_dir("options") / f"{digest.hexdigest()[:32]}.json"
     with contextlib.suppress(OSError, ValueError):
-        return [str(word) for word in json.loads(kept.read_bytes())]
-    words = _filled(template, machine, names, control=control)
-    with contextlib.suppress(OSError):  # the next one fills it again
-        write_atomic(kept, json.dumps(words))
-    return words
+        return [str(argument) for argument in json.loads(cached.read_bytes())]
+    arguments = _filled(template, machine, names, control=control)
+    with contextlib.suppress(OSError):  # the next guest fills the template again
+        write_atomic(cached, json.dumps(arguments))
+    return arguments
 
 
 def _filled(
@@ -98,6 +98,6 @@ def _channel(name: str) -> str:
 
 
 def _option_value(value: object) -> str:
-    """A value inside of a QEMU option: a comma is doubled there, also that of a placeholder."""
+    """Return a value quoted for inside of a QEMU option: its commas are doubled, now or later."""
     text = str(value).replace(",", ",,")
-    return shlex.quote(PLACEHOLDER.sub(lambda found: f"@{{{found[1]},}}", text))
+    return shlex.quote(PLACEHOLDER.sub(lambda match: f"@{{{match[1]},}}", text))

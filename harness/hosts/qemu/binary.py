@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which QEMU runs the machines: the system's when it is new enough, else Debian's backport.
+"""The QEMU that runs the machines: the system's when it is new enough, else Debian's backport.
 
 The backport is unpacked in the cache, beside the system's QEMU, whose shared libraries it uses.
 """
@@ -10,9 +10,9 @@ import json
 import os
 import platform
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.base import apt
 from harness.base.deadline import Deadline
@@ -28,12 +28,12 @@ PACKAGE = "qemu-system-arm"
 # The programs, their modules, and the firmware and ROMs that -L names.
 BACKPORT_PACKAGES = ["qemu-system-arm", "qemu-system-common", "qemu-system-data"]
 VERSION_SECONDS = 20.0
-NO_LIBRARY = "error while loading shared libraries: "  # ld.so's words
+NO_LIBRARY = "error while loading shared libraries: "  # ld.so's message
 
 
 @dataclass(frozen=True)
 class QemuBinary:
-    """A QEMU that was run once; `args` come first in each of its command lines.
+    """A QEMU whose version is known; `args` come first in each of its command lines.
 
     `version` is QEMU's own text, e.g. `10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)`.
     """
@@ -45,26 +45,26 @@ class QemuBinary:
 
     @property
     def number(self) -> str:
-        """E.g. `10.0.2`."""
+        """Return the bare version, e.g. `10.0.2`."""
         return ".".join(str(part) for part in self.version_info)
 
 
 def find_qemu(minimum: tuple[int, ...] = (10, 0)) -> QemuBinary:
-    """The QEMU to run: `$S2EVAL_QEMU`, else the system's, else Debian's backport (fetched once).
+    """Return the QEMU to run: `$S2EVAL_QEMU`, else the system's, else Debian's backport.
 
-    UsageError when S2EVAL_QEMU names none or one older than `minimum`; MachineError when there is
-    no other of at least `minimum`.
+    The backport is fetched once. Raise UsageError when S2EVAL_QEMU names no QEMU or one older than
+    `minimum`, MachineError when no other QEMU of at least `minimum` can be had.
     """
     wanted = ".".join(str(part) for part in minimum)
     if forced := os.environ.get("S2EVAL_QEMU"):
         return _forced(forced, minimum, wanted)
-    found = shutil.which(PROGRAM)
-    if not found:
+    program = shutil.which(PROGRAM)
+    if not program:
         raise MachineError(
             f"{PROGRAM} is missing: {install_command([PACKAGE])}, or set S2EVAL_QEMU to a QEMU "
             f"of at least {wanted}"
         )
-    system = identify(Path(found))
+    system = identify(Path(program))
     if system.version_info >= minimum:
         return system
     backport = identify(_backport(system, wanted))
@@ -77,11 +77,11 @@ def find_qemu(minimum: tuple[int, ...] = (10, 0)) -> QemuBinary:
 
 def _forced(forced: str, minimum: tuple[int, ...], wanted: str) -> QemuBinary:
     way_out = f"name a {PROGRAM} of at least {wanted} or unset it"
-    found = shutil.which(Path(forced).expanduser())
-    if not found:
+    program = shutil.which(Path(forced).expanduser())
+    if not program:
         raise UsageError(f"S2EVAL_QEMU={forced}: no such program; {way_out}")
     try:
-        qemu = identify(Path(found).absolute())
+        qemu = identify(Path(program).absolute())
     except MachineError as error:
         raise UsageError(f"S2EVAL_QEMU={forced}: {error}; {way_out}") from None
     if qemu.version_info < minimum:
@@ -90,9 +90,9 @@ def _forced(forced: str, minimum: tuple[int, ...], wanted: str) -> QemuBinary:
 
 
 def identify(path: Path) -> QemuBinary:
-    """The QEMU at `path`; `--version` is asked once for each (path, mtime, size).
+    """Return the QEMU at `path`, which is run with `--version` once for each (mtime, size).
 
-    MachineError when it is no QEMU for arm64 or does not start.
+    Raise MachineError when it is no QEMU for arm64 or does not start.
     """
     stat = path.stat()
     stamp = [stat.st_mtime_ns, stat.st_size]
@@ -107,27 +107,30 @@ def identify(path: Path) -> QemuBinary:
 
 
 def _data_args(path: Path) -> tuple[str, ...]:
-    """`-L` for a QEMU that is not the system's but has its data files beside it."""
+    """Return `-L` for a QEMU that is not the system's and has its data files beside it, else ()."""
     data = path.parent.parent / "share" / "qemu"
     return ("-L", str(data)) if path.parent != Path("/usr/bin") and data.is_dir() else ()
 
 
-def _read_versions(known: Path) -> dict[str, Any]:
+def _read_versions(known: Path) -> dict[str, object]:
     try:
-        found = json.loads(known.read_bytes())
+        versions = json.loads(known.read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return versions if isinstance(versions, dict) else {}
 
 
-def _write_versions(known: Path, path: str, entry: dict[str, Any]) -> None:
+def _write_versions(known: Path, path: str, entry: Mapping[str, object]) -> None:
     with locked(known.with_suffix(".lock"), str(known), Deadline(VERSION_SECONDS)):
         versions = {**_read_versions(known), path: entry}
         write_atomic(known, json.dumps(versions, indent=1))
 
 
 def _ask_version(path: Path) -> str:
-    """What stands after "version" in the first line of `--version`."""
+    """Return the text after "version" in the first line of `--version`.
+
+    Raise MachineError, with the reason, when `path` is no QEMU that works.
+    """
     command = [str(path), *_data_args(path), "--version"]
     try:
         done = run_quiet(command, Deadline(VERSION_SECONDS), writes=False)
@@ -150,7 +153,10 @@ def _ask_version(path: Path) -> str:
 
 
 def _backport(system: QemuBinary, wanted: str) -> Path:
-    """The program of the unpacked backport, fetched when it is not in the cache."""
+    """Return the program of the unpacked backport, fetched when it is not in the cache.
+
+    Raise MachineError when it cannot be had.
+    """
     try:
         suite = f"{_release()}-backports"
         folder = cache_dir("qemu") / f"{suite}-{platform.machine()}"
@@ -183,7 +189,7 @@ def _fetch(suite: str, folder: Path) -> None:
 
 
 def _release() -> str:
-    """The code name of this release, e.g. `bookworm`; MachineError on what is not Debian."""
+    """Return this release's code name, e.g. `bookworm`. Raise MachineError if not Debian."""
     try:
         system = platform.freedesktop_os_release()
     except OSError:

@@ -3,7 +3,7 @@
 
 The harness listens and QEMU connects, so nothing that a guest says early is lost. All channels
 of a guest put their lines into one queue: a wait sees the console, the results and the VMM's
-own words in the order they came.
+own output in the order they came.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from harness.hosts.events import Event, Events
 
 LINE_LIMIT = 64 * 1024  # bytes; a longer line is cut into pieces
 LOG_LIMIT = 64 * 1024 * 1024  # bytes a channel; what comes after is counted, not kept
-# A serial port sends byte by byte, and its guest has to wait while we are woken for each.
+# A serial port sends byte by byte, and its guest waits while the reader is woken for each.
 SERIAL = "console"  # the end of such a channel's name
 SERIAL_PAUSE = 0.003  # seconds between looks
 PAUSE = 0.1  # seconds between looks whether there is room in the queue
 
 
 class Channel:
-    """One listening Unix socket, one QEMU chardev; `name` is the source of its events.
+    """A listening Unix socket for a QEMU chardev; `name` is the source of its events.
 
-    A line of more than `line_limit` bytes is cut into pieces. `problem` says why the log could not
-    be written, None when it was.
+    A line of more than `line_limit` bytes is cut into pieces. `problem` is the error when the log
+    could not be written, else None; `dropped` counts the bytes that are not in the log.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Channel:
         self._thread.start()
 
     def send(self, data: bytes, timeout: float = 5.0) -> bool:
-        """Send to the guest; False when QEMU is not there to take it."""
+        """Send `data` to the guest. Return False when QEMU is gone, or not there in `timeout` s."""
         if not self._connected.wait(timeout) or self._connection is None:
             return False
         try:
@@ -66,14 +66,14 @@ class Channel:
         return True
 
     def finish(self) -> None:
-        """Once QEMU is gone: return when everything it sent is in the log and in the queue."""
-        with socket.socket(socket.AF_UNIX) as nobody, contextlib.suppress(OSError):
-            # Stands in the line behind QEMU, and ends the wait for one that never came.
-            nobody.connect(str(self.path))
+        """Wait, once QEMU is gone, until all that it sent is in the log and in the queue."""
+        with socket.socket(socket.AF_UNIX) as stand_in, contextlib.suppress(OSError):
+            # Is accepted in the place of a QEMU that never came, so that accept() returns.
+            stand_in.connect(str(self.path))
         self._thread.join()
 
     def close(self) -> None:
-        """Stop listening and reading; what has arrived is in the log."""
+        """Stop listening and reading; all that has arrived is in the log."""
         self._closing = True
         self.finish()
         self._listener.close()
@@ -91,7 +91,7 @@ class Channel:
         self._put(None)
 
     def log_to(self, path: Path) -> None:
-        """From now on keep what arrives in `path`, behind what is there already."""
+        """Append what arrives from now on to the file `path`; set `problem` when that fails."""
         with self._logging:
             if self._log:
                 self._log.close()
@@ -136,7 +136,7 @@ class Channel:
                 self.problem = machine_error(error, self._log_path)
 
     def _emit(self, data: bytes) -> bytes:
-        """Put the whole lines of `data`, give back what is left of the last."""
+        """Queue the whole lines of `data`; return the rest, which has no end yet."""
         *lines, rest = data.split(b"\n")
         for line in lines:
             self._put_line(line)
@@ -149,7 +149,7 @@ class Channel:
         self._put(line.rstrip(b"\r").decode("utf-8", errors="replace"))
 
     def _put(self, line: str | None) -> None:
-        """Wait for room in the queue, but not for a reader that has left."""
+        """Queue a line, waiting for room until the channel is closed."""
         while not self._closing:
             with contextlib.suppress(queue.Full):
                 self._events.put(Event(self.name, line), timeout=PAUSE)

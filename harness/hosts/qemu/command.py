@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line of a machine's own QEMU, and the files that it is started with."""
+"""The command line of a machine's own QEMU, and the files that QEMU is started with."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ BAR_SIZE = 4 * 1024 * 1024  # bytes; the size in qemu-configs/common.j2
 
 @dataclass(frozen=True)
 class BootFiles:
-    """What QEMU is started with; `folder` is a temporary folder of its own.
+    """The files that QEMU is started with; `folder` is a temporary folder of this QEMU.
 
-    `archive` is the initramfs: a suite's, or L1's whole root where `rootfs` is it. `ram` is a file
-    with the memory of a machine that was saved (harness/hosts/l1/saved.py).
+    `archive` is the initramfs: a suite's, or with `rootfs` (the same file) L1's whole root. `ram`
+    is a file with the memory of a machine that is saved or restored (harness/hosts/l1/saved.py).
     """
 
     folder: Path
@@ -31,20 +31,21 @@ class BootFiles:
 
     @property
     def bar(self) -> Path:
+        """Return the file that is the memory of a device with `host_file`."""
         return self.folder / "bar"
 
     @property
     def trace(self) -> Path:
-        """What QEMU tells of the device's accesses (harness/hosts/qemu/trace_options.py)."""
+        """Return the file for the trace of the device's accesses (trace_options.py)."""
         return self.folder / "trace"
 
     @property
     def share(self) -> Path:
-        """The folder that L1 mounts as /share."""
+        """Return the folder that L1 mounts as /share."""
         return self.folder / "share"
 
     def make_bar(self) -> None:
-        """Make the file that is the memory of a device with `host_file`."""
+        """Make the file `bar`, BAR_SIZE bytes of zeros. Raise OSError when it cannot be written."""
         with self.bar.open("wb") as bar:
             bar.truncate(BAR_SIZE)
 
@@ -71,8 +72,9 @@ def command_line(
 ) -> list[str]:
     """Return QEMU's whole command line.
 
-    With `gdb_socket` it has a monitor, the gdb stub and the trace as well; with `monitor` the
-    harness gets one of L2's QEMU. UsageError when a template of the machine cannot be filled.
+    With `gdb_socket` QEMU has a monitor, the gdb stub and the trace as well; with `monitor` the
+    machine has a channel for the monitor of L2's QEMU. Raise UsageError when a template of the
+    machine cannot be filled.
     """
     arguments = render(
         machine.template,

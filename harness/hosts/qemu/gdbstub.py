@@ -39,7 +39,7 @@ class Register:
 
 
 class State(Enum):
-    """What the VM does, as far as this client knows; UNSURE in the middle of a change."""
+    """The VM's state as far as this client knows; UNSURE in the middle of a change."""
 
     STOPPED = "stopped"
     RUNNING = "running"
@@ -48,26 +48,29 @@ class State(Enum):
 
 
 def parse_registers(documents: Iterable[str]) -> dict[str, Register]:
-    """The registers of a target's feature documents, in the order they are included.
+    """Return the registers, by name, of a target's feature documents in the order of inclusion.
 
     A register without `regnum` follows the one before it, across documents (gdb manual, "Target
-    Description Format"). Read without an XML parser: QEMU leaves the `xi:` prefix undeclared,
+    Description Format"). No XML parser is used: QEMU leaves the `xi:` prefix undeclared,
     which parsers refuse.
     """
-    found: dict[str, Register] = {}
+    registers: dict[str, Register] = {}
     number = 0
     for document in documents:
         for tag in re.findall(r"<reg\s([^>]*)>", document):
             attributes = dict(re.findall(r'([\w-]+)\s*=\s*"([^"]*)"', tag))
             number = int(attributes.get("regnum", number))
             name = attributes.get("name", "")
-            found.setdefault(name, Register(name, number, int(attributes.get("bitsize", 64))))
+            registers.setdefault(name, Register(name, number, int(attributes.get("bitsize", 64))))
             number += 1
-    return found
+    return registers
 
 
 def connect(address: str, deadline: Deadline) -> socket.socket:
-    """A socket to `address`: the path of a Unix socket, or `host:port`."""
+    """Return a socket connected to `address`, the path of a Unix socket or `host:port`.
+
+    Raise MachineError when nothing listens there.
+    """
     host, colon, port = address.rpartition(":")
     timeout = max(0.001, deadline.left())
     try:
@@ -129,6 +132,7 @@ class GdbStub:
 
     @property
     def wire(self) -> Wire:
+        """Return the connection. Raise MachineError when there is none."""
         if self._wire is None:
             raise MachineError(f"{self.address}: the gdb stub is not connected")
         return self._wire
@@ -147,7 +151,7 @@ class GdbStub:
             raise MachineError(f"{self.address}: the gdb stub does not describe its registers")
 
     def _learn(self, deadline: Deadline) -> None:
-        """Threads and register numbers. QEMU answers `p` only after the target was read."""
+        """Read register numbers and thread ids. QEMU answers `p` only after the target was read."""
         target = self._document("target.xml", deadline)
         hrefs = re.findall(r'<xi:include\s+href="([^"]+)"', target)
         parts = [self._document(href, deadline) for href in hrefs]
@@ -193,15 +197,16 @@ class GdbStub:
 
     @property
     def vcpus(self) -> int:
+        """Return the number of the VM's vCPUs."""
         return len(self._threads)
 
     @property
     def registers(self) -> dict[str, Register]:
-        """Name to register, as QEMU spells the names (`SCTLR` is SCTLR_EL1)."""
+        """Return the registers by name, as QEMU spells the names (`SCTLR` is SCTLR_EL1)."""
         return self._registers
 
     def read_registers(self, vcpu: int, names: Iterable[str], deadline: Deadline) -> dict[str, int]:
-        """The values of those of `names` that this CPU has."""
+        """Return the values of those of `names` that this CPU has."""
         if not 0 <= vcpu < self.vcpus:
             raise MachineError(f"{self.address}: no vCPU {vcpu}, there are {self.vcpus}")
         self._expect_ok(f"Hg{self._threads[vcpu]}", deadline)
@@ -212,7 +217,7 @@ class GdbStub:
         answer = self._ask(f"p{register.number:x}", deadline)
         try:
             value = bytes.fromhex(answer.decode("ascii"))
-        except ValueError:  # also what UnicodeDecodeError is
+        except ValueError:  # or its subclass UnicodeDecodeError
             value = b""
         if not value:
             raise MachineError(f"{self.address}: the gdb stub does not give {register.name}")
@@ -220,9 +225,9 @@ class GdbStub:
 
     @contextlib.contextmanager
     def physical(self, deadline: Deadline) -> Iterator[None]:
-        """Inside the block, addresses of `read_memory` are physical (QEMU's PhyMemMode).
+        """Make addresses of read_memory() physical inside the block (QEMU's PhyMemMode).
 
-        QEMU keeps the mode over connections. After an exception `close` puts it back.
+        QEMU keeps the mode over connections. After an exception close() resets the mode.
         """
         self._physical = True
         self._expect_ok("Qqemu.PhyMemMode:1", deadline)
@@ -231,7 +236,7 @@ class GdbStub:
         self._physical = False
 
     def read_memory(self, address: int, size: int, deadline: Deadline) -> bytes | None:
-        """`size` bytes at `address`; None where QEMU refuses."""
+        """Return `size` bytes at `address`; None where QEMU refuses."""
         data = b""
         while len(data) < size:
             count = min(self._chunk, size - len(data))
@@ -246,7 +251,7 @@ class GdbStub:
         return data
 
     def monitor(self, command: str, deadline: Deadline) -> str:
-        """What QEMU's human monitor prints for `command`; empty without one (`qRcmd`)."""
+        """Return what QEMU's human monitor prints for `command` (`qRcmd`); "" without a monitor."""
         output = b""
         answer = self._ask(f"qRcmd,{command.encode().hex()}", deadline)
         while answer[:1] == b"O" and answer != b"OK":
@@ -256,7 +261,7 @@ class GdbStub:
         return output.decode(errors="replace")
 
     def stop(self, deadline: Deadline) -> None:
-        """Stop the VM; nothing when it is stopped already."""
+        """Stop the VM; do nothing when it is stopped already."""
         if self.state is State.STOPPED:
             return
         self.state = State.UNSURE
@@ -269,7 +274,7 @@ class GdbStub:
         self.state = State.STOPPED
 
     def resume(self, deadline: Deadline) -> None:
-        """Let the VM run. From here on the first byte sent to the stub stops it again."""
+        """Let the VM run; from then on the first byte sent to the stub stops it again."""
         if self.state is State.RUNNING:
             return
         self.state = State.UNSURE
@@ -277,7 +282,7 @@ class GdbStub:
         self.state = State.RUNNING
 
     def close(self) -> None:
-        """Leave the VM running and disconnect; never raises. A VM that runs needs nothing."""
+        """Leave the VM running and disconnect; never raise. Do nothing when not connected."""
         if self._wire is None:
             return
         wire, self._wire = self._wire, None
@@ -289,7 +294,7 @@ class GdbStub:
             wire.close()
 
     def _leave(self, wire: Wire, deadline: Deadline) -> None:
-        """Put physical mode back and detach (`D`), which makes QEMU continue.
+        """Reset physical mode and detach (`D`), which makes QEMU continue.
 
         Where an exchange was cut off, the bytes are right whatever state the stub is in: 0x03
         stops a VM that may run (it would swallow a packet's first byte), and `#00` ends a packet

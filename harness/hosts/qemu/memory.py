@@ -17,17 +17,19 @@ PAGE = 4096
 
 
 class Memory(Protocol):
-    """Guest-physical memory; None where there is none."""
+    """Guest-physical memory."""
 
-    def read(self, address: int, size: int) -> bytes | None: ...
+    def read(self, address: int, size: int) -> bytes | None:
+        """Return `size` bytes at a physical address; None where there is no memory."""
 
-    def read_u64(self, address: int) -> int | None: ...
+    def read_u64(self, address: int) -> int | None:
+        """Return the little-endian 64-bit value at a physical address; None without memory."""
 
 
 class StubMemory:
-    """Memory through the stub, a page at a time, kept for one stop: make a new one for the next.
+    """Memory through the gdb stub, a page at a time; pages are cached, so make one for each stop.
 
-    To be used inside `stub.physical()`. Raises MachineError like the stub.
+    To be used inside `stub.physical()`. Every method raises MachineError like the stub.
     """
 
     def __init__(self, stub: GdbStub, deadline: Deadline) -> None:
@@ -36,6 +38,7 @@ class StubMemory:
         self._pages: dict[int, bytes | None] = {}
 
     def read(self, address: int, size: int) -> bytes | None:
+        """Return `size` bytes at a physical address; None where there is no memory."""
         data = b""
         while len(data) < size:
             offset = (address + len(data)) % PAGE
@@ -46,25 +49,26 @@ class StubMemory:
         return data
 
     def read_u64(self, address: int) -> int | None:
+        """Return the little-endian 64-bit value at a physical address; None without memory."""
         data = self.read(address, 8)
         return None if data is None else int.from_bytes(data, "little")
 
     def _page(self, address: int) -> bytes | None:
         if address not in self._pages:
             page = self._stub.read_memory(address, PAGE, self._deadline)
-            # In physical mode QEMU's stub gives zeros where there is no memory at all; its
-            # monitor tells (QEMU monitor/hmp-cmds.c, memory_dump).
+            # In physical mode QEMU's stub gives zeros where there is no memory at all; the
+            # monitor's xp tells the two apart (QEMU monitor/hmp-cmds.c, memory_dump).
             if page is not None and not any(page):
-                said = self._stub.monitor(f"xp /1xb {address:#x}", self._deadline)
-                page = None if "Cannot access memory" in said else page
+                output = self._stub.monitor(f"xp /1xb {address:#x}", self._deadline)
+                page = None if "Cannot access memory" in output else page
             self._pages[address] = page
         return self._pages[address]
 
 
 def find_memfd(pid: int, size: int) -> Path | None:
-    """The memfd of `size` bytes that a QEMU with `-object memory-backend-memfd` has its RAM in.
+    """Return the memfd of `size` bytes in which a QEMU with a memory-backend-memfd has its RAM.
 
-    None when the process has none, is gone, or belongs to somebody else.
+    Return None when the process has no such file, is gone, or belongs to another user.
     """
     try:
         for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -78,8 +82,8 @@ def find_memfd(pid: int, size: int) -> Path | None:
 class SharedMemory:
     """The file of `-object memory-backend-file,share=on` that holds the machine's RAM.
 
-    `base` is the physical address of the file's first byte. A context manager; raises
-    MachineError when the file cannot be read.
+    `base` is the physical address of the file's first byte. A context manager. Raise MachineError
+    when the file cannot be read.
     """
 
     def __init__(self, path: Path, base: int = RAM_BASE) -> None:
@@ -102,14 +106,17 @@ class SharedMemory:
         self.close()
 
     def close(self) -> None:
+        """Unmap the file."""
         self._map.close()
 
     def read(self, address: int, size: int) -> bytes | None:
+        """Return `size` bytes at a physical address; None outside of the file."""
         start = address - self.base
         if start < 0 or start + size > len(self._map):
             return None
         return self._map[start : start + size]
 
     def read_u64(self, address: int) -> int | None:
+        """Return the little-endian 64-bit value at a physical address; None without memory."""
         data = self.read(address, 8)
         return None if data is None else int.from_bytes(data, "little")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One QEMU process with its channels: started, watched, and always gone at the end."""
+"""A QEMU process with its channels: started, watched, and always gone at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.base.errors import MachineError
 from harness.base.process import start
@@ -32,12 +32,14 @@ SOCKET_PATH = 107  # bytes: unix(7), sun_path
 
 
 class QemuProcess(EventQueue):
-    """A context manager around one QEMU; MachineError at its end when the logs are not complete.
+    """A context manager around one QEMU, which is killed at the end.
 
-    Its sockets are in `folder`, which whoever made it removes. `channels` names those that QEMU's
-    chardevs connect to; each is logged to `logs/NAME.log` and cut into `events`. The end of the
-    process is the event (`"qemu"`, None), and the last one: whatever QEMU had sent comes before
-    it. QEMU's own words are in `logs/qemu.log`, its QMP events in `logs/qmp.log`.
+    QEMU's sockets are in `folder`, which the caller removes. `channels` are the names of the
+    sockets that QEMU's chardevs connect to; each is logged to `logs/NAME.log` and cut into
+    `events`. The end of the process is the event (`"qemu"`, None), and the last one: all that QEMU
+    had sent comes before it. QEMU's standard output and error are in `logs/qemu.log`, its QMP
+    events in `logs/qmp.log`. Entering raises MachineError when `folder` is too long for a socket,
+    leaving when a log is not complete.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class QemuProcess(EventQueue):
         channels: list[str],
         line_limits: Mapping[str, int] | None = None,
     ) -> None:
-        """`line_limits`: the bytes of a line of the channels that may say longer ones."""
+        """`line_limits` has the bytes of a line for channels whose lines may exceed LINE_LIMIT."""
         super().__init__()
         self.folder = folder
         self.logs = logs
@@ -90,29 +92,31 @@ class QemuProcess(EventQueue):
             raise type(problems[0])(f"the logs are not complete: {problems[0]}")
 
     def chardev(self, name: str) -> str:
-        """The chardev option that connects to the channel (or the monitor) `name`."""
+        """Return the chardev option that connects to the channel (or the monitor) `name`."""
         return f"socket,id={name},path={str(self.folder / name).replace(',', ',,')}"
 
     @property
     def gdb_socket(self) -> Path:
+        """Return the path of the socket on which QEMU's gdb stub listens."""
         return self.folder / "gdb"
 
     @property
     def pid(self) -> int:
+        """Return QEMU's process id; 0 before start()."""
         return self._process.pid if self._process else 0
 
     def start(self, command: list[str], keep: Sequence[int] = ()) -> None:
         """Start QEMU, which inherits the file descriptors `keep`.
 
-        MachineError when it cannot be run, OSError without room for its log.
+        Raise MachineError when QEMU cannot be run, OSError when its log cannot be written.
         """
         with (self.logs / "qemu.log").open("wb") as log:
             try:
-                with held():  # a QEMU that was started is known, and ended
+                with held():  # no signal comes between QEMU's start and close() knowing its process
                     self._process = start(command, stdout=log, stderr=log, keep=keep)
             except OSError as error:
                 raise MachineError(f"{command[0]}: {error.strerror}") from None
-        # It listens already; the import takes 30 ms, in which QEMU starts.
+        # The monitor listens already; the import takes 30 ms, in which QEMU starts.
         from harness.hosts.qemu.qmp import Qmp  # noqa: PLC0415
 
         self._qmp = Qmp(self._monitor, self.logs / "qmp.log")
@@ -132,9 +136,9 @@ class QemuProcess(EventQueue):
                 return
 
     def log_to(self, folder: Path) -> None:
-        """What the channels say from now on is logged in another folder.
+        """Log what arrives on the channels from now on in another folder.
 
-        The console's log is whole there as well: it begins with what was said before.
+        The console's log is copied there first, so that it is whole there as well.
         """
         with contextlib.suppress(FileNotFoundError):
             shutil.copyfile(self.logs / "console.log", folder / "console.log")
@@ -143,21 +147,22 @@ class QemuProcess(EventQueue):
 
     @property
     def returncode(self) -> int | None:
+        """Return QEMU's exit code, negative for a signal; None while QEMU runs."""
         return self._process.poll() if self._process else None
 
     @property
-    def monitored(self) -> list[dict[str, Any]]:
-        """QEMU's own account, once it has ended: its QMP events."""
+    def monitored(self) -> list[dict[str, object]]:
+        """Return QEMU's QMP events; they are complete once QEMU has ended."""
         return self._qmp.events if self._qmp else []
 
-    def execute(self, command: str, **arguments: Any) -> Any:
-        """A command of QMP (qmp.py); MachineError when it fails."""
+    def execute(self, command: str, **arguments: object) -> Mapping[str, object]:
+        """Run a QMP command and return its reply (qmp.py). Raise MachineError when it fails."""
         if self._qmp is None:
             raise MachineError(f"QMP's {command}: QEMU does not run")
         return self._qmp.execute(command, **arguments)
 
     def screen(self) -> bytes | None:
-        """The picture of the machine's display, 3 bytes a pixel; None without one."""
+        """Return the picture of the machine's display, 3 bytes a pixel; None without a display."""
         path = self.folder / "screen"
         try:
             self.execute("screendump", filename=str(path))
@@ -167,27 +172,27 @@ class QemuProcess(EventQueue):
             return None
 
     def why_ended(self) -> Failure:
-        """Return why QEMU ended although its guest had more to say, by QEMU's own account."""
-        failure = classify.vmm(self.words(), self.returncode, log="qemu.log")
+        """Return why QEMU ended early, by its output, exit code and QMP events."""
+        failure = classify.vmm(self.output(), self.returncode, log="qemu.log")
         failure = failure or classify.qmp(self.monitored, "L1")
         early = "the guest powered off before it was done"
         return failure or Failure(
             kind=FailureKind.VMM_EXIT, summary=early, where="L1", log="console.log"
         )
 
-    def words(self) -> list[str]:
-        """What QEMU itself printed."""
+    def output(self) -> list[str]:
+        """Return the lines that QEMU itself printed."""
         log = self.logs / "qemu.log"
         if not log.is_file():
             return []
         return log.read_text(errors="replace").splitlines()
 
     def send(self, channel: str, text: str) -> bool:
-        """As EventSource.send()."""
+        """Send `text` to QEMU's end of `channel`. Return False when QEMU is not there."""
         return self._channels[channel].send(text.encode())
 
     def close(self) -> None:
-        """Kill QEMU if it still runs, close the channels."""
+        """Kill QEMU if it still runs, and close the channels."""
         self._closing = True
         if self._process and self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):

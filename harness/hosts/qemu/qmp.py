@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""QEMU's own account of its guest: QMP events, through qemu.qmp, kept in their order.
+"""QMP, QEMU's monitor protocol: commands, and events in their order, through qemu.qmp.
 
-It takes a while to import, with asyncio: only once QEMU runs (harness/hosts/qemu/process.py).
+The import (with asyncio) takes 30 ms: process.py imports this module once QEMU runs.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ import json
 import logging
 import socket
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from qemu.qmp import EventListener, QMPClient, Runstate
 from qemu.qmp.error import QMPError
 
 from harness.base.errors import MachineError
 
-ENDING = 5.0  # seconds for what only waits for this process itself
+ENDING = 5.0  # seconds for a command, and for the loop to do what is asked of it
 
 
-# Its words about a QEMU that ends are no news: the process is waited for.
+# qemu.qmp's log lines about a QEMU that ends are not shown: process.py waits for the process.
 logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
 
 
 class Qmp:
-    """One QMP monitor; QEMU connects, or has connected, to `listener`, which stays the caller's.
+    """A QMP monitor; QEMU connects, or has connected, to `listener`, which the caller closes.
 
-    Its events are in `log`, one JSON object a line.
+    finish() writes the events to the file `log`, one JSON object a line.
     """
 
     def __init__(self, listener: socket.socket, log: Path) -> None:
-        self.events: list[dict[str, Any]] = []
+        self.events: list[dict[str, object]] = []
         self._log = log
         self._client = QMPClient("s2eval")
         self._events = EventListener()
@@ -49,28 +49,30 @@ class Qmp:
         return asyncio.create_task(self._accept(listener))
 
     async def _accept(self, listener: socket.socket) -> None:
-        """QEMU sends no events before the session is negotiated, which takes milliseconds."""
+        """Negotiate the session, which takes milliseconds; QEMU sends no events before."""
         listener.setblocking(False)
         connection, _ = await self._loop.sock_accept(listener)
         await self._client.connect(connection)
 
-    def execute(self, command: str, **arguments: Any) -> Any:
-        """Run a command of QMP, return what it answers; an underscore stands for its dashes.
+    def execute(self, command: str, **arguments: object) -> Mapping[str, object]:
+        """Run a QMP command and return its reply, {} for a reply that is no object.
 
-        MachineError when QEMU refuses it, is gone, or is too slow.
+        An underscore in an argument's name stands for a dash. Raise MachineError when QEMU refuses
+        the command, is gone, or does not answer within ENDING seconds.
         """
-        asked = self._execute(command, {k.replace("_", "-"): v for k, v in arguments.items()})
+        request = self._execute(command, {k.replace("_", "-"): v for k, v in arguments.items()})
         try:
-            return asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout=ENDING)
+            reply = asyncio.run_coroutine_threadsafe(request, self._loop).result(timeout=ENDING)
         except (QMPError, OSError, EOFError, TimeoutError) as error:
             raise MachineError(f"QMP's {command}: {error or 'no answer'}") from None
+        return reply if isinstance(reply, Mapping) else {}
 
-    async def _execute(self, command: str, arguments: dict[str, Any]) -> Any:
+    async def _execute(self, command: str, arguments: Mapping[str, object]) -> object:
         await asyncio.shield(self._session)  # QEMU has come
         return await self._client.execute(command, arguments)
 
     def finish(self) -> None:
-        """Once QEMU is gone: return when everything it said is in `events` and in the log."""
+        """Wait, once QEMU is gone, until all events of it are in `events` and in the log."""
         end = asyncio.run_coroutine_threadsafe(self._finish(), self._loop)
         with contextlib.suppress(TimeoutError):
             end.result(timeout=ENDING)

@@ -18,18 +18,18 @@ JUNK_LIMIT = 1 << 20  # bytes outside packets, or in one packet, before the peer
 
 
 def checksum(body: bytes) -> bytes:
-    """Two hex digits: the sum of the bytes modulo 256."""
+    """Return two hex digits: the sum of the bytes modulo 256."""
     return b"%02x" % (sum(body) & 0xFF)
 
 
 def frame(payload: bytes) -> bytes:
-    """`$BODY#CHECKSUM`, with the four special bytes escaped."""
+    """Return the packet `$BODY#CHECKSUM`, with the four special bytes escaped."""
     body = re.sub(rb"[#$}*]", lambda m: b"}" + bytes([m[0][0] ^ 0x20]), payload)
     return b"$" + body + b"#" + checksum(body)
 
 
 def unescape(body: bytes) -> bytes:
-    """The payload of a received body: run lengths (`x*n`) spread out, `}x` turned back."""
+    """Return a received body's payload: run lengths (`x*n`) expanded, `}x` unescaped."""
     out = bytearray()
     data = iter(body)
     for byte in data:
@@ -45,7 +45,8 @@ def unescape(body: bytes) -> bytes:
 class Wire:
     """A connected socket seen as a stream of packets. `name` is the address, for messages.
 
-    Raises MachineError when the peer is gone, is silent past a deadline, or is no gdb stub.
+    Every method but leave() and close() raises MachineError when the peer is gone, is silent past
+    the deadline, or is no gdb stub.
     """
 
     def __init__(self, connection: socket.socket, name: str) -> None:
@@ -57,13 +58,16 @@ class Wire:
         self._buffer = bytearray()
 
     def greet(self, payload: bytes, deadline: Deadline) -> bytes:
-        """The first exchange. A peer that says anything but packets and acks is no gdb stub."""
+        """Send the first request, return its answer.
+
+        A peer whose first byte begins neither a packet nor an ack is no gdb stub.
+        """
         self._write(frame(payload), deadline)
         try:
             if self._peek(deadline) not in b"+-$":
                 self.is_stub = False
-                said = bytes(self._buffer[:40])
-                raise MachineError(f"{self.name}: not a gdb stub: it said {said!r}")
+                begin = bytes(self._buffer[:40])
+                raise MachineError(f"{self.name}: not a gdb stub: it said {begin!r}")
             return self._answer(payload, deadline)
         except TimeoutError:
             raise MachineError(
@@ -91,20 +95,20 @@ class Wire:
             raise self._silent(payload, deadline) from None
 
     def receive(self, deadline: Deadline) -> bytes:
-        """The next packet's payload."""
+        """Return the next packet's payload."""
         try:
             return self._packet(deadline)
         except TimeoutError:
             raise self._silent(b"", deadline) from None
 
     def interrupt(self, deadline: Deadline) -> None:
-        """The byte that stops a running target, which is no packet."""
+        """Send the byte that stops a running target, which is no packet."""
         self._write(b"\x03", deadline)
 
     def leave(self, parting: bytes, deadline: Deadline) -> None:
-        """Send `parting` and wait until the peer has read it all and closed; never raises.
+        """Send `parting` and wait until the peer has read all of it and closed; never raise.
 
-        So what it asks for has happened when this returns.
+        So the requests in `parting` are carried out when this returns.
         """
         with contextlib.suppress(OSError, MachineError):
             self._write(parting, deadline)
@@ -113,6 +117,7 @@ class Wire:
                 self._buffer.clear()
 
     def close(self) -> None:
+        """Close the socket."""
         self._socket.close()
 
     def _silent(self, payload: bytes, deadline: Deadline) -> MachineError:
@@ -128,7 +133,7 @@ class Wire:
     def _await_ack(self, payload: bytes, deadline: Deadline) -> None:
         """Wait for `+`; send again on `-`.
 
-        A packet that comes first is a stop reply: QEMU before 8 sends one on connecting.
+        A packet that comes before is dropped: QEMU before 8 sends a stop reply on connecting.
         """
         refusals = 0
         while self.acknowledge:
@@ -149,7 +154,7 @@ class Wire:
                 self._write(frame(payload), deadline)
 
     def _packet(self, deadline: Deadline) -> bytes:
-        """The next packet whose checksum is right; a wrong one is asked for again."""
+        """Return the next packet whose checksum is right; refuse those with a wrong checksum."""
         for _ in range(ATTEMPTS):
             body, check = self._raw_packet(deadline)
             good = check.lower() == checksum(body)
@@ -162,7 +167,7 @@ class Wire:
         raise MachineError(f"{self.name}: the gdb stub's answers have wrong checksums")
 
     def _raw_packet(self, deadline: Deadline) -> tuple[bytes, bytes]:
-        """The next `$BODY#CC`, whatever stands before it dropped."""
+        """Return body and checksum of the next `$BODY#CC`; drop all bytes before it."""
         while True:
             start = self._buffer.find(b"$")
             end = self._buffer.find(b"#", start) if start >= 0 else -1
@@ -186,7 +191,10 @@ class Wire:
             raise self._gone("closed the connection")
 
     def _fill(self, deadline: Deadline) -> int:
-        """Read what is there; 0 at the end of the stream. TimeoutError past the deadline."""
+        """Read into the buffer; return the number of bytes, 0 at the end of the stream.
+
+        Raise TimeoutError past the deadline.
+        """
         if deadline.over:
             raise TimeoutError
         try:

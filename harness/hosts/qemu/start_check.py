@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whether a QEMU has all that a command line asks for: QEMU is started and ended.
+"""Check that a QEMU has all that a command line asks for, by starting and ending that QEMU.
 
 No instruction of a guest runs (`-S`), so no kernel is needed.
 """
@@ -16,13 +16,13 @@ from harness.base.process import ToolTimeoutError, run_quiet
 from harness.hosts.qemu.binary import PROGRAM
 
 MONITOR = "qmp"
-ASIDE = ("warning:", "info:")  # how QEMU begins what does not end it
+ASIDE = ("warning:", "info:")  # how QEMU begins a message that does not end QEMU
 
 
 def why_no_start_of(command: Sequence[str], deadline: Deadline) -> str:
-    """Start a machine's QEMU for a moment; return QEMU's own words when it fails, else "".
+    """Start a machine's QEMU for a moment; return QEMU's own message when it fails, else "".
 
-    `command` has its monitor MONITOR on standard input and output. The guest does not run, and
+    `command` has the QMP monitor MONITOR on standard input and output. The guest does not run, and
     QEMU is gone when this returns.
     """
     ending = "".join(json.dumps({"execute": name}) + "\n" for name in ("qmp_capabilities", "quit"))
@@ -32,16 +32,16 @@ def why_no_start_of(command: Sequence[str], deadline: Deadline) -> str:
         return f"it did not end within {deadline.seconds:.3g} s"
     except MachineError as error:
         return str(error)
-    return words_of(done.stderr, done.returncode)
+    return error_of(done.stderr, done.returncode)
 
 
-def words_of(printed: str, returncode: int) -> str:
-    """QEMU's error of what it `printed`, without its own name; "" where it ended as it was told."""
+def error_of(printed: str, returncode: int) -> str:
+    """Return QEMU's error in `printed`, without QEMU's name; "" when `returncode` is 0."""
     if returncode == 0:
         return ""
-    named = f"{PROGRAM}: "
+    prefix = f"{PROGRAM}: "
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    own = [line.removeprefix(named) for line in lines if line.startswith(named)]
+    own = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
     errors = [line for line in own if not line.startswith(ASIDE)]
     if errors:
         return errors[0]

@@ -4,7 +4,7 @@
 The VM is stopped at a moment when one of its vCPUs runs the nested guest (EL0 or EL1,
 HCR_EL2.VM=1, TGE=0), because only then do its system registers hold that guest's tables. Both
 stages are walked in the stopped machine's memory (harness/arm/tables/walk.py) and the VM goes on.
-docs/audit.md tells what this can and cannot see; harness/guests/audit makes records of it.
+docs/audit.md tells what this can and cannot see; harness/guests/audit records the readings.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from harness.hosts.qemu.gdbstub import GdbStub, State
 from harness.hosts.qemu.memory import Memory, SharedMemory, StubMemory, find_memfd
 from harness.hosts.tables import Reading, Sight, Target
 
-STOPPED_SECONDS = 0.1  # how long a stop may last; what is left then is read in the next one
+STOPPED_SECONDS = 0.1  # how long a stop may last; targets left then are read in the next stop
 PAUSE_SECONDS = 0.002  # between two looks for a vCPU that runs the guest
 STUB_SECONDS = 2.0  # the stub's own time for an answer, beyond the search's deadline
 LOOK = ("cpsr", "HCR_EL2")
@@ -36,10 +36,10 @@ REGISTERS = (
     "VTTBR_EL2", "VTCR_EL2", "HCR_EL2", "SCTLR_EL2", "ESR_EL1", "FAR_EL1", "ESR_EL2", "FAR_EL2",
     "HPFAR_EL2", "ID_AA64MMFR0_EL1", "ID_AA64MMFR1_EL1",
 )  # fmt: skip
-# Where QEMU leaves the suffix out, because AArch32 has the register too (target/arm/helper.c).
+# QEMU leaves the suffix out of names that AArch32 has too (target/arm/helper.c).
 QEMU_NAMES = {"SCTLR_EL1": "SCTLR", "VBAR_EL1": "VBAR"}
 EL2_REGISTERS = ("VTTBR_EL2", "VTCR_EL2", "HCR_EL2")
-# The regime of a VHE host and of its processes, by the registers of EL1 that they are laid out as.
+# The EL2&0 regime of a VHE host: the EL1 registers, each with the EL2 register of the same layout.
 HOST_REGISTERS = {
     "TTBR0_EL1": "TTBR0_EL2", "TTBR1_EL1": "TTBR1_EL2", "TCR_EL1": "TCR_EL2",
     "MAIR_EL1": "MAIR_EL2", "SCTLR_EL1": "SCTLR_EL2",
@@ -48,11 +48,11 @@ E2H = 34  # the bit of HCR_EL2
 
 
 class StubTables:
-    """`with StubTables(address, deadline) as tables:`; between audits the VM runs.
+    """The TableReader of a QEMU with a gdb stub. A context manager; between readings the VM runs.
 
-    `address` is the gdb stub's socket, `memory` the file behind the machine's RAM when it has
-    one (faster); else memory is read through the stub. Raises MachineError like the stub, and
-    after any exception the VM runs and the connection is closed.
+    `address` is the gdb stub's socket, `memory` the file behind the machine's RAM (faster); with
+    None memory is read through the stub. Every method raises MachineError like the stub; after any
+    exception the VM runs and the connection is closed.
     """
 
     def __init__(
@@ -78,10 +78,12 @@ class StubTables:
 
     @property
     def vcpus(self) -> int:
+        """Return the number of the VM's vCPUs."""
         return self._stub.vcpus
 
     @property
     def has_el2(self) -> bool:
+        """Return whether the CPU has EL2."""
         return "HCR_EL2" in self._stub.registers
 
     def read(
@@ -93,12 +95,12 @@ class StubTables:
         vcpu: int | None = None,
         flat: bool = False,
     ) -> list[Reading]:
-        """Walk for each target, all in one stop unless that gets longer than STOPPED_SECONDS.
+        """Return a reading of each target, made in one stop unless it exceeds STOPPED_SECONDS.
 
         A vCPU is looked for until `deadline`; the stub may answer until `answer`. `vcpu` restricts
         the search to one vCPU. `flat` also takes a vCPU whose EL1&0 regime translates without
-        stage 2: at once where there is no EL2, else after half the time. Raises MachineError when
-        no vCPU was met in the right place before the deadline.
+        stage 2: at once where there is no EL2, else after half the time. Raise MachineError when
+        no vCPU was seen in the right state before the deadline.
         """
         begin = time.monotonic()
         left = list(targets)
@@ -112,16 +114,15 @@ class StubTables:
                 stopped = time.monotonic()
                 sights = self._look(answer, vcpu)
                 late = _half_over(deadline)
-                sight = _choose(sights, flat and (late or not self.has_el2))
-                walks = self._walks(sight, left, stopped, answer, take_all=late)
-                found = list(walks)
+                sight = _choose(sights, flat=flat and (late or not self.has_el2))
+                walks = list(self._walks(sight, left, stopped, answer, take_all=late))
                 self._stub.resume(answer)
                 now = time.monotonic()
-                for target, address, done, sight, regs in found:
+                for target, address, result, sight, regs in walks:
                     left.remove(target)
                     readings.append(
                         Reading(
-                            target, address, done, sight, regs, now - stopped, now - begin, stops
+                            target, address, result, sight, regs, now - stopped, now - begin, stops
                         )
                     )
                 if left:
@@ -136,7 +137,7 @@ class StubTables:
         return sights
 
     def _values(self, vcpu: int, deadline: Deadline) -> dict[str, int]:
-        """REGISTERS by the Arm ARM's names. A CPU without EL2 has no stage 2: those are 0."""
+        """Return REGISTERS by the Arm ARM's names; those of EL2 are 0 on a CPU without EL2."""
         names = [*REGISTERS, *(n for n in HOST_REGISTERS.values() if n in self._stub.registers)]
         stub_names = {QEMU_NAMES.get(name, name): name for name in names}
         values = self._stub.read_registers(vcpu, [*stub_names, *QEMU_NAMES], deadline)
@@ -154,9 +155,9 @@ class StubTables:
         *,
         take_all: bool,
     ) -> Iterator[tuple[Target, int, Walk, Sight, Regs]]:
-        """One walk at least, and as many as the stop has time for; none without a vCPU.
+        """Yield one walk at least, and as many as the stop has time for; none without a `sight`.
 
-        Without `take_all`, a walk that another stop may show better is left out.
+        Without `take_all`, a walk that _isolated() doubts is left for another stop.
         """
         if sight is None:
             return
@@ -170,11 +171,11 @@ class StubTables:
         with mode:
             for target in targets:
                 address = target.resolve(values, regs)
-                take = walk_stage2 if target.stage2_only else walk
-                own = host if target.host else regs
-                done = take(memory.read_u64, own, address)
-                if take_all or not _isolated(sight, done):
-                    yield target, address, done, sight, own
+                walk_target = walk_stage2 if target.stage2_only else walk
+                target_regs = host if target.host else regs
+                result = walk_target(memory.read_u64, target_regs, address)
+                if take_all or not _isolated(sight, result):
+                    yield target, address, result, sight, target_regs
                 if time.monotonic() - stopped > STOPPED_SECONDS:
                     return
 
@@ -183,7 +184,7 @@ class StubTables:
 
 
 class QemuTables:
-    """The TableSource of a QEMU that has a gdb stub, and its memory in a memfd of `size` bytes."""
+    """The TableSource of a QEMU that has a gdb stub, and RAM in a memfd of `size` bytes."""
 
     def __init__(self, gdb_socket: Path, pid: int, size: int) -> None:
         self._gdb_socket = gdb_socket
@@ -192,7 +193,7 @@ class QemuTables:
 
     @contextlib.contextmanager
     def open(self, deadline: Deadline) -> Iterator[StubTables]:
-        """Connect to the stub. Raise MachineError when it does not answer."""
+        """Connect to the stub, yield a reader. Raise MachineError when the stub does not answer."""
         with contextlib.ExitStack() as stack:
             memfd = find_memfd(self._pid, self._size)
             memory = stack.enter_context(SharedMemory(memfd)) if memfd else None
@@ -219,10 +220,10 @@ class _DetachOnError:
 
 
 def _host_regs(values: Mapping[str, int]) -> Regs:
-    """The EL2&0 regime in the place of EL1&0, which it is laid out like when HCR_EL2.E2H is set.
+    """Return the EL2&0 regime as EL1&0, whose layout the registers have with HCR_EL2.E2H set.
 
     While a vCPU runs the guest of a VHE host, TTBR0_EL2 is the VMM's: its thread was the last one
-    to run there. MachineError on a host without VHE, where nothing tells of the VMM at that time.
+    to run there. Raise MachineError on a host without VHE: no register holds the VMM's tables then.
     """
     if not bit(values["HCR_EL2"], E2H):
         raise MachineError("without VHE the VMM's tables are not there while its guest runs")
@@ -230,19 +231,22 @@ def _host_regs(values: Mapping[str, int]) -> Regs:
     return Regs.from_names({**values, **moved, "HCR_EL2": 1 << E2H})
 
 
-def _choose(sights: Sequence[Sight], flat: bool) -> Sight | None:
-    """The vCPU to walk for: one that runs a guest, at EL1 if any."""
+def _choose(sights: Sequence[Sight], *, flat: bool) -> Sight | None:
+    """Return the vCPU to walk for, one that runs a guest, at EL1 if any; None without such a vCPU.
+
+    `flat` also takes a vCPU whose EL1&0 regime translates without stage 2.
+    """
     fitting = [s for s in sights if s.in_guest or (flat and s.own_regime)]
     return max(fitting, key=lambda s: (s.in_guest, s.el), default=None)
 
 
-def _isolated(sight: Sight, done: Walk) -> bool:
-    """Whether the fault may only mean that a kernel with page-table isolation was met at EL0.
+def _isolated(sight: Sight, result: Walk) -> bool:
+    """Return whether a fault may only mean that a kernel with page-table isolation was at EL0.
 
     TTBR1_EL1 then holds a trampoline that maps next to nothing, so another stop has to tell.
     """
-    unmapped = done.fault is not None and done.fault.kind is FaultKind.TRANSLATION
-    return sight.el == 0 and unmapped and done.stage1 is None and bit(done.va, 55)
+    unmapped = result.fault is not None and result.fault.kind is FaultKind.TRANSLATION
+    return sight.el == 0 and unmapped and result.stage1 is None and bit(result.va, 55)
 
 
 def _half_over(deadline: Deadline) -> bool:
@@ -251,9 +255,9 @@ def _half_over(deadline: Deadline) -> bool:
 
 def _pause(deadline: Deadline, sights: Sequence[Sight]) -> None:
     if deadline.over:
-        places = ", ".join(f"vCPU {s.vcpu} at {s.describe()}" for s in sights)
+        states = ", ".join(f"vCPU {s.vcpu} at {s.describe()}" for s in sights)
         raise MachineError(
             f"no vCPU was seen running a nested guest (EL0 or EL1, HCR_EL2.VM=1, TGE=0) in"
-            f" {deadline.seconds:.1f} s; last seen: {places} (a guest that sleeps is never seen)"
+            f" {deadline.seconds:.1f} s; last seen: {states} (a guest that sleeps is never seen)"
         )
     time.sleep(min(PAUSE_SECONDS, deadline.left()))

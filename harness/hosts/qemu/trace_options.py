@@ -10,5 +10,5 @@ EVENTS = ("memory_region_ops_read", "memory_region_ops_write", "pci_cfg_write")
 
 
 def trace_options(path: Path) -> list[str]:
-    """QEMU's options: the trace goes to `path`, whatever else QEMU logs too."""
-    return ["-D", str(path), *(word for event in EVENTS for word in ("-trace", event))]
+    """Return QEMU's options that trace EVENTS to `path`, where all else that QEMU logs goes too."""
+    return ["-D", str(path), *(option for event in EVENTS for option in ("-trace", event))]

@@ -112,12 +112,12 @@ def test_a_stub_has_what_the_program_calls_with_its_versions(package: Path) -> N
     make_stub(
         package / LIBRARIES / made.name, package / "usr/bin/vmm", {"start": "return a;"}, made
     )
-    symbols = {s.name: s for s in _symbols(made) if not s.is_wanted and s.is_code}
+    symbols = {s.name: s for s in _symbols(made) if not s.is_undefined and s.is_code}
     assert {name: s.version for name, s in symbols.items()} == {
         "spare": "SPARE_5",
         "start": "SPARE_5",
     }
-    assert {s.name for s in _symbols(made) if s.is_wanted} >= {"dprintf", "abort"}
+    assert {s.name for s in _symbols(made) if s.is_undefined} >= {"dprintf", "abort"}
     assert b"s2eval: %s of libspare.so.5 is called" in made.read_bytes()
     assert not (made.parent / "libspare.so.5.map").exists()
     code = subprocess.run(

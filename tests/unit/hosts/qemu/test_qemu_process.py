@@ -100,7 +100,7 @@ def test_the_end_comes_after_all_that_was_said(process: QemuProcess) -> None:
     for source in ("console", "results"):
         lines = [event.line for event in seen if event.source == source]
         assert lines == [*(f"{source} {n}" for n in range(LINES)), None]
-    assert (process.returncode, process.words()) == (3, ["last words"])
+    assert (process.returncode, process.output()) == (3, ["last words"])
     assert (process.logs / "console.log").read_text().startswith("console 0\n")
 
 
@@ -136,7 +136,7 @@ def test_the_monitor_tells_how_the_guest_ended(
     (line,) = (process.logs / "qmp.log").read_text().splitlines()
     assert json.loads(line)["data"]["reason"] == reason
     monkeypatch.setattr(QemuProcess, "returncode", 0)
-    monkeypatch.setattr(QemuProcess, "words", lambda _: [])
+    monkeypatch.setattr(QemuProcess, "output", lambda _: [])
     failure = process.why_ended()
     assert (failure.kind, failure.where) == (kind, "L1") and words in failure.summary
 

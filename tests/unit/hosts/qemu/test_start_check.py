@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.hosts.qemu.start_check import words_of
+from harness.hosts.qemu.start_check import error_of
 
 ROM = '-device bochs-display,addr=0x10: failed to find romfile "vgabios-bochs-display.bin"'
 MACHINE = 'unsupported machine type: "vert"'
@@ -26,13 +26,13 @@ MACHINE = 'unsupported machine type: "vert"'
     ],
 )
 def test_the_first_error_is_told(printed: str, said: str) -> None:
-    assert words_of(printed, 1) == said
+    assert error_of(printed, 1) == said
 
 
 def test_a_qemu_that_ended_as_it_was_told_has_no_error() -> None:
-    assert words_of("qemu-system-aarch64: warning: slow\n", 0) == ""
+    assert error_of("qemu-system-aarch64: warning: slow\n", 0) == ""
 
 
 def test_a_qemu_that_was_killed_is_said_to_be() -> None:
-    assert words_of("", -9) == "QEMU was ended by SIGKILL"
-    assert words_of("Killed by something\n", -6) == "QEMU was ended by SIGABRT"
+    assert error_of("", -9) == "QEMU was ended by SIGKILL"
+    assert error_of("Killed by something\n", -6) == "QEMU was ended by SIGABRT"
