@@ -12,7 +12,7 @@ from harness.base.errors import ExitCode
 
 
 class Status(StrEnum):
-    """KCIDB v5.3's statuses: whose fault it is decides between FAIL, ERROR and MISS."""
+    """KCIDB v5.3's statuses: whose fault a bad result is decides between FAIL, ERROR and MISS."""
 
     PASS = "PASS"  # noqa: S105 - not a password
     FAIL = "FAIL"  # the kernel's fault
@@ -27,7 +27,7 @@ SEVERITY = (Status.FAIL, Status.ERROR, Status.MISS, Status.PASS, Status.DONE, St
 
 
 def worst(statuses: list[Status]) -> Status:
-    """Return the status of a group; SKIP for an empty one, since nothing was looked at."""
+    """Return the worst of `statuses`, which is the status of their group; SKIP for no status."""
     return next((s for s in SEVERITY if s in statuses), Status.SKIP)
 
 
@@ -38,7 +38,7 @@ class Record(BaseModel):
 
 
 class OpenRecord(Record):
-    """A part of run.json that grows: keys of other versions are kept, and none is made up.
+    """A part of run.json that grows: keys that other versions wrote are kept.
 
     A key that was not given is None or empty here, and is not written.
     """
@@ -52,7 +52,7 @@ class OpenRecord(Record):
 
 
 def exit_code_of(status: Status) -> ExitCode:
-    """Return what a command exits with for a run, a cell or a verdict of this status."""
+    """Return the exit code of a command whose run, cell or verdict has this status."""
     if status is Status.FAIL:
         return ExitCode.FAIL
     return ExitCode.UNDECIDED if status in (Status.ERROR, Status.MISS) else ExitCode.OK

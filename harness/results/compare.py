@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a patch changed: two cells that differ in their kernel, observation by observation. Pure."""
+"""Two cells that differ in their kernel are compared, observation by observation. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_LEAF = "no leaf"  # a page that stage 2 does not map: accesses trap
 
 @dataclass(frozen=True)
 class PathChange:
-    """One path whose word differs."""
+    """A path whose word (see word()) differs between the cells of a pair."""
 
     path: str
     before: str
@@ -33,14 +33,14 @@ class PathChange:
 
 @dataclass(frozen=True)
 class Pair:
-    """A cell of the base kernel and the same of the patched one."""
+    """A cell of the base kernel, and the patched kernel's cell of that machine and suite."""
 
     base: Cell
     patched: Cell
 
 
 def pairs(run: Run) -> Iterator[Pair]:
-    """Yield the cells to compare: as the plan says, otherwise each kernel with the run's first."""
+    """Yield the cells to compare: those the plan names, else each kernel's with the first one's."""
     names = list(dict.fromkeys(cell.kernel.name for cell in run.cells))
     wanted = run.run.comparisons or [
         Comparison(base=names[0], patched=other) for other in names[1:]
@@ -55,87 +55,88 @@ def pairs(run: Run) -> Iterator[Pair]:
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs between the cells of a pair, and how many observations do not."""
+    """The observations of a pair that differ, and how many are the same."""
 
     changes: list[PathChange]
     unchanged: int
 
 
 def word(observation: Observation) -> str:
-    """Return what was seen in one word: the value when it is one, otherwise the status."""
+    """Return an observation in one word: its value where that is a word, otherwise its status."""
     value = observation.value
     if observation.unit is not None or not isinstance(value, str):
         return observation.status.value
-    # That the VM was killed says itself whether it is good.
+    # VM_KILLED is a bad result by its own name: the status before it would say nothing more.
     bad = observation.status in (Status.FAIL, Status.ERROR, Status.MISS) and value != VM_KILLED
     return f"{observation.status.value} ({value})" if bad else value
 
 
 def difference(pair: Pair) -> Difference:
-    """Return what differs, without what only repeats another change, and how much does not."""
-    found, same = every_change(pair)
-    changed = {change.path for change in found}
+    """Return the changes of a pair, without those that only repeat another one."""
+    changes, unchanged = every_change(pair)
+    changed = {change.path for change in changes}
     suite = pair.patched.suite.name
-    return Difference([c for c in found if not follows(c.path, changed, suite)], same)
+    return Difference([c for c in changes if not follows(c.path, changed, suite)], unchanged)
 
 
 def every_change(pair: Pair) -> tuple[list[PathChange], int]:
-    """Return all that differs, with what only repeats another change, and how much does not."""
+    """Return all changes of a pair, and the number of observations that are the same."""
     before, after = _facts(pair.base), _facts(pair.patched)
-    found, same = [], 0
+    changes, unchanged = [], 0
     for path in dict.fromkeys([*after, *before]):
         was = before.get(path) or [absent(pair.base, path)]
         now = after.get(path) or [absent(pair.patched, path)]
         # A type with two readings is no change to one of them.
         if set(was) & set(now):
-            same += 1
+            unchanged += 1
         else:
-            found.append(PathChange(path, OR.join(was), OR.join(now)))
-    return found, same
+            changes.append(PathChange(path, OR.join(was), OR.join(now)))
+    return changes, unchanged
 
 
 def follows(path: str, changed: set[str], suite: str) -> bool:
-    """Tell whether the change at `path` only repeats another one."""
-    place, _, last = path.rpartition(".")
-    if last == "host":  # what the host saw of a test follows from what the test did
-        return place in changed
+    """Tell whether the change at `path` only repeats one of those at the paths `changed`."""
+    test, _, last = path.rpartition(".")
+    if last == "host":  # the host's own look at a test changes with the test
+        return test in changed
     top, _, mapping = path.partition(".")
     if top != "audit":
         return False
-    if mapping.endswith(".stage1"):  # the guest's own look at the same thing
+    if mapping.endswith(".stage1"):  # the suite reports that type as well, from inside the guest
         return f"{suite}.{mapping}" in changed
     # An audit's verdict follows from the types it read.
     return any(f"{path}.{stage}" in changed for stage in ("stage1", "stage2", "combined"))
 
 
 def _facts(cell: Cell) -> dict[str, list[str]]:
-    """Path to the readings of all that can change.
+    """Return the readings at each path that can change: one, or several of an ambiguous type.
 
-    No figure (timings differ from run to run), no place. One reading, but for an ambiguous type.
+    Figures are left out (timings differ from run to run), and so are addresses and names.
     """
-    found = {}
+    readings = {}
     for item in cell.outcomes():
-        place = item.path.rpartition(".")[2] in _PLACES and item.status is Status.DONE
-        if item.unit is None and not place:
-            said = word(item)
-            found[item.path] = said.split(OR) if item.detail.get("ambiguous") else [said]
-    return found
+        located = item.path.rpartition(".")[2] in _LOCATIONS and item.status is Status.DONE
+        if item.unit is None and not located:
+            reading = word(item)
+            ambiguous = item.detail.get("ambiguous")
+            readings[item.path] = reading.split(OR) if ambiguous else [reading]
+    return readings
 
 
-# Facts that say where something was, not how it behaved.
-_PLACES = ("device", "mapping")
+# Facts that say where a device or a mapping was, not how it behaved.
+_LOCATIONS = ("device", "mapping")
 
 
 def absent(cell: Cell, path: str) -> str:
     """Return why nothing is at `path`: no leaf, not reached, or not observed."""
-    place = path
-    seen = {o.path: o for o in cell.outcomes()}
-    audit = seen.get(path.rpartition(".")[0]) if path.startswith("audit.") else None
+    by_path = {o.path: o for o in cell.outcomes()}
+    audit = by_path.get(path.rpartition(".")[0]) if path.startswith("audit.") else None
     if audit is not None:
-        read = audit.status in (Status.PASS, Status.FAIL, Status.SKIP)
-        return NO_LEAF if read else audit.status.value
-    while "." in place:
-        place = place.rpartition(".")[0]
-        if f"{place}.{UNREACHED}" in seen:
+        was_read = audit.status in (Status.PASS, Status.FAIL, Status.SKIP)
+        return NO_LEAF if was_read else audit.status.value
+    group = path
+    while "." in group:
+        group = group.rpartition(".")[0]
+        if f"{group}.{UNREACHED}" in by_path:
             return NOT_REACHED
     return NOT_REACHED if cell.failure else ABSENT

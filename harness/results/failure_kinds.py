@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kinds of failures, and what follows from each: whose fault it is, whether a retry helps."""
+"""The kinds of failures, and for each whose fault it is and whether another boot can help."""
 
 from __future__ import annotations
 
@@ -11,22 +11,14 @@ class Blame(StrEnum):
 
     KERNEL = "kernel"  # under test, or its KVM
     SUITE = "suite"  # the test itself
-    INPUT = "input"  # what was asked for is wrong, or does not build
+    INPUT = "input"  # the kernel, patch or plan asked for is wrong, or does not build
     MACHINE = "machine"  # the harness or what it runs on; also where nobody can tell
 
 
 class FailureKind(StrEnum):
-    """How a cell or a guest ended early; the value is what stands in run.json.
+    """How a cell or a guest ended early; the value is the string in run.json.
 
-    Code asks a kind for what follows from it, and never compares it with text:
-
-        blame      whose fault: Blame.KERNEL makes a cell FAIL, every other one MISS
-        lasting    another boot cannot help: no retry
-        ours       this machine lacks something: the cell runs again when its run is resumed
-        stops_run  the next cells would end in the same way: the run stops
-        timeout    nothing came in time: TIMEOUT in TAP
-        symptom    tells that something stopped, not why: a cause found elsewhere comes first
-        of_guest   KVM gave up a guest: the end of that guest, not of its host
+    Code asks a kind for its properties, and never compares its text.
     """
 
     BUG = "bug"
@@ -46,7 +38,7 @@ class FailureKind(StrEnum):
     OOM = "oom"
     SILENCE = "silence"
     VMM_EXIT = "vmm-exit"
-    FLOOD = "flood"  # a suite that says more than anybody could want to know
+    FLOOD = "flood"  # a suite printed more than a guest may
     BUILD = "build"
     INPUT = "input"
     MACHINE = "machine"  # a tool, a device or an answer is missing
@@ -55,35 +47,42 @@ class FailureKind(StrEnum):
 
     @property
     def blame(self) -> Blame:
+        """Return whose fault this is: Blame.KERNEL makes a cell FAIL, every other blame MISS."""
         return _BLAME.get(self, Blame.KERNEL)
 
     @property
     def lasting(self) -> bool:
+        """Tell whether another boot cannot help, so that there is no retry."""
         return self in (FailureKind.BUILD, FailureKind.INPUT, FailureKind.DISK_FULL)
 
     @property
     def ours(self) -> bool:
+        """Tell whether this machine lacks something: `--resume` runs the cell again."""
         return self in (FailureKind.MACHINE, FailureKind.DISK_FULL)
 
     @property
     def stops_run(self) -> bool:
+        """Tell whether the next cells would end in the same way, so that the run stops."""
         return self is FailureKind.DISK_FULL
 
     @property
     def timeout(self) -> bool:
+        """Tell whether nothing came in time: TIMEOUT in TAP."""
         return self in (FailureKind.SILENCE, FailureKind.DEADLINE)
 
     @property
     def symptom(self) -> bool:
+        """Tell whether this shows that something stopped, not why: a cause found elsewhere wins."""
         return self.timeout or self in _STOPPED
 
     @property
     def of_guest(self) -> bool:
+        """Tell whether KVM gave up a guest: that guest ended, its host did not."""
         return self is FailureKind.KVM_ERROR
 
 
 _STOPPED = (FailureKind.VMM_EXIT, FailureKind.RESET, FailureKind.WARN)
-# Of every kind that is not the kernel's fault.
+# Kinds that are not listed are the kernel's fault.
 _BLAME = {
     FailureKind.DEADLINE: Blame.MACHINE,
     FailureKind.NO_INIT: Blame.MACHINE,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figures in words: three digits, the unit, and the interval where there is one. Pure."""
+"""Figures as text: three digits, the unit, and the interval where there is one. Pure."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ PACKED = ".gz"
 
 
 def open_log(folder: Path, name: str) -> BinaryIO:
-    """Open log `name` of a cell's folder, compressed or not; raise FileNotFoundError."""
+    """Open log `name` of a cell's folder, compressed or not; raise FileNotFoundError without it."""
     with contextlib.suppress(FileNotFoundError):
         return (folder / name).open("rb")
     try:
@@ -31,7 +31,11 @@ def unpacked_logs(run: Path) -> list[Path]:
 
 
 def pack(log: Path) -> int:
-    """Compress a log; how many bytes that saved. Readers find the one or the other, whole."""
+    """Compress a log and return how many bytes that saved; raise OSError when it cannot be done.
+
+    Readers find the plain log or the compressed one, each whole. A log may be larger than
+    memory: it is copied in pieces.
+    """
     before = log.stat()
     target = log.with_name(f"{log.name}{PACKED}")
     with replacing(target) as unfinished:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The phases of a cell, by the names that records and the progress have for them."""
+"""The phases of a cell, by their names in records and in the progress."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class PhaseName(StrEnum):
-    """What a cell is at."""
+    """The step that a cell is taking."""
 
     BUILD = "build"
     USER_LAND = "user land"

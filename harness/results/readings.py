@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What was read of a machine: its page tables, and what its emulator can show."""
+"""Records of audited page tables, and of what a machine's emulator can show."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Stage2LeafRecord(OpenRecord):
 
 
 class Expected(OpenRecord):
-    """What an audited mapping had to be, without what nothing was expected of."""
+    """The properties that an audited mapping had to have; a key that is missing was not checked."""
 
     type: str | None = None  # of both stages together
     stage2: str | None = None
@@ -52,7 +52,9 @@ class Expected(OpenRecord):
 
 
 class AuditDetail(OpenRecord):
-    """How an audit came to its types. `reason` says why its status is not PASS."""
+    """The leaves and registers from which an audit took its types. `reason` says why its status
+    is not PASS.
+    """
 
     reason: str = ""
     trapped: bool = False  # no stage-2 leaf: every access traps
@@ -77,7 +79,7 @@ class AuditDetail(OpenRecord):
 class AuditRecord(OpenRecord):
     """A mapping as the page tables have it (docs/audit.md): its address and types.
 
-    A type is None where no leaf gives one; `expected` is the type that was to take effect.
+    A type is None where no leaf gives it; `expected` is the type that was to take effect.
     """
 
     mapping: str = ""
@@ -93,9 +95,9 @@ class AuditRecord(OpenRecord):
 
 
 class FidelityRecord(OpenRecord):
-    """What the emulator shows (docs/fidelity.md): its identity, the facts, and what follows.
+    """An emulator, as it was measured (docs/fidelity.md): its identity, and its facts.
 
-    `limits` says of each need that cannot be met why, as the reason of a SKIP.
+    `limits` says for each need that the emulator cannot meet why not: the reason of a SKIP.
     """
 
     qemu: str = ""

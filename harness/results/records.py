@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The schema of run.json (docs/results.md): one record a fact, with its provenance."""
+"""The schema of run.json (docs/results.md): one record for each fact, with its provenance."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ from harness.results.base import SEVERITY, Record, Status, exit_code_of, worst
 from harness.results.failure_kinds import Blame, FailureKind
 from harness.results.readings import AuditRecord, FidelityRecord
 
-__all__ = ["SEVERITY", "Record", "Status", "exit_code_of", "worst"]  # to be had from here as well
+__all__ = [
+    "SEVERITY",
+    "Record",
+    "Status",
+    "exit_code_of",
+    "worst",
+]  # imported from here
 
 SCHEMA = "s2eval-run-1"
 # The value of a test that the guest did not survive.
 VM_KILLED = "vm-killed"
 # Between the readings of a value about which sources disagree: `Device-nGnRnE or Device-nGnRE`.
 OR = " or "
-# Last component of the path that counts the tests a guest never came to.
+# Last component of the path whose value counts the tests that a guest never began.
 UNREACHED = "not_reached"
 
 
 class Observation(Record):
     """One fact, e.g. path `wcprobe.ioremap_wc.unaligned_load`.
 
-    `value` is what was seen (a word such as `works`, or a figure in `unit`), `samples` the raw
-    figures. `detail` holds what is particular to the observation; `detail["reason"]` says why
-    a SKIP, FAIL, ERROR or MISS is one, `detail["representative"]` is false for timings from an
-    emulator.
+    `value` is a word such as `works`, or a figure in `unit`; `samples` are the raw figures.
+    `detail` has keys that differ from suite to suite; `detail["reason"]` says why the status is
+    SKIP, FAIL, ERROR or MISS, `detail["representative"]` is false for timings from an emulator.
     """
 
     path: str
@@ -43,8 +48,8 @@ class Case(Record):
     """One test that only passes or fails, e.g. one of kselftest's.
 
     `name` is its path below the suite, the names of nested tests joined with dots. `message` says
-    why it did not pass; `seconds` is None where the test did not say. `flaky`: how often it was
-    what, where the repeats did not agree (`{"PASS": 4, "FAIL": 1}`).
+    why it did not pass; `seconds` is None where the test reported no time. `flaky` counts the
+    statuses of the repeats where they did not agree (`{"PASS": 4, "FAIL": 1}`).
     """
 
     name: str
@@ -55,14 +60,14 @@ class Case(Record):
 
 
 class Phase(Record):
-    """One step of a cell and what it took (seconds of wall time)."""
+    """One step of a cell, and the seconds of wall time it took."""
 
     name: str
     seconds: float
 
 
 class Failure(Record):
-    """Why a cell or a guest ended early: class, the line that shows it, where to read on."""
+    """Why a cell or a guest ended early: kind, the line that shows it, the log to read on in."""
 
     kind: FailureKind
     summary: str
@@ -72,7 +77,7 @@ class Failure(Record):
 
     @property
     def status(self) -> Status:
-        """FAIL when the kernel is at fault; MISS when the harness or the machine is, or may be."""
+        """Return FAIL when the kernel is at fault; MISS when the harness or the machine may be."""
         return Status.FAIL if self.kind.blame is Blame.KERNEL else Status.MISS
 
 
@@ -95,7 +100,7 @@ class KernelRecord(Record):
 class MachineRecord(Record):
     """The machine of a cell: accelerator, CPU model, topology and the QEMU it ran on.
 
-    `restored`: L1 did not boot in this cell but went on from where an earlier one was saved.
+    `restored`: L1 did not boot in this cell but was loaded from a saved state.
     """
 
     name: str
@@ -110,24 +115,26 @@ class MachineRecord(Record):
 
 
 class SuiteRecord(Record):
+    """The suite of a cell, and the hash of its sources."""
+
     name: str
     source_hash: str = ""
 
 
 class Usage(Record):
-    """What the guests of a cell took of this machine: QEMU's peak memory and CPU time."""
+    """QEMU's peak memory and CPU time, of all guests of a cell."""
 
     memory_mib: float
     cpu_seconds: float
 
 
 class Cell(Record):
-    """kernel x machine x suite: what was seen, as observations and, of tests that only pass or
-    fail, as cases.
+    """One suite on one machine with one kernel: observations and, of tests that only pass or
+    fail, cases.
 
-    With `repeats` above 1 the observations are those of all repeats together. `retried` is why
-    earlier boots were given up, one record each. `inputs` is a hash over all that shaped the cell;
-    `carried` names the run it was taken over from, since nothing had changed.
+    With `repeats` above 1 the observations are those of all repeats together. `retried` says why
+    earlier boots do not count, one record each. `inputs` is a hash over all that shaped the cell;
+    `carried` names the run that the cell was copied from, because its inputs are the same.
     """
 
     name: str
@@ -154,14 +161,14 @@ class Cell(Record):
         return [*self.observations, *(self._observation(case) for case in self.cases)]
 
     def _observation(self, case: Case) -> Observation:
-        detail: dict[str, Any] = {"reason": case.message} if case.message else {}
+        detail: dict[str, object] = {"reason": case.message} if case.message else {}
         if case.flaky:
             detail["flaky"] = case.flaky
         return Observation(path=f"{self.suite.name}.{case.name}", status=case.status, detail=detail)
 
 
 class HostInfo(Record):
-    """The machine the harness ran on."""
+    """The computer on which the harness ran."""
 
     system: str
     machine: str
@@ -178,8 +185,11 @@ class Comparison(Record):
 
 
 class RunInfo(Record):
-    """`refs`: the commit that each kernel from a local tree was resolved to. `resumed`: how often
-    the run was taken up again. `stopped`: why it ended before its last cell, by itself."""
+    """How a run was started, and how it ended.
+
+    `refs` is the commit that each kernel from a local tree was resolved to, `resumed` how often
+    the run was continued. `stopped` says why the run ended by itself before its last cell.
+    """
 
     id: str
     plan: str

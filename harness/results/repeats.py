@@ -16,7 +16,7 @@ BOOTS = "boots"  # in an observation's detail: how many of its samples each boot
 
 
 def renamed_copy(cell: Cell, folder: str) -> Cell:
-    """Return the record with its logs in `folder`, a folder below the cell's own."""
+    """Return a copy of the record whose logs are in `folder`, a folder below the cell's own."""
     failure = cell.failure
     if failure and failure.log and not failure.log.startswith("/"):
         failure = failure.model_copy(update={"log": f"{folder}/{failure.log}"})
@@ -37,9 +37,9 @@ def merge_takes(takes: Sequence[Cell], retried: Sequence[Cell]) -> Cell:
     """Return one record: `takes` are a cell's repeats, `retried` the boots that do not count.
 
     Samples of all repeats stand in one observation, and in `detail["boots"]` how many each made.
-    An observation whose status or word changed is marked in `detail["flaky"]`: how often it was
-    what. Its status is then the worst of them, with the value of that one. Phases and usage are
-    those of all boots.
+    Where the status or the word of an observation changed, `detail["flaky"]` counts each of
+    them, and the record has the worst status with its value. Phases and usage are those of all
+    boots.
     """
     first = takes[0]
     every = [*retried, *takes]
@@ -77,17 +77,17 @@ def _usage(cells: Sequence[Cell]) -> Usage | None:
 
 
 def _observations(takes: Sequence[Cell]) -> list[Observation]:
-    seen = [{o.path: o for o in take.observations} for take in takes]
+    by_take = [{o.path: o for o in take.observations} for take in takes]
     paths = dict.fromkeys(o.path for take in takes for o in take.observations)
-    return [_observation([one.get(path) for one in seen]) for path in paths]
+    return [_observation([by_path.get(path) for by_path in by_take]) for path in paths]
 
 
-def _observation(seen: Sequence[Observation | None]) -> Observation:
-    """One observation of all repeats; None where a repeat has none."""
-    there = [o for o in seen if o]
-    status = worst([o.status for o in there])
-    chosen = next(o for o in there if o.status is status)
-    boots = [o.samples or _figure(o) for o in there]
+def _observation(takes: Sequence[Observation | None]) -> Observation:
+    """Return one observation for all repeats; `takes` has None where a repeat has none."""
+    present = [o for o in takes if o]
+    status = worst([o.status for o in present])
+    chosen = next(o for o in present if o.status is status)
+    boots = [o.samples or _figure(o) for o in present]
     samples = [sample for boot in boots for sample in boot]
     update: dict[str, object] = {"samples": samples}
     detail: dict[str, object] = {}
@@ -95,7 +95,7 @@ def _observation(seen: Sequence[Observation | None]) -> Observation:
         detail[BOOTS] = [len(boot) for boot in boots]
     if chosen.unit and samples and len(_figure(chosen)) == 1:
         update["value"] = statistics.median(samples)
-    counts = Counter(_words(o) for o in seen)
+    counts = Counter(_status_and_word(o) for o in takes)
     if len(counts) > 1:
         detail["flaky"] = dict(counts.most_common())
     if detail:
@@ -106,8 +106,8 @@ def _observation(seen: Sequence[Observation | None]) -> Observation:
 def boots_of(item: Observation, repeats: int) -> list[list[float]]:
     """Return the samples of a figure by the boot that made them.
 
-    Records of before had no `detail["boots"]`: there, each of the cell's `repeats` made as many;
-    where that cannot be, all samples are taken to be of one boot.
+    Older records have no `detail["boots"]`: each of the cell's `repeats` boots made the same
+    number of samples then; where that cannot be, all samples count as those of one boot.
     """
     sizes = item.detail.get(BOOTS)
     total = len(item.samples)
@@ -118,35 +118,35 @@ def boots_of(item: Observation, repeats: int) -> list[list[float]]:
 
 
 def _cases(takes: Sequence[Cell]) -> list[Case]:
-    """Every case of all boots, each at its worst."""
+    """Return every case of all boots, each with its worst status."""
     by_name = [{case.name: case for case in take.cases} for take in takes]
     names = dict.fromkeys(case.name for take in takes for case in take.cases)
     return [_case([boot.get(name) for boot in by_name]) for name in names]
 
 
 def _case(boots: Sequence[Case | None]) -> Case:
-    """One case of all boots; None where a boot has none."""
-    there = [case for case in boots if case]
-    status = worst([case.status for case in there])
-    seconds = [case.seconds for case in there if case.seconds is not None]
+    """Return one case for all boots; `boots` has None where a boot has none."""
+    present = [case for case in boots if case]
+    status = worst([case.status for case in present])
+    seconds = [case.seconds for case in present if case.seconds is not None]
     counts = Counter(case.status.value if case else ABSENT for case in boots)
     update = {
         "seconds": statistics.median(seconds) if seconds else None,
         "flaky": dict(counts.most_common()) if len(counts) > 1 else {},
     }
-    return next(case for case in there if case.status is status).model_copy(update=update)
+    return next(case for case in present if case.status is status).model_copy(update=update)
 
 
-def _figure(seen: Observation) -> list[float]:
-    """The value of a measurement, which no verdict hangs on."""
-    if seen.status is not Status.DONE or not seen.unit or isinstance(seen.value, (str, bool)):
+def _figure(item: Observation) -> list[float]:
+    """Return the value of a measurement without a verdict; nothing for other observations."""
+    if item.status is not Status.DONE or not item.unit or isinstance(item.value, (str, bool)):
         return []
-    return [] if seen.value is None else [float(seen.value)]
+    return [] if item.value is None else [float(item.value)]
 
 
-def _words(seen: Observation | None) -> str:
-    """What must be the same in every repeat: status and word, not a figure."""
-    if seen is None:
+def _status_and_word(item: Observation | None) -> str:
+    """Return what must be the same in every repeat: the status and a word, never a figure."""
+    if item is None:
         return ABSENT
-    word = "" if seen.value is None or _figure(seen) else f" {seen.value}"
-    return f"{seen.status.value}{word}"
+    word = "" if item.value is None or _figure(item) else f" {item.value}"
+    return f"{item.status.value}{word}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figures of two cells against each other: the one comparison that page and verdict have. Pure."""
+"""Figures of two cells are compared: page and verdict share this one comparison. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.results.stats import Shift, independent, shift
 
 @dataclass(frozen=True)
 class FigureShift:
-    """A figure that both cells of a pair measured, and how the two lie against each other."""
+    """A figure that both cells of a pair measured, and how its samples differ."""
 
     base: Observation
     patched: Observation
@@ -22,7 +22,7 @@ class FigureShift:
 
     @property
     def representative(self) -> bool:
-        """Tell whether both sides say something about hardware; an emulator's do not."""
+        """Tell whether both figures say something about hardware; an emulator's timings do not."""
         return representative(self.base) and representative(self.patched)
 
 
@@ -34,28 +34,29 @@ def representative(item: Observation) -> bool:
 def not_comparable(pair: Pair) -> str:
     """Return why figures of the two cells must not be compared; "" when they may be."""
     base, patched = pair.base, pair.patched
-    here, there = base.machine, patched.machine
-    for what in ("accel", "cpu", "smp", "memory_mib", "topology", "name"):
-        before, after = getattr(here, what), getattr(there, what)
+    old, new = base.machine, patched.machine
+    for name in ("accel", "cpu", "smp", "memory_mib", "topology", "name"):
+        before, after = getattr(old, name), getattr(new, name)
         if before != after:
-            return f"different machines: {what} {before} and {after}"
-    if here.qemu != there.qemu:
-        return f"different QEMUs: {here.qemu or 'unknown'} and {there.qemu or 'unknown'}"
+            return f"different machines: {name} {before} and {after}"
+    if old.qemu != new.qemu:
+        return f"different QEMUs: {old.qemu or 'unknown'} and {new.qemu or 'unknown'}"
     if base.fidelity != patched.fidelity:
-        ours, theirs = base.fidelity.model_dump(), patched.fidelity.model_dump()
-        odd = [k for k in sorted(ours.keys() | theirs.keys()) if ours.get(k) != theirs.get(k)]
-        return f"different fidelity: {', '.join(odd)}"
+        before, after = base.fidelity.model_dump(), patched.fidelity.model_dump()
+        keys = sorted(before.keys() | after.keys())
+        differing = [key for key in keys if before.get(key) != after.get(key)]
+        return f"different fidelity: {', '.join(differing)}"
     if base.suite.source_hash != patched.suite.source_hash:
         return f"different sources of the suite {base.suite.name}"
     return ""
 
 
 def figure_shifts(pair: Pair, *, always: bool = False) -> list[FigureShift]:
-    """Compare every figure that both cells measured; return none where not_comparable() says why.
+    """Return a shift for every figure that both cells measured; none if not_comparable() objects.
 
     Figures that are not representative (an emulator's) are left out unless `always`: they cost
-    time and decide nothing. Samples of one boot have that boot in common: it counts once, with
-    their median. Many figures are looked at, so each has to be that much less likely to be chance.
+    time and decide nothing. Samples of one boot are not independent: the boot counts once, with
+    their median. The more figures are compared, the less likely each has to be by chance.
     """
     if not_comparable(pair):
         return []

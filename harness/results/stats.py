@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figures: what a set of samples says, and whether two sets differ. Pure; scipy does the work.
+"""Medians and intervals of samples, and whether two sets of samples differ. Pure, with scipy.
 
 Medians, because timings have outliers to one side; intervals by bootstrap and a rank test,
 because nothing is known about their distribution.
@@ -34,7 +34,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Shift:
-    """How the samples of `patched` lie against those of `base`.
+    """How the samples of `patched` differ from those of `base`.
 
     `ratio` is median over median (NaN when the base's is 0), `p` the probability of such ranks if
     nothing had changed (two-sided Mann-Whitney U), `effect` Cliff's delta: -1 (every patched
@@ -50,20 +50,23 @@ class Shift:
 
     @property
     def differs(self) -> bool:
-        """Tell whether this is too unlikely to be chance, and not too small to matter.
+        """Tell whether the difference is too unlikely to be chance, and large enough to matter.
 
-        Where `figures` are looked at, each has to be that much less likely (Bonferroni).
+        Of several `figures`, each has to be that much less likely (Bonferroni).
         """
         return self.p * self.figures < 1 - CONFIDENCE and abs(self.effect) >= SMALL_EFFECT
 
 
 def summarize(samples: Sequence[float]) -> Summary:
-    """Return the median and its interval; raise ValueError for no sample, or one not finite."""
+    """Return the median and its interval; raise ValueError for no samples, or infinite ones."""
     return summaries([samples])[0]
 
 
 def summaries(sets: Sequence[Sequence[float]]) -> list[Summary]:
-    """Return summarize() of each of `sets`, all of one size, in a fraction of the time."""
+    """Return summarize() of each of `sets`, all of one size, in a fraction of the time.
+
+    Raise ValueError as summarize() does.
+    """
     import numpy as np  # noqa: PLC0415 - numpy and scipy take 300 ms, most commands need neither
     from scipy.stats import bootstrap  # noqa: PLC0415
 
@@ -90,20 +93,20 @@ def summaries(sets: Sequence[Sequence[float]]) -> list[Summary]:
 
 
 def independent(boots: Sequence[Sequence[float]]) -> list[float]:
-    """Return what one boot has not in common with another: a median each.
+    """Return the median of each boot: samples of one boot are not independent, medians are.
 
-    Of a single boot there is its median alone: nothing tells how far another one would be off.
+    A single boot gives one median: nothing tells how far another boot would be off.
     """
     return [statistics.median(samples) for samples in boots if samples]
 
 
 def shown_values(boots: Sequence[Sequence[float]]) -> list[float]:
-    """Return the values whose spread is shown: a median a boot, or the samples of a single one."""
+    """Return the values whose spread is shown: the boots' medians, or one boot's samples."""
     return independent(boots) if len(boots) > 1 else list(*boots)
 
 
 def boots_needed(figures: int) -> int:
-    """Return how many boots of each kernel it takes that any of so many `figures` can differ.
+    """Return how many boots of each kernel are needed before one of `figures` figures can differ.
 
     The least likely order of n and n ranks, all of one side first, has the chance 2 / C(2n, n).
     """
@@ -114,7 +117,7 @@ def boots_needed(figures: int) -> int:
 
 
 def shift(base: Sequence[float], patched: Sequence[float], figures: int = 1) -> Shift:
-    """Compare two sets of independent samples of one figure, one of so many `figures`.
+    """Return how two sets of independent samples of one figure differ; `figures` are compared.
 
     Raise ValueError as summarize() does.
     """

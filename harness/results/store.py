@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run folders: results/RUN/run.json, logs in a folder a cell, `results/latest`.
 
-run.json is written when a run starts and when it ends, under another name first: who reads it
+run.json is written when a run starts and when it ends, under another name first: a reader
 sees a whole document. In between each finished cell is a file of its own in `.journal`, written
 in the same way, which load_run() reads along: a run that is killed loses the cells in flight.
 """
@@ -31,7 +31,7 @@ RECORD = "run.json"
 CORRUPT = "run.json.corrupt"
 JOURNAL = ".journal"
 LATEST = "latest"
-WORD_LIMIT = 120  # characters of a file's name
+NAME_LIMIT = 120  # characters of a file's name
 
 
 class RunStore:
@@ -43,13 +43,13 @@ class RunStore:
 
     @classmethod
     def create(cls, plan: str, now: datetime, base: Path | None = None) -> RunStore:
-        """A new folder for a run of `plan` (a name or a path) and the link `latest` to it.
+        """Make a folder for a run of `plan` (a name or a path), to which the link `latest` points.
 
-        Names sort by time: 20260117-101530-quickstart, and -2 for a second one in that second.
-        UsageError when the results folder cannot be written.
+        Names sort by time: 20260117-101530-quickstart, and -2 for a second run in that second.
+        Raise UsageError when the results folder cannot be written, DiskFullError without room.
         """
         base = base or paths.results_dir()
-        name = f"{now:%Y%m%d-%H%M%S}-{_word(Path(plan).stem) or 'run'}"
+        name = f"{now:%Y%m%d-%H%M%S}-{_file_name(Path(plan).stem) or 'run'}"
         with _readable(base):
             base.mkdir(parents=True, exist_ok=True)
             folder = _make(base, name)
@@ -57,7 +57,7 @@ class RunStore:
         return cls(folder)
 
     def __enter__(self) -> RunStore:
-        """UsageError when the run is still going on. Worker processes inherit the lock."""
+        """Lock the run; worker processes inherit the lock. Raise UsageError if the run goes on."""
         self._lock = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,20 +78,24 @@ class RunStore:
             os.close(self._lock)
 
     def cell_folder(self, cell: str, boot: int = 1) -> Path:
-        """A new folder for the logs of `cell`; those of a later `boot` lie in that of the first.
+        """Make the folder for the logs of `cell`; that of a later `boot` lies in that of the first.
 
-        What an earlier run left there, whose record was lost, is removed.
+        Remove the logs of an earlier attempt at the cell, whose record was lost. Raise UsageError
+        when the run's folder cannot be written, DiskFullError without room.
         """
-        place = cell_path(self.folder, cell)
+        first = cell_path(self.folder, cell)
         with _readable(self.folder):
-            if boot == 1 and place.is_dir():
-                shutil.rmtree(place)
-            folder = place if boot == 1 else place / str(boot)
+            if boot == 1 and first.is_dir():
+                shutil.rmtree(first)
+            folder = first if boot == 1 else first / str(boot)
             folder.mkdir(parents=True)
         return folder
 
     def add(self, cell: Cell) -> None:
-        """Keep the record of a finished cell; DiskFullError without room for it."""
+        """Write the record of a finished cell into the journal.
+
+        Raise DiskFullError without room for it, UsageError when the folder cannot be written.
+        """
         name = hashlib.sha256(cell.name.encode()).hexdigest()[:20]
         with _readable(self.folder):
             (self.folder / JOURNAL).mkdir(exist_ok=True)
@@ -99,14 +103,20 @@ class RunStore:
             write_atomic(self.folder / JOURNAL / f"{name}.json", text, durable=True)
 
     def write(self, run: Run) -> None:
-        """Write run.json, whole or not at all; the journal's cells are taken to be in it."""
+        """Write run.json, whole or not at all, and remove the journal, whose cells `run` must have.
+
+        Raise DiskFullError without room for it, UsageError when the folder cannot be written.
+        """
         with _readable(self.folder):
             text = run.model_dump_json(by_alias=True, indent=1)
             write_atomic(self.folder / RECORD, text, durable=True)
             shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
 
     def keep(self, name: str, document: BaseModel) -> None:
-        """Write another document of the run, e.g. its plan."""
+        """Write another document of the run, e.g. its plan.
+
+        Raise DiskFullError without room for it, UsageError when the folder cannot be written.
+        """
         with _readable(self.folder):
             text = document.model_dump_json(by_alias=True, indent=1)
             write_atomic(self.folder / name, text, durable=True)
@@ -114,21 +124,25 @@ class RunStore:
 
 def cell_path(folder: Path, cell: str) -> Path:
     """Return where the logs of `cell` are in the folder of its run."""
-    return folder / (_word(cell) or "cell")
+    return folder / (_file_name(cell) or "cell")
 
 
 def run_names(base: Path | None = None) -> list[str]:
-    """Return the runs below `base` (default: the results folder) with a record, oldest first."""
+    """Return the runs below `base` (default: the results folder) with a record, oldest first.
+
+    Raise UsageError when `base` cannot be read.
+    """
     base = base or paths.results_dir()
     with _readable(base):
-        found = base.glob(f"*/{RECORD}") if base.is_dir() else iter(())
-        return sorted({p.parent.name for p in found if not p.parent.is_symlink()}, key=_age)
+        records = base.glob(f"*/{RECORD}") if base.is_dir() else iter(())
+        names = {p.parent.name for p in records if not p.parent.is_symlink()}
+        return sorted(names, key=_age)
 
 
 def run_folder(name: str = LATEST, base: Path | None = None) -> Path:
-    """Return the folder of run `name`: one of the results folder, `latest`, or a path.
+    """Return the folder of run `name`: a run in the results folder, `latest`, or a path.
 
-    UsageError when there is none.
+    Raise UsageError when there is no such run, or it cannot be read.
     """
     base = base or paths.results_dir()
     folder = Path(name) if os.sep in name else base / name
@@ -148,29 +162,29 @@ def run_folder(name: str = LATEST, base: Path | None = None) -> Path:
 
 
 def load_run(folder: Path) -> Run:
-    """Return the record of a run; of one that goes on or was killed, with the cells it has done.
+    """Return the record of a run; of a run that goes on or was killed, with its finished cells.
 
-    UsageError when it is missing, broken or of another schema. One that is no JSON at all, and so
-    of no use to anybody, is moved aside.
+    Raise UsageError when the record is missing, broken or of another schema. A run.json that is
+    no JSON at all, which nothing can read, is renamed to CORRUPT: the run is not listed again.
     """
     path = folder / RECORD
     aside = folder / CORRUPT
-    kept = aside.is_file() and not path.exists()
+    set_aside = aside.is_file() and not path.exists()
     with _readable(path):
-        journal = _journal(folder)  # first: it goes when run.json has it all
-        data = (aside if kept else path).read_bytes()
+        journal = _journal(folder)  # first: the journal is removed once run.json has its cells
+        data = (aside if set_aside else path).read_bytes()
     try:
         run = Run.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(key) for key in first["loc"])
-        what = f"{where}: {first['msg']}" if where else first["msg"]
-        if first["type"] == "json_invalid" and not kept:
+        key = ".".join(str(part) for part in first["loc"])
+        problem = f"{key}: {first['msg']}" if key else first["msg"]
+        if first["type"] == "json_invalid" and not set_aside:
             with contextlib.suppress(OSError):
                 path.replace(aside)
-                kept = True
-        moved = f" (moved aside: {CORRUPT})" if kept else ""
-        raise UsageError(f"{path}: no record of schema {SCHEMA}: {what}{moved}") from None
+                set_aside = True
+        moved = f" (moved aside: {CORRUPT})" if set_aside else ""
+        raise UsageError(f"{path}: no record of schema {SCHEMA}: {problem}{moved}") from None
     if not run.run.interrupted:
         return run
     done = {cell.name: cell for cell in [*run.cells, *journal]}
@@ -178,32 +192,32 @@ def load_run(folder: Path) -> Run:
 
 
 def _journal(folder: Path) -> list[Cell]:
-    """The cells that were recorded since run.json was written, oldest first."""
-    found = []
+    """Return the cells that were recorded since run.json was written, oldest first."""
+    dated = []
     for path in (folder / JOURNAL).glob("*.json"):
         with contextlib.suppress(ValidationError, FileNotFoundError):  # just now put into run.json
             cell = Cell.model_validate_json(path.read_bytes())
-            found.append((path.stat().st_mtime_ns, cell))
-    return [cell for _, cell in sorted(found, key=lambda pair: pair[0])]
+            dated.append((path.stat().st_mtime_ns, cell))
+    return [cell for _, cell in sorted(dated, key=lambda pair: pair[0])]
 
 
-def _word(text: str) -> str:
-    """`text` as the name of a file; a long one ends in a hash, to stay one of its own."""
-    word = re.sub(r"[^A-Za-z0-9._+-]+", "_", text).strip("._")
-    if len(word) <= WORD_LIMIT:
-        return word
+def _file_name(text: str) -> str:
+    """Return `text` as the name of a file; a long name ends in a hash, to be unlike any other."""
+    name = re.sub(r"[^A-Za-z0-9._+-]+", "_", text).strip("._")
+    if len(name) <= NAME_LIMIT:
+        return name
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"{word[: WORD_LIMIT - 9]}-{digest}"
+    return f"{name[: NAME_LIMIT - 9]}-{digest}"
 
 
 def _age(name: str) -> tuple[str, int]:
-    """-10 is younger than -2."""
+    """Return a key that sorts names of runs by age: -10 is younger than -2."""
     head, _, count = name.rpartition("-")
     return (head, int(count)) if count.isdigit() and head.count("-") > 1 else (name, 1)
 
 
 def _make(base: Path, name: str) -> Path:
-    """A new folder `name` in `base`, or `name`-2, -3, …"""
+    """Make and return a new folder `name` in `base`, or `name`-2, -3, …"""
     folder, count = base / name, 1
     while True:
         try:
@@ -224,14 +238,14 @@ def _link(link: Path, target: str) -> None:
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Errors of the file system as one line that names the file and the way out."""
+    """Raise errors of the file system as one line that names the file and the way out."""
     try:
         yield
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except OSError as error:
-        named = error.filename or path
+        file = error.filename or path
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(f"{named}: {error.strerror}: free some space") from None
+            raise DiskFullError(f"{file}: {error.strerror}: free some space") from None
         hint = "set S2EVAL_RESULTS to a folder you can read and write"
-        raise UsageError(f"{named}: {error.strerror or error}: {hint}") from None
+        raise UsageError(f"{file}: {error.strerror or error}: {hint}") from None

@@ -12,7 +12,6 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -25,20 +24,24 @@ from harness.results.history.location import VARIABLE
 
 WAIT_SECONDS = 60  # for another writer
 CONNECT_SECONDS = 10
-# Rows of an index that SQLite looks at to learn how to use it: that takes a millisecond; without
-# it, to find what is flaky takes half a second at a million observations.
-LOOKED_AT = 400
+# Rows of an index that ANALYZE reads: that takes a millisecond; without it, the query for flaky
+# observations takes half a second at a million observations.
+ANALYSIS_ROWS = 400
 WRITES = "s2eval_writes"
 LOCK_NUMBER = 0x7332_6576  # "s2ev": of PostgreSQL's advisory lock
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class DamagedError(MachineError):
-    """The SQLite file is none, or parts of it are not readable."""
+    """The file is no SQLite database, or parts of it are not readable."""
 
 
 class Database:
-    """One database, opened when it is first used. `read()` and `write()` are transactions."""
+    """One database, opened when it is first used. `read()` and `write()` are transactions.
+
+    Both raise DamagedError for a damaged file, UsageError for a file that is no history of ours or
+    not accessible, MachineError for a lock that is not released, a full disk or a server.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = _parse(url)
@@ -58,26 +61,30 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give one view of the data, whatever others write meanwhile."""
-        with self._said(), self._open().connect() as connection, connection.begin():
+        """Yield a connection that sees one state of the data, whatever others write meanwhile."""
+        with self._user_errors(), self._open().connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """Give a transaction of the only writer."""
-        with self._said(), self._open().connect() as connection, _alone(connection):
+        """Yield the connection of the only writer; its transaction is committed at the end."""
+        with self._user_errors(), self._open().connect() as connection, _only_writer(connection):
             yield connection
-            if self._sqlite:  # PostgreSQL does that by itself
-                connection.exec_driver_sql(f"PRAGMA analysis_limit = {LOOKED_AT}")
+            if self._sqlite:  # PostgreSQL analyzes by itself
+                connection.exec_driver_sql(f"PRAGMA analysis_limit = {ANALYSIS_ROWS}")
                 connection.exec_driver_sql("ANALYZE")
 
     def close(self) -> None:
+        """Close all connections; the next use opens the database again."""
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
 
     def set_aside(self) -> Path | None:
-        """Move a damaged SQLite file away, with its journal; None when another process has."""
+        """Move a damaged SQLite file away, with its journal, and return its new path.
+
+        Return None where there is nothing to move: another process did, or this is PostgreSQL.
+        """
         file = self.file
         if file is None:
             return None
@@ -93,7 +100,7 @@ class Database:
             return aside
 
     def _open(self) -> Engine:
-        """The engine; the first time, the schema is brought up to date."""
+        """Return the engine; the first call makes it and brings the schema up to date."""
         if self._engine is None:
             engine = create_engine(self.url, connect_args=self._connect_args())
             if self._sqlite:
@@ -103,7 +110,7 @@ class Database:
             self._bring_up_to_date(engine)
         return self._engine
 
-    def _connect_args(self) -> dict[str, Any]:
+    def _connect_args(self) -> dict[str, int]:
         if self._sqlite:
             return {"timeout": WAIT_SECONDS}
         return {"connect_timeout": CONNECT_SECONDS}
@@ -120,15 +127,15 @@ class Database:
                 if self.file is not None:
                     stack.enter_context(_file_lock(self.file))
                     _let_read_while_written(self.file)
-                with engine.connect() as connection, _alone(connection):
+                with engine.connect() as connection, _only_writer(connection):
                     schema.upgrade(connection)
         except BaseException:
             self.close()
             raise
 
     @contextlib.contextmanager
-    def _said(self) -> Iterator[None]:
-        """Errors of the database as one line that names it and the way out."""
+    def _user_errors(self) -> Iterator[None]:
+        """Raise errors of the database as one line that names the database and the way out."""
         try:
             yield
         except (DBAPIError, sqlite3.Error) as error:
@@ -143,21 +150,21 @@ class Database:
             raise UsageError(f"{self}: {error.strerror or error}: set {VARIABLE}") from None
 
     def _user_error(self, cause: BaseException | None) -> S2EvalError:
-        said = str(cause).strip().splitlines() or [type(cause).__name__]
-        words = f"the history in {self}: {said[0]}"
-        if "database is locked" in said[0]:
-            return MachineError(f"{words}: another process has not let go of it: try again")
-        if "disk is full" in said[0] or "No space left" in said[0]:
-            return MachineError(f"{words}: free some space")
+        lines = str(cause).strip().splitlines() or [type(cause).__name__]
+        problem = f"the history in {self}: {lines[0]}"
+        if "database is locked" in lines[0]:
+            return MachineError(f"{problem}: another process has not let go of it: try again")
+        if "disk is full" in lines[0] or "No space left" in lines[0]:
+            return MachineError(f"{problem}: free some space")
         if self._sqlite:
-            return UsageError(f"{words}: set {VARIABLE} to a database you can read and write")
-        return MachineError(f"{words}: is the server up, is {VARIABLE} right?")
+            return UsageError(f"{problem}: set {VARIABLE} to a database you can read and write")
+        return MachineError(f"{problem}: is the server up, is {VARIABLE} right?")
 
 
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-        if parsed.get_backend_name() not in schema.WORDS:
+        if parsed.get_backend_name() not in schema.DIALECTS:
             raise ArgumentError
         if parsed.drivername == "postgresql":
             return parsed.set(drivername="postgresql+psycopg")
@@ -172,7 +179,7 @@ def _parse(url: str) -> URL:
 
 
 def _code(error: object) -> int:
-    """SQLite's primary error code."""
+    """Return SQLite's primary error code; 0 for other errors."""
     return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
@@ -181,7 +188,7 @@ def _file_lock(file: Path) -> FileLock:
 
 
 def _is_damaged(file: Path) -> bool:
-    """Whether SQLite finds something wrong; it reads the whole file."""
+    """Tell whether SQLite finds an error in the file, all of which it reads."""
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as connection:
             return bool(connection.execute("PRAGMA quick_check").fetchone()[0] != "ok")
@@ -192,13 +199,13 @@ def _is_damaged(file: Path) -> bool:
 
 
 def _let_read_while_written(file: Path) -> None:
-    """A write-ahead log. File systems without shared memory refuse, and do without."""
+    """Switch to a write-ahead log; a file system without shared memory has none."""
     with contextlib.closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    """Each new connection; transactions begin where SQLAlchemy says, not where Python guesses."""
+    """Set up a new connection; SQLAlchemy, not Python's sqlite3, begins its transactions."""
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")  # enough with a write-ahead log
@@ -210,8 +217,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextlib.contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """A transaction that waits until no other of this kind is open."""
+def _only_writer(connection: Connection) -> Iterator[None]:
+    """Hold a transaction that begins when no other writer's is open."""
     connection.execution_options(**{WRITES: True})
     with connection.begin():
         if connection.dialect.name == "postgresql":

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is flaky: the same inputs, and not always the same observation."""
+"""Finds what is flaky: observations that changed while their inputs did not."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from sqlalchemy import Column, Connection, Select, func, select
+from sqlalchemy import Column, ColumnElement, Connection, func, select
 
 from harness.results.history.query import lanes
 from harness.results.history.schema import (
@@ -21,23 +20,23 @@ from harness.results.history.schema import (
 )
 from harness.results.history.values import Flake, SeenCount
 
-Place = tuple[int, int]  # a path and a setup
+PathAndSetup = tuple[int, int]
 _CELLS = UNSTEADY.join(CELLS, CELLS.c.setup_id == UNSTEADY.c.setup_id).join(
     OBSERVATIONS,
     (OBSERVATIONS.c.path_id == UNSTEADY.c.path_id) & (OBSERVATIONS.c.cell_id == CELLS.c.id),
 )
-_PLACE = (UNSTEADY.c.path_id, UNSTEADY.c.setup_id)
+_KEY = (UNSTEADY.c.path_id, UNSTEADY.c.setup_id)
 
 
 def flakes(
     connection: Connection, path: int | None = None, numbers: Collection[int] | None = None
 ) -> list[Flake]:
-    """Return what is flaky at one path or in some setups (None: any), the most recent first."""
-
-    def only(query: Select[Any]) -> Select[Any]:
-        query = query if path is None else query.where(UNSTEADY.c.path_id == path)
-        return query if numbers is None else query.where(UNSTEADY.c.setup_id.in_(numbers))
-
+    """Return the flaky observations of one path or some setups (None: any), newest first."""
+    wanted: list[ColumnElement[bool]] = []
+    if path is not None:
+        wanted.append(UNSTEADY.c.path_id == path)
+    if numbers is not None:
+        wanted.append(UNSTEADY.c.setup_id.in_(numbers))
     words = {
         number: f"{status} {value}".rstrip()
         for number, status, value in connection.execute(
@@ -45,72 +44,66 @@ def flakes(
         )
     }
     # Names are looked up afterwards: numbers are grouped three times as fast.
-    key = (*_PLACE, OBSERVATIONS.c.outcome_id)
+    key = (*_KEY, OBSERVATIONS.c.outcome_id)
     counted = select(*key, func.sum(CELLS.c.repeats), func.max(CELLS.c.run_id))
-    seen: dict[Place, Counter[str]] = {}
-    last: dict[Place, set[int]] = {}
-    query = only(counted.select_from(_CELLS).group_by(*key))
-    for place, setup, outcome, count, run in connection.execute(query):
+    counts: dict[PathAndSetup, Counter[str]] = {}
+    runs: dict[PathAndSetup, set[int]] = {}
+    query = counted.select_from(_CELLS).where(*wanted).group_by(*key)
+    for path_id, setup, outcome, count, run in connection.execute(query):
         if outcome in words:
-            seen.setdefault((place, setup), Counter())[words[outcome]] += int(count)
-            last.setdefault((place, setup), set()).add(run)
-    for found, more in _splits(connection, only, words):
-        if found in seen:
-            seen[found].update(more)
-    # A run that was stored again may have settled what was noted of it.
-    several = {place: +words for place, words in seen.items() if len(+words) > 1}
-    return _named(connection, several, last) if several else []
+            counts.setdefault((path_id, setup), Counter())[words[outcome]] += int(count)
+            runs.setdefault((path_id, setup), set()).add(run)
+    for split, more in _splits(connection, wanted, words):
+        if split in counts:
+            counts[split].update(more)
+    # UNSTEADY keeps its rows when a run is stored again and no longer differs.
+    several = {flaky: +counter for flaky, counter in counts.items() if len(+counter) > 1}
+    return _named(connection, several, runs) if several else []
 
 
 def _splits(
-    connection: Connection, only: Any, words: Mapping[int, str]
-) -> Iterator[tuple[Place, Counter[str]]]:
-    """What to add to the counts of a place: the boots of a cell in place of what it came to."""
-    query = only(
-        select(
-            *_PLACE,
-            CELLS.c.id,
-            CELLS.c.repeats,
-            OBSERVATIONS.c.outcome_id,
-            SPLITS.c.word,
-            SPLITS.c.count,
-        ).select_from(
-            _CELLS.join(
-                SPLITS,
-                (SPLITS.c.path_id == UNSTEADY.c.path_id) & (SPLITS.c.cell_id == CELLS.c.id),
-            )
-        )
+    connection: Connection, wanted: Sequence[ColumnElement[bool]], words: Mapping[int, str]
+) -> Iterator[tuple[PathAndSetup, Counter[str]]]:
+    """Yield what to add to the counts: the words of a cell's boots, less the cell's own word."""
+    of_cell = (SPLITS.c.path_id == UNSTEADY.c.path_id) & (SPLITS.c.cell_id == CELLS.c.id)
+    columns = (CELLS.c.id, CELLS.c.repeats, OBSERVATIONS.c.outcome_id)
+    query = (
+        select(*_KEY, *columns, SPLITS.c.word, SPLITS.c.count)
+        .select_from(_CELLS.join(SPLITS, of_cell))
+        .where(*wanted)
     )
-    taken = set()
+    subtracted = set()
     for path, setup, cell, repeats, outcome, word, count in connection.execute(query):
         more = Counter({word: count})
-        if (path, cell) not in taken and outcome in words:
-            taken.add((path, cell))
+        if (path, cell) not in subtracted and outcome in words:
+            subtracted.add((path, cell))
             more[words[outcome]] -= repeats
         yield (path, setup), more
 
 
 def _named(
-    connection: Connection, seen: Mapping[Place, Counter[str]], last: Mapping[Place, set[int]]
+    connection: Connection,
+    counts: Mapping[PathAndSetup, Counter[str]],
+    runs: Mapping[PathAndSetup, set[int]],
 ) -> list[Flake]:
     lane_of = {number: lane for lane, numbers in lanes(connection).items() for number in numbers}
     paths = _texts(connection, PATHS.c.id, PATHS.c.path)
     started = _texts(connection, RUNS.c.id, RUNS.c.started)
-    made = [
+    named = [
         Flake(
             paths[path],
             lane_of[setup],
             tuple(
                 SeenCount(word, count)
-                for word, count in sorted(words.items(), key=lambda one: (-one[1], one[0]))
+                for word, count in sorted(counter.items(), key=lambda item: (-item[1], item[0]))
             ),
-            max(started[run] for run in last[path, setup]),
+            max(started[run] for run in runs[path, setup]),
             setup,
         )
-        for (path, setup), words in seen.items()
+        for (path, setup), counter in counts.items()
     ]
-    return sorted(made, key=lambda flake: (flake.last, flake.lane, flake.path), reverse=True)
+    return sorted(named, key=lambda flake: (flake.last, flake.lane, flake.path), reverse=True)
 
 
-def _texts(connection: Connection, number: Column[Any], text: Column[Any]) -> dict[int, str]:
+def _texts(connection: Connection, number: Column[int], text: Column[str]) -> dict[int, str]:
     return {int(key): str(value) for key, value in connection.execute(select(number, text))}

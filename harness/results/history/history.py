@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What runs saw, over time (docs/history.md).
+"""The observations of runs over time (docs/history.md).
 
 history = History()
 history.series("wcprobe.ioremap_wc.unaligned_load", kernel="debian-6.1")
@@ -43,9 +43,10 @@ T = TypeVar("T")
 class History:
     """A history by its URL (default: see `default_url`). Two processes may use one at once.
 
-    That of the results folder is caught up before it is first asked. `say` is told in a line when
-    a damaged file was replaced, and which runs on disk cannot be read.
-    Errors are UsageError (a database that is none or not ours) and MachineError (no server).
+    The first read of the results folder's own history stores the runs that it lacks. `say` gets a
+    line when a damaged file was replaced, and for each run on disk that cannot be read.
+    Every method raises UsageError for a database that is no history of ours, and MachineError for
+    one that does not answer.
     """
 
     def __init__(self, url: str = "", say: Say = lambda _: None) -> None:
@@ -58,21 +59,22 @@ class History:
         return str(self._database)
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()
 
     def record(self, run: Run, folder: Path) -> None:
-        """Store `run`, whose folder is `folder`; again, when it has gone on since."""
+        """Store `run`, whose folder is `folder`, in place of what was stored of it before."""
         self._write(lambda c: self._intake(c).store(run, folder))
 
     def rebuild(self, base: Path | None = None) -> int:
-        """Store every run below `base` (default: the results folder); how many there are.
+        """Store every run below `base` (default: the results folder); return how many.
 
-        Runs that are stored and no longer on disk stay. One that cannot be read is named.
+        Stored runs that are no longer on disk stay. `say` names each run that cannot be read.
         """
         return self._write(lambda c: self._intake(c).everything(base or paths.results_dir()))
 
     def catch_up(self, base: Path) -> int:
-        """Store the runs below `base` that are not stored, or have gone on since; how many."""
+        """Store the runs below `base` that are not stored, or went on since; return how many."""
         return self._write(lambda c: self._intake(c).catch_up(base)) if self._lacks(base) else 0
 
     def series(
@@ -83,16 +85,16 @@ class History:
         limit: int = 30,
         suite: str | None = None,
     ) -> list[Point]:
-        """Return the newest `limit` points, oldest first; none of an unknown path."""
+        """Return the newest `limit` points, oldest first; none for an unknown path."""
 
-        def work(c: Connection) -> list[Point]:
+        def query_points(c: Connection) -> list[Point]:
             number = query.path_number(c, path)
             if number is None:
                 return []
             wanted = _numbers(c, kernel, machine, suite)
             return query.series(c, number, wanted, limit)
 
-        return self._read(work)
+        return self._read(query_points)
 
     def first_bad(
         self,
@@ -101,9 +103,9 @@ class History:
         machine: str | None = None,
         suite: str | None = None,
     ) -> list[FirstBad]:
-        """Return each lane in which the observation is bad now, and since when."""
-        found = self.lanes(path, kernel, machine, suite, limit=1)
-        return [lane.bad for lane in found if lane.bad]
+        """Return the first bad run of each lane in which the observation is bad now."""
+        lanes = self.lanes(path, kernel, machine, suite, limit=1)
+        return [lane.bad for lane in lanes if lane.bad]
 
     def lanes(
         self,
@@ -115,13 +117,13 @@ class History:
     ) -> list[LaneSeries]:
         """Return one observation over time in every lane that has it."""
 
-        def work(c: Connection) -> list[LaneSeries]:
+        def query_lanes(c: Connection) -> list[LaneSeries]:
             number = query.path_number(c, path)
             if number is None:
                 return []
             wanted = _numbers(c, kernel, machine, suite)
-            found = query.lanes(c, kernel, machine, suite)
-            lane_of = {setup: lane for lane, setups in found.items() for setup in setups}
+            lanes = query.lanes(c, kernel, machine, suite)
+            lane_of = {setup: lane for lane, numbers in lanes.items() for setup in numbers}
             points: dict[Lane, list[Point]] = {}
             for point in query.all_points(c, number, wanted):
                 points.setdefault(lane_of[point.setup], []).append(point)
@@ -134,10 +136,13 @@ class History:
                 for lane in sorted(points)
             ]
 
-        return self._read(work)
+        return self._read(query_lanes)
 
     def changes(self, before: str, after: str) -> list[LaneChange]:
-        """Return what two runs saw differently; raise UsageError for one that is not stored."""
+        """Return the lanes of two runs, with the observations that differ.
+
+        Raise UsageError for a run that is not stored.
+        """
         return self._read(lambda c: list(_changes(c, before, after)))
 
     def flaky(
@@ -147,20 +152,20 @@ class History:
         machine: str | None = None,
         suite: str | None = None,
     ) -> list[Flake]:
-        """Return what changed while its inputs did not, the most recent first."""
+        """Return the observations that changed while their inputs did not, newest first."""
 
-        def work(c: Connection) -> list[Flake]:
+        def query_flakes(c: Connection) -> list[Flake]:
             number = None if path is None else query.path_number(c, path)
             if path is not None and number is None:
                 return []
             return flakes(c, number, _numbers(c, kernel, machine, suite))
 
-        return self._read(work)
+        return self._read(query_flakes)
 
     def check(self, **named: str | None) -> None:
         """Raise UsageError with the nearest name unless path, kernel, machine and suite are known.
 
-        None is no name.
+        A name that is None is not checked.
         """
         tables: dict[str, Table] = {
             "path": PATHS, "kernel": KERNELS, "machine": MACHINES, "suite": SUITES,
@@ -177,11 +182,16 @@ class History:
         return Intake(connection, self._say, own=self._own)
 
     def _lacks(self, base: Path) -> bool:
-        """Whether there is anything to catch up; writers need not take turns to learn that."""
-        return bool(self._mended(lambda: self._reading(lambda c: self._intake(c).missing(base))))
+        """Tell whether runs below `base` are not stored; that needs no writer's lock."""
+        return bool(
+            self._repaired(lambda: self._in_reading(lambda c: self._intake(c).missing(base)))
+        )
 
-    def _first_look(self) -> None:
-        """Catch up; what is there can be looked at all the same when that fails."""
+    def _catch_up_once(self) -> None:
+        """Store the missing runs before the first read; when that fails, warn and read the rest."""
+        if self._caught_up:
+            return
+        self._caught_up = True
         base = paths.results_dir()
         if self._lacks(base):
             try:
@@ -190,30 +200,28 @@ class History:
                 self._say(f"warning: the newest runs are not in the history: {error}")
 
     def _read(self, work: Callable[[Connection], T]) -> T:
-        if not self._caught_up:
-            self._caught_up = True
-            self._first_look()
-        return self._mended(lambda: self._reading(work))
+        self._catch_up_once()
+        return self._repaired(lambda: self._in_reading(work))
 
     def _write(self, work: Callable[[Connection], T]) -> T:
-        return self._mended(lambda: self._writing(work))
+        return self._repaired(lambda: self._in_writing(work))
 
-    def _reading(self, work: Callable[[Connection], T]) -> T:
+    def _in_reading(self, work: Callable[[Connection], T]) -> T:
         with self._database.read() as connection:
             return work(connection)
 
-    def _writing(self, work: Callable[[Connection], T]) -> T:
+    def _in_writing(self, work: Callable[[Connection], T]) -> T:
         with self._database.write() as connection:
             return work(connection)
 
-    def _mended(self, work: Callable[[], T]) -> T:
-        """`work`, once more on a new file when this one is damaged."""
+    def _repaired(self, work: Callable[[], T]) -> T:
+        """Return the result of `work`; when the file is damaged, replace it and work once more."""
         try:
             return work()
         except DamagedError as error:
             aside = self._database.set_aside()
             if aside is not None:
-                count = self._writing(lambda c: self._intake(c).everything(paths.results_dir()))
+                count = self._in_writing(lambda c: self._intake(c).everything(paths.results_dir()))
                 self._say(
                     f"{self} is damaged ({error}): moved to {aside.name}, "
                     f"made anew from {count} runs on disk"
@@ -224,11 +232,11 @@ class History:
 def _numbers(
     connection: Connection, kernel: str | None, machine: str | None, suite: str | None
 ) -> list[int] | None:
-    """The setups with these names; None when any will do."""
+    """Return the numbers of the setups with these names; None when all names are None."""
     if kernel is None and machine is None and suite is None:
         return None
-    found = query.lanes(connection, kernel, machine, suite)
-    return list(itertools.chain.from_iterable(found.values()))
+    lanes = query.lanes(connection, kernel, machine, suite)
+    return list(itertools.chain.from_iterable(lanes.values()))
 
 
 def _changes(connection: Connection, before: str, after: str) -> Iterator[LaneChange]:
@@ -242,14 +250,15 @@ def _changes(connection: Connection, before: str, after: str) -> Iterator[LaneCh
         (old, old_facts), (new, new_facts) = was[lane], now[lane]
         setups = query.setups(connection, old | new)
         inputs = () if old & new else input_changes(setups[max(old)], setups[max(new)])
-        found, same = [], 0
+        changes, unchanged = [], 0
         for path in dict.fromkeys([*new_facts, *old_facts]):
-            seen, sees = (facts.get(path) or {ABSENT} for facts in (old_facts, new_facts))
-            if seen & sees:  # of two readings, or of what repeats saw
-                same += 1
+            earlier, later = (facts.get(path) or {ABSENT} for facts in (old_facts, new_facts))
+            if earlier & later:  # one of two readings, or of the words of several repeats
+                unchanged += 1
             else:
-                found.append(ValueChange(path, OR.join(sorted(seen)), OR.join(sorted(sees))))
-        yield LaneChange(lane, "", inputs, tuple(found), same)
+                change = ValueChange(path, OR.join(sorted(earlier)), OR.join(sorted(later)))
+                changes.append(change)
+        yield LaneChange(lane, "", inputs, tuple(changes), unchanged)
 
 
 def _run_number(connection: Connection, name: str) -> int:

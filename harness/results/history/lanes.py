@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the points of a lane say: since when it is bad, and what changed before. Pure."""
+"""Judges the points of a lane: since when it is bad, and which inputs changed before. Pure."""
 
 from __future__ import annotations
 

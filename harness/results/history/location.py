@@ -25,7 +25,8 @@ def default_url() -> str:
 
 
 def is_own_file(file: Path | None) -> bool:
-    """Tell whether `file` (None: no SQLite) is the results folder's, which readers bring up to
-    date before they read.
+    """Tell whether `file` (None: no SQLite) is the results folder's own history.
+
+    Its first read stores the runs that it lacks.
     """
     return file == own_file()

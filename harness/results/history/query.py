@@ -23,7 +23,7 @@ from harness.results.history.schema import (
 from harness.results.history.values import Lane, Point, Setup
 from harness.results.records import OR
 
-Facts = dict[str, set[str]]  # path: what was seen there, status and value
+Facts = dict[str, set[str]]  # the words of each path: status and value
 
 _OF_SETUP = (
     SETUPS.join(KERNELS, KERNELS.c.id == SETUPS.c.kernel_id)
@@ -38,7 +38,7 @@ _SETUP = (  # in the order of Setup's fields
     SUITES.c.source_hash,
     SETUPS.c.inputs,
 )
-_SEEN = (
+_OBSERVED = (
     OBSERVATIONS.join(CELLS, CELLS.c.id == OBSERVATIONS.c.cell_id)
     .join(RUNS, RUNS.c.id == CELLS.c.run_id)
     .join(OUTCOMES, OUTCOMES.c.id == OBSERVATIONS.c.outcome_id)
@@ -62,11 +62,15 @@ def names(connection: Connection, table: Table) -> list[str]:
 
 
 def path_number(connection: Connection, path: str) -> int | None:
+    """Return the number of a path; None for an unknown path."""
     return connection.execute(select(PATHS.c.id).where(PATHS.c.path == path)).scalar()
 
 
 def run_number(connection: Connection, name: str) -> int | None:
-    """Return a run by its name: of several hosts' runs of that name the one stored last."""
+    """Return the number of a run: of several hosts' runs of that name the one stored last.
+
+    Return None for an unknown run.
+    """
     return connection.execute(select(func.max(RUNS.c.id)).where(RUNS.c.name == name)).scalar()
 
 
@@ -81,14 +85,14 @@ def lanes(
     for table, name in ((KERNELS, kernel), (MACHINES, machine), (SUITES, suite)):
         if name is not None:
             query = query.where(table.c.name == name)
-    found: dict[Lane, list[int]] = {}
+    numbers: dict[Lane, list[int]] = {}
     for number, *lane in connection.execute(query):
-        found.setdefault(Lane(*lane), []).append(number)
-    return found
+        numbers.setdefault(Lane(*lane), []).append(number)
+    return numbers
 
 
 def setups(connection: Connection, numbers: Collection[int] | None) -> dict[int, Setup]:
-    """Return setups by their number; None: all."""
+    """Return the setups `numbers` (None: all) by their number."""
     query = select(SETUPS.c.id, *_SETUP).select_from(_OF_SETUP)
     if numbers is not None:
         query = query.where(SETUPS.c.id.in_(numbers))
@@ -106,13 +110,13 @@ def series(
 def all_points(
     connection: Connection, path: int, numbers: Collection[int] | None
 ) -> Iterator[Point]:
-    """Yield every point of a path, oldest first."""
+    """Yield every point of a path in setups `numbers` (None: all), oldest first."""
     query = _points(path, numbers).order_by(RUNS.c.started, CELLS.c.id)
     return itertools.starmap(_point, connection.execute(query))
 
 
 def _points(path: int, numbers: Collection[int] | None) -> Select[Any]:
-    query = select(*_POINT).select_from(_SEEN).where(OBSERVATIONS.c.path_id == path)
+    query = select(*_POINT).select_from(_OBSERVED).where(OBSERVATIONS.c.path_id == path)
     return query if numbers is None else query.where(CELLS.c.setup_id.in_(numbers))
 
 
@@ -129,9 +133,9 @@ def _point(
 
 
 def facts_of_run(connection: Connection, run: int) -> dict[Lane, tuple[set[int], Facts]]:
-    """Return the setups of each lane of a run and what its cells saw; no figures.
+    """Return the setups of each lane of a run, and the words of its cells, without figures.
 
-    Of a cell that was taken over, what was seen in the run it is from.
+    A cell that was carried over has the words of the run that it was copied from.
     """
     query = (
         select(
@@ -151,12 +155,12 @@ def facts_of_run(connection: Connection, run: int) -> dict[Lane, tuple[set[int],
         )
         .where(CELLS.c.run_id == run)
     )
-    found: dict[Lane, tuple[set[int], Facts]] = {}
+    by_lane: dict[Lane, tuple[set[int], Facts]] = {}
     origins: dict[Lane, str] = {}
     for row in connection.execute(query):
         kernel, machine, suite, setup, carried, path, status, value, figure = row
         lane = Lane(kernel, machine, suite)
-        numbers, facts = found.setdefault(lane, (set(), {}))
+        numbers, facts = by_lane.setdefault(lane, (set(), {}))
         numbers.add(setup)
         if carried:
             origins[lane] = carried
@@ -165,10 +169,10 @@ def facts_of_run(connection: Connection, run: int) -> dict[Lane, tuple[set[int],
             facts.setdefault(path, set()).update(words)
     for origin in set(origins.values()):
         number = run_number(connection, origin)
-        before = facts_of_run(connection, number) if number not in (None, run) else {}
-        found |= {
-            lane: before[lane]
+        copied = facts_of_run(connection, number) if number not in (None, run) else {}
+        by_lane |= {
+            lane: copied[lane]
             for lane, name in origins.items()
-            if name == origin and lane in before
+            if name == origin and lane in copied
         }
-    return found
+    return by_lane

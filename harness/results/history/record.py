@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A run's records into the history, in the caller's transaction."""
+"""Writes a run's records into the history, in the caller's transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy import Connection, Table, and_, delete, insert, select
@@ -30,19 +29,22 @@ IN_ONE_QUERY = 500  # values; SQLite before 3.32 takes 999
 
 
 def utc(moment: str) -> str:
-    """Return an ISO 8601 time in UTC, to the second: as text, later ones are larger."""
+    """Return an ISO 8601 time in UTC, to the second, so that text sorts by time.
+
+    Raise ValueError for a text that is no such time.
+    """
     return datetime.fromisoformat(moment).astimezone(UTC).isoformat(timespec="seconds")
 
 
 class Recorder:
-    """Writes runs; good for one transaction, whose ids it remembers."""
+    """Writes runs in one transaction: a Recorder remembers the ids that it read or made there."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._known: dict[tuple[Any, ...], int] = {}
+        self._known: dict[tuple[object, ...], int] = {}
 
     def store(self, run: Run, folder: Path, node: str) -> None:
-        """Store `run`, instead of what was stored of it before (it may have gone on since)."""
+        """Store `run` in place of what was stored of it before: it may have gone on since."""
         name = run.run.id
         self._connection.execute(delete(RUNS).where(RUNS.c.name == name, RUNS.c.node == node))
         row = {
@@ -62,7 +64,7 @@ class Recorder:
         values = {"run_id": run_id, "setup_id": setup_id, "status": cell.status.value}
         values |= {"failure": cell.failure.kind if cell.failure else "", "carried": cell.carried}
         cell_id = self._insert(CELLS, {**values, "repeats": cell.repeats})
-        # What was taken over from another run was seen once only.
+        # The observations of a cell that was carried over count once, in their own run.
         facts = {} if cell.carried else _facts(cell)
         self._look_up(list(facts))
         rows = [
@@ -80,7 +82,7 @@ class Recorder:
         self._splits(facts, cell_id, setup_id)
 
     def _look_up(self, paths: Sequence[str]) -> None:
-        """Learn the ids of `paths` together: a cell has hundreds, and most are there already."""
+        """Read the ids of `paths` together: a cell has hundreds, and most are stored already."""
         new = [path for path in paths if (PATHS.name, path) not in self._known]
         for at in range(0, len(new), IN_ONE_QUERY):
             some = PATHS.c.path.in_(new[at : at + IN_ONE_QUERY])
@@ -100,28 +102,28 @@ class Recorder:
             },
         )
 
-    def _same(self, table: Table, row: dict[str, Any], *unique: str) -> int:
-        """The id of the row with `row`'s values in the columns `unique` (default: all of them).
+    def _same(self, table: Table, row: Mapping[str, object], *unique: str) -> int:
+        """Return the id of the row with `row`'s values in the columns `unique` (default: all).
 
-        It is made when missing.
+        Insert `row` when there is no such row.
         """
         values = {name: row[name] for name in unique or row}
         key = (table.name, *values.values())
         if key not in self._known:
             same = and_(*(table.c[name] == value for name, value in values.items()))
-            found = self._connection.execute(select(table.c.id).where(same)).scalar()
-            self._known[key] = self._insert(table, row) if found is None else int(found)
+            number = self._connection.execute(select(table.c.id).where(same)).scalar()
+            self._known[key] = self._insert(table, row) if number is None else int(number)
         return self._known[key]
 
-    def _insert(self, table: Table, row: Mapping[str, Any]) -> int:
-        """The new row's id."""
+    def _insert(self, table: Table, row: Mapping[str, object]) -> int:
+        """Insert `row` and return its id."""
         key = self._connection.execute(insert(table).values(row)).inserted_primary_key
         if key is None:
             raise AssertionError(f"{table.name} has an id")
         return int(key[0])
 
     def _splits(self, facts: Mapping[str, Observation], cell_id: int, setup_id: int) -> None:
-        """What the boots of the cell saw, where they do not agree."""
+        """Store the words of the cell's boots where they do not agree."""
         split = {
             self._same(PATHS, {"path": path}): item.detail["flaky"]
             for path, item in facts.items()
@@ -137,9 +139,9 @@ class Recorder:
             self._mark(setup_id, split)
 
     def _changed(self, cell_id: int, setup_id: int) -> list[int]:
-        """Where this cell saw another thing than the one before it with the same inputs.
+        """Return the paths whose outcome is not that of the previous cell with the same inputs.
 
-        If no cell differs from the one before it that saw the path, none differs from any other.
+        If no cell differs from the previous one that has the path, no two cells differ.
         """
         new, old, cells = OBSERVATIONS.alias("new"), OBSERVATIONS.alias("old"), CELLS.alias("c")
         before = (
@@ -169,13 +171,13 @@ class Recorder:
             self._connection.execute(insert(UNSTEADY), rows)
 
 
-def _row(table: Table, record: BaseModel) -> dict[str, Any]:
-    """What `table` has columns for."""
+def _row(table: Table, record: BaseModel) -> dict[str, object]:
+    """Return the fields of `record` that `table` has columns for."""
     return record.model_dump(include=set(table.c.keys()))
 
 
 def _facts(cell: Cell) -> dict[str, Observation]:
-    """The cell's observations, one a path: of several the worst."""
+    """Return the cell's observations by path: of several with one path the worst."""
     facts: dict[str, Observation] = {}
     for item in cell.outcomes():
         was = facts.setdefault(item.path, item)
@@ -189,7 +191,7 @@ def _figure(item: Observation) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _outcome(item: Observation) -> dict[str, Any]:
+def _outcome(item: Observation) -> dict[str, object]:
     figure = _figure(item) is not None or item.unit is not None
     value = "" if figure or item.value is None else str(item.value)
     unit = item.unit or ""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""When runs come into the history.
+"""Decides when runs are stored in the history.
 
-A database that `S2EVAL_HISTORY` names is there for others to look at: it has a run as soon as that
-has ended. The file in the results folder is caught up by whoever looks, and before runs are
-removed: to store a run, SQLAlchemy included, takes longer than all else that follows a guest.
+A database that `S2EVAL_HISTORY` names is read by others: a run is stored there when it ends. The
+file in the results folder gets its runs when it is first read, and before runs are removed: to
+store a run, SQLAlchemy included, takes longer than all else that follows a guest.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def stored_at_once(*, asked: bool) -> bool:
-    """Tell whether a run is stored when it ends; `asked`: the history is looked at next."""
+    """Tell whether a run is stored when it ends; `asked`: the user asks the history next."""
     return asked or bool(os.environ.get(VARIABLE))
 
 
 def record_run(run: Run, folder: Path, say: Say) -> None:
-    """Store a finished run; what goes wrong is a line of warning and never the run's fault."""
+    """Store a finished run; when that fails, `say` gets a warning and the run is not affected."""
     try:
         with contextlib.closing(_history(say)) as history:
             history.record(run, folder)
@@ -36,9 +36,9 @@ def record_run(run: Run, folder: Path, say: Say) -> None:
 
 
 def before_removal(base: Path, say: Say) -> str:
-    """Store the runs below `base` that the history lacks.
+    """Store the runs below `base` that the history lacks, before they are removed.
 
-    Return "", or why that was not possible.
+    Return "", or a sentence that says why that was not possible.
     """
     try:
         with contextlib.closing(_history(say)) as history:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the history answers with. Times are ISO 8601, UTC, to the second: they sort as they read.
+"""The answers of the history. Times are ISO 8601, UTC, to the second: they sort as they read.
 
-A lane is what keeps its name while it moves on: one kernel, machine and suite by name, whatever
-commit, QEMU or sources they were at the time. A setup is a lane in one such state.
+A lane is a kernel, a machine and a suite by name, whatever their commit, QEMU and sources were at
+the time. A setup is a lane with one such set of inputs.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class Lane(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """What shapes a cell, beside the names."""
+    """The inputs of a cell, beside the names."""
 
     source: str
     version: str
     commit: str
-    series: str  # a hash, as the next but one
+    series: str  # a hash
     config: str
     compiler: str
-    build: str  # its key
+    build: str  # the build's key
     cpu: str
     cpus: int
     memory_mib: int
@@ -54,7 +54,7 @@ class Point(NamedTuple):
 
     @property
     def word(self) -> str:
-        """Return what can be compared: figures differ from run to run."""
+        """Return status and value; the status alone for a figure, which differs in every run."""
         return f"{self.status} {self.value}" if isinstance(self.value, str) else self.status
 
 
@@ -69,10 +69,10 @@ class ValueChange:
 
 @dataclass(frozen=True)
 class FirstBad:
-    """Where a lane went bad: `first` is the oldest FAIL or ERROR since the last good run.
+    """The run since which a lane is bad: `first` is the oldest FAIL or ERROR since a good run.
 
-    `good` is that run, None when there is none; `inputs` is what changed between the two:
-    nothing, when the same inputs gave both.
+    `good` is that good run, None when there is none; `inputs` are the inputs that changed between
+    the two: none when the same inputs gave both.
     """
 
     lane: Lane
@@ -83,7 +83,7 @@ class FirstBad:
 
 @dataclass(frozen=True)
 class SeenCount:
-    """What `count` boots with the same inputs saw."""
+    """The word that `count` boots with the same inputs observed."""
 
     word: str  # status and value
     count: int
@@ -96,16 +96,17 @@ class Flake:
     path: str
     lane: Lane
     seen: tuple[SeenCount, ...]
-    last: str  # when the newest of these boots was
+    last: str  # when the newest run of these boots started
     setup: int
 
     @property
     def boots(self) -> int:
-        return sum(one.count for one in self.seen)
+        """Return the number of boots with these inputs."""
+        return sum(word.count for word in self.seen)
 
     @property
     def odd(self) -> int:
-        """Return how many of the boots saw something else than most did."""
+        """Return how many of the boots did not observe the most frequent word."""
         return self.boots - self.seen[0].count
 
 
@@ -122,9 +123,9 @@ class LaneChange:
 
 @dataclass(frozen=True)
 class LaneSeries:
-    """One observation of one lane over time, oldest first, and what there is to say of it.
+    """One observation of one lane over time, oldest first.
 
-    `inputs` has what changed before a point, by its place in `points`.
+    `inputs` has the inputs that changed just before a point, by its index in `points`.
     """
 
     lane: Lane
@@ -135,10 +136,13 @@ class LaneSeries:
 
 
 def input_changes(before: Setup, after: Setup) -> tuple[ValueChange, ...]:
-    """Return what differs between two setups: keys of many things only where nothing else does."""
-    found = []
+    """Return the inputs that differ between two setups.
+
+    The hashes `build` and `inputs`, which depend on the others, only where no other input differs.
+    """
+    changes = []
     for name, was, now in zip(Setup._fields, before, after, strict=True):
         if was != now:
-            found.append(ValueChange(name, str(was), str(now)))
-    others = [change for change in found if change.what not in ("build", "inputs")]
-    return tuple(others or found)
+            changes.append(ValueChange(name, str(was), str(now)))
+    others = [change for change in changes if change.what not in ("build", "inputs")]
+    return tuple(others or changes)
