@@ -5,5 +5,9 @@ from __future__ import annotations
 
 import signal
 
-# Started by nohup, or by what works like it, the tests and all that they start would ignore it.
+# Started by nohup or in the background of a script, the tests and all that they start would
+# ignore them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

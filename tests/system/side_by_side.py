@@ -23,6 +23,7 @@ GROUPS = {
     "test_run_quickstart": "quickstart",
     "test_cli_output": "quickstart",
     "test_wcprobe_full": "damaged",
+    "test_installed": "installed",
     "test_fidelity": "calibration",
     "test_gdbstub": "gdbstub",
     "test_history": "history",

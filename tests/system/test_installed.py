@@ -22,7 +22,6 @@ from harness.results.records import Run, Status
 from harness.results.store import load_run
 from tests.system.commands import KERNEL, SECONDS
 
-pytestmark = pytest.mark.xdist_group("installed")  # which share a wheel
 PROGRAM = r"""
 #include <s2eval/user.h>
 
@@ -84,8 +83,8 @@ class Installed:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment in `folder`; of the user's, only the cache is ours."""
         unset = {name: "" for name in os.environ if name.startswith(("S2EVAL_", "XDG_"))}
-        change = {**unset, "HOME": str(self.home), "S2EVAL_CACHE": str(cache_dir())}
-        return run(self.environment / "bin" / name, *args, cwd=folder, **change)
+        ours = {"HOME": str(self.home), "S2EVAL_CACHE": str(cache_dir()), "COLUMNS": "250"}
+        return run(self.environment / "bin" / name, *args, cwd=folder, **unset, **ours)
 
     def files(self) -> set[str]:
         """What is in the environment, but for Python's own caches."""
