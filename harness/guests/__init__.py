@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What runs on a host under test: guests, their suites, their audit."""
+"""Guests of a host under test: VMMs, suites in guests, audits, calibration."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whether a QEMU has all that a machine asks for, without a kernel: files are placeholders."""
+"""Check that a QEMU has all that a machine asks for, with placeholders for kernel and files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from harness.hosts.qemu.binary import QemuBinary
 from harness.hosts.qemu.command import BootFiles, command_line
 from harness.hosts.qemu.start_check import MONITOR, why_no_start_of
 
-PLACEHOLDER_SIZE = 4096  # bytes; QEMU loads anything as a kernel or an initramfs, but not nothing
+PLACEHOLDER_SIZE = (
+    4096  # bytes; QEMU loads any content as a kernel or an initramfs, but no empty file
+)
 
 
 def why_no_start(machine: Machine, qemu: QemuBinary, deadline: Deadline) -> str:
-    """Start `machine`'s QEMU for a moment; return QEMU's own words when it fails, else "".
+    """Start `machine`'s QEMU for a moment; return QEMU's own message when it fails, else "".
 
-    The guest does not run, and QEMU is gone when this returns. UsageError when a template of the
-    machine, or of its L2, cannot be filled.
+    The guest does not run, and QEMU is gone when this returns. Raise UsageError when a template
+    of the machine, or of its L2, cannot be filled.
     """
     placement = placement_of(machine)
     placement.guest_script(machine, vmm_of(machine).port, "")
@@ -44,5 +46,5 @@ def why_no_start(machine: Machine, qemu: QemuBinary, deadline: Deadline) -> str:
 
 
 def _chardev(name: str) -> str:
-    """The monitor is QEMU's standard input and output; nobody listens to the other channels."""
+    """Return a channel's chardev: standard input and output for the monitor, else none."""
     return f"stdio,id={name},signal=off" if name == MONITOR else f"null,id={name}"

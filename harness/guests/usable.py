@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a kernel, a suite, a machine and this host need of each other, matched before a build.
+"""Needs of a kernel and a suite, offers of a machine and this computer, matched before a build.
 
-Each side says what it needs or offers; `why_not` is the one place where they meet. A new need is
-a field of Needs, one of Offers, and a line of `unmet`.
+Only `why_not` matches them. A new need is a field of Needs, a field of Offers, and a line of
+`unmet`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ANY_CPU = "4K"  # the granule that every CPU model here has
 
 @dataclass(frozen=True)
 class Needs:
-    """What a kernel and a suite need of a machine; empty, 0 and False ask for nothing."""
+    """Needs of a kernel and a suite; empty, 0 and False ask for nothing."""
 
     granule: str = ""  # of the kernel, in both stages
     devices: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Offers:
-    """What a machine has of that; `label` says whose `granules` they are."""
+    """Properties of a machine that Needs may ask for; `label` names the CPU with the `granules`."""
 
     device: str
     vmm: str
@@ -49,39 +49,42 @@ class Offers:
 
 
 def needs_of(kernel: KernelSpec, suite: Suite) -> Needs:
-    """Return what the two need; the kernel's granule is that of its last fragment that says one."""
-    wanted = suite.requires
+    """Return the needs of both; the kernel's granule is that of its last fragment that sets it.
+
+    Raise UsageError when a fragment does not exist.
+    """
+    required = suite.requires
     return Needs(
         granule=_granule(kernel.fragments),
         devices=tuple(suite.devices),
-        vmms=tuple(wanted.vmm),
-        el2=wanted.el2,
-        memory_mib=wanted.memory_mib,
+        vmms=tuple(required.vmm),
+        el2=required.el2,
+        memory_mib=required.memory_mib,
     )
 
 
 def offers_of(machine: Machine) -> Offers:
-    """Return what the machine's file says; its granules are measured where they are asked for."""
+    """Return the offers that the machine's file tells; why_not() measures granules if needed."""
     placement = placement_of(machine)
-    inside = machine.l2 if placement.has_guest else None
+    l2 = machine.l2 if placement.has_guest else None
     return Offers(
         device=machine.device.name,
-        vmm=inside.vmm if inside else "",
+        vmm=l2.vmm if l2 else "",
         el2=placement.el2,
-        memory_mib=inside.memory_mib if inside else machine.memory_mib,
+        memory_mib=l2.memory_mib if l2 else machine.memory_mib,
     )
 
 
 def unmet(needs: Needs, offers: Offers) -> Iterator[str]:
-    """Yield why not, for each need that is not met."""
+    """Yield a reason for each need that is not met."""
     if needs.granule and needs.granule not in offers.granules:
-        there = " and ".join(offers.granules)
-        yield f"the kernel has {needs.granule} pages, {offers.label} has {there} (measured)"
+        granules = " and ".join(offers.granules)
+        yield f"the kernel has {needs.granule} pages, {offers.label} has {granules} (measured)"
     if needs.devices and offers.device not in needs.devices:
         yield f"the suite cannot drive the device {offers.device}"
     if needs.vmms and offers.vmm not in needs.vmms:
-        there = offers.vmm or "no VMM: the suite runs in L1 itself"
-        yield f"the suite needs the VMM {' or '.join(needs.vmms)}, the machine has {there}"
+        vmm = offers.vmm or "no VMM: the suite runs in L1 itself"
+        yield f"the suite needs the VMM {' or '.join(needs.vmms)}, the machine has {vmm}"
     if needs.el2 and not offers.el2:
         yield "the suite needs EL2, which this machine's CPU has not"
     if needs.memory_mib > offers.memory_mib:
@@ -89,7 +92,7 @@ def unmet(needs: Needs, offers: Offers) -> Iterator[str]:
 
 
 def unusable(machine: Machine, qemu: QemuBinary | None = None) -> str | None:
-    """Return why this host, or its `qemu`, cannot run `machine`; None when it can."""
+    """Return why this computer, or its `qemu`, cannot run `machine`; None when it can."""
     device = machine.device
     if qemu and device.qemu and qemu.version_info < as_tuple(device.qemu):
         return f"device {device.name} needs QEMU {device.qemu}: set S2EVAL_QEMU to such a QEMU"
@@ -101,8 +104,8 @@ def unusable(machine: Machine, qemu: QemuBinary | None = None) -> str | None:
 def why_not(kernel: KernelSpec, machine: Machine, suite: Suite, qemu: QemuBinary) -> str | None:
     """Return why a cell of the three cannot run here; None when it can. Nothing is built.
 
-    The machine is calibrated for a kernel with other pages than 4K. MachineError, BuildError where
-    that fails.
+    The machine is calibrated for a kernel with other pages than 4K. Raise MachineError or
+    BuildError when that fails.
     """
     if reason := unusable(machine, qemu):
         return reason
@@ -113,13 +116,13 @@ def why_not(kernel: KernelSpec, machine: Machine, suite: Suite, qemu: QemuBinary
 
 
 def _measured(machine: Machine, qemu: QemuBinary, offers: Offers) -> Offers:
-    found = calibrate_machine(machine, qemu, Deadline(machine.limits.boot))
-    granules = found.facts.granules.split(",")
+    fidelity = calibrate_machine(machine, qemu, Deadline(machine.limits.boot))
+    granules = fidelity.facts.granules.split(",")
     if offers.el2:  # the kernel is L1's and L2's: KVM needs its granule in stage 2 as well
-        second = found.facts.s2_granules.split(",")
-        granules = [one for one in granules if one in second]
+        second = fidelity.facts.s2_granules.split(",")
+        granules = [granule for granule in granules if granule in second]
     return Offers(
-        offers.device, offers.vmm, offers.el2, offers.memory_mib, tuple(granules), found.label
+        offers.device, offers.vmm, offers.el2, offers.memory_mib, tuple(granules), fidelity.label
     )
 
 

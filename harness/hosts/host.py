@@ -91,7 +91,7 @@ class Snapshot(Protocol):
 
 
 class Host(Protocol):
-    """What a guest, a suite or a test asks of the host under test.
+    """The host under test as guests, suites and tests use it.
 
     Every method with a deadline raises HostLost when the host dies meanwhile or does not answer
     within that deadline. `console` is the host's own log; a host that prints nothing at all for

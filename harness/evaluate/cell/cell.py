@@ -157,7 +157,7 @@ def _run(
     with phases(PhaseName.SUITE):
         archive = guest_archive(request, built)
     guest = RunningCell(cell, request, tools, logs)
-    context = RunContext(
+    context: RunContext = RunContext(
         machine=request.machine,
         qemu=tools.qemu,
         suite=request.suite,
@@ -167,7 +167,9 @@ def _run(
         pool=pool,
         begin=phases.begin,
         note=notes(tools.listener, cell.name),
-        started=lambda command, pid, restored: guest.started(context, command, pid, restored),
+        started=lambda command, pid, *, restored: guest.started(
+            context, command, pid, restored=restored
+        ),
         fresh=tools.fresh,
         limit=tools.deadline(),
     )
@@ -204,7 +206,7 @@ class RunningCell:
     tools: Tools
     logs: Path
 
-    def started(self, context: RunContext, command: list[str], pid: int, restored: bool) -> None:
+    def started(self, context: RunContext, command: list[str], pid: int, *, restored: bool) -> None:
         """QEMU runs: record how. What the cell needs only later is done while the guest boots."""
         machine, qemu = self.request.machine, self.tools.qemu
         self.cell.machine = machine.record(qemu.version, command)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is read of every Linux guest, whatever its suite maps: its memory and its GIC."""
+"""Targets of the audit in every Linux guest, whatever its suite maps: its memory and its GIC."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from harness.guests.audit.record import Expectation
 from harness.guests.vmm.vmm import MemoryMap
 from harness.hosts.tables import Target
 
-# Ordinary memory, wherever it is: kernel text that it surely executed (the exception vectors), and
-# a page it surely read (the kernel's first table).
+# Ordinary memory at any address: kernel text that the guest surely executed (the exception
+# vectors), and a page that it surely read (the kernel's first table).
 TEXT = Target("l2-text", register="VBAR_EL1")
 TABLE = Target("l2-table", register="TTBR1_EL1", stage2_only=True)
 GIC = "l2-gic"
@@ -21,7 +21,7 @@ EMULATED = Expectation(stage2="Device", execute=False, may_trap=True)
 
 
 def linux_targets(memory_map: MemoryMap) -> dict[Target, Expectation]:
-    """Return what to read of a Linux guest of a VMM, and what each must be."""
+    """Return the targets to read in a Linux guest of a VMM, and what is expected of each."""
     targets = {TEXT: RAM_TEXT, TABLE: RAM_TABLE}
     if memory_map.gic is not None:
         targets[Target(GIC, memory_map.gic, stage2_only=True)] = EMULATED

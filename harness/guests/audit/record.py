@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Records of the audit: a reading, what was expected of it, and the verdict (docs/audit.md)."""
+"""Records of the audit: a reading, the expectation, and the verdict (docs/audit.md)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NO_LEAF = (
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a mapping must be; None where nothing is expected.
+    """The properties that a mapping must have; None where nothing is expected.
 
-    `type` is that of both stages together (there is none for an IPA), `stage2` that of stage 2
-    alone: a wrong stage 2 may hide behind a strict stage 1. `Device` stands for every Device
-    type, `Device-nGnRE or Normal-NC` for either. `pa` is the physical address, `shareability`
-    what takes effect (`inner shareable`). `read`, `write`, `execute` are EL1's at stage 2.
-    `may_trap`: no leaf is as good.
+    `type` is the memory type of both stages combined (an IPA has none), `stage2` the type of
+    stage 2 alone: a wrong stage 2 may hide behind a strict stage 1. `Device` stands for every
+    Device type, `Device-nGnRE or Normal-NC` for either. `pa` is the physical address,
+    `shareability` the one that takes effect (`inner shareable`). `read`, `write`, `execute` are
+    EL1's rights at stage 2. `may_trap`: a mapping without stage-2 leaf passes as well.
     """
 
     type: str | None = None
@@ -46,16 +46,16 @@ class Expectation:
 
 
 # A BAR that was handed to the guest, to be completed with its type and its address. Which of the
-# two KVM makes of device memory is a plan's to expect.
+# two stage-2 types KVM uses depends on the kernel: a plan says what it expects.
 BAR = Expectation(stage2="Device-nGnRE or Normal-NC", read=True, write=True, execute=False)
 
 
 def audit_record(reading: Reading, expected: Expectation) -> AuditRecord:
-    """One record of a cell's `audits`. Addresses and descriptors are hexadecimal text.
+    """Return a record of a cell's `audits`. Addresses and descriptors are hexadecimal text.
 
     `status` is PASS or FAIL where something was expected, DONE where nothing was; SKIP without a
     stage-2 leaf; ERROR when the guest's own tables do not map the address (the test's fault);
-    MISS when the audit could not see it. `detail["reason"]` says why it is not PASS.
+    MISS when the audit could not read them. `detail.reason` says why it is not PASS.
     """
     walk = reading.walk
     only = reading.target.stage2_only
@@ -75,7 +75,7 @@ def audit_record(reading: Reading, expected: Expectation) -> AuditRecord:
 
 
 def unread_record(mapping: str, va: int, ipa: int, reason: str, status: Status) -> AuditRecord:
-    """Return a record of the same shape for what was not read, for `reason`."""
+    """Return a record of the same shape for a mapping that was not read, for `reason`."""
     return AuditRecord(
         mapping=mapping,
         va=f"{va:#x}",
@@ -90,7 +90,7 @@ def _verdict(walk: Walk, expected: Expectation) -> tuple[Status, str]:
         return _faulted(walk, expected)
     problems = [
         *_type_problems(walk, expected),
-        *_place_problems(walk, expected),
+        *_address_problems(walk, expected),
         *_permission_problems(walk.stage2, expected),
     ]
     if problems:
@@ -104,9 +104,9 @@ def _expects(expected: Expectation) -> bool:
 
 
 def _faulted(walk: Walk, expected: Expectation) -> tuple[Status, str]:
-    """A walk that did not reach an address: whose fault that is."""
+    """Return status and reason for a walk that did not reach an address."""
     fault = walk.fault
-    assert fault is not None  # noqa: S101 - the caller looked
+    assert fault is not None  # noqa: S101 - the caller checked
     if _trapped(walk):
         return (Status.PASS, "") if expected.may_trap else (Status.SKIP, NO_LEAF)
     own = fault.stage == 1 and fault.kind is not FaultKind.EXTERNAL
@@ -114,7 +114,7 @@ def _faulted(walk: Walk, expected: Expectation) -> tuple[Status, str]:
 
 
 def _trapped(walk: Walk) -> bool:
-    """The address itself, not a table on the way, has no stage-2 leaf."""
+    """Return whether the address itself, not a table on the way, has no stage-2 leaf."""
     fault = walk.fault
     return (
         fault is not None
@@ -125,7 +125,7 @@ def _trapped(walk: Walk) -> bool:
 
 
 def _type_problems(walk: Walk, expected: Expectation) -> list[str]:
-    """Where sources disagree about a combination, either type will do."""
+    """Return problems of the memory types; where sources disagree, either combined type passes."""
     both = walk.combined.names if walk.combined else ()
     own = (walk.stage2.attr.name,) if walk.stage2 else ()
     wanted = (
@@ -133,34 +133,35 @@ def _type_problems(walk: Walk, expected: Expectation) -> list[str]:
         ("stage 2 gives", own, expected.stage2),
     )
     return [
-        f"{where} {_said(names)}, expected {name}"
-        for where, names, name in wanted
-        if name and not any(_is(found, one) for found in names for one in name.split(" or "))
+        f"{subject} {_name(names)}, expected {name}"
+        for subject, names, name in wanted
+        if name
+        and not any(_is(actual, choice) for actual in names for choice in name.split(" or "))
     ]
 
 
-def _said(names: tuple[str, ...]) -> str:
-    words = {"": "a reserved type", "reserved": "a reserved type", "as stage 1": "stage 1's type"}
-    return words.get(" or ".join(names), " or ".join(names))
+def _name(names: tuple[str, ...]) -> str:
+    texts = {"": "a reserved type", "reserved": "a reserved type", "as stage 1": "stage 1's type"}
+    return texts.get(" or ".join(names), " or ".join(names))
 
 
-def _is(found: str, wanted: str) -> bool:
-    """`Device-nGnRE` is `Device-nGnRE`, and also `Device`."""
-    return found == wanted or found.startswith(f"{wanted}-")
+def _is(actual: str, wanted: str) -> bool:
+    """Return whether a type fits: `Device-nGnRE` is `Device-nGnRE`, and also `Device`."""
+    return actual == wanted or actual.startswith(f"{wanted}-")
 
 
-def _place_problems(walk: Walk, expected: Expectation) -> list[str]:
+def _address_problems(walk: Walk, expected: Expectation) -> list[str]:
     problems = []
     if expected.pa is not None and walk.pa != expected.pa:
         problems.append(f"PA is {_hex(walk.pa)}, expected {expected.pa:#x}")
-    found = _shareability(walk)
-    if expected.shareability not in (None, found):
-        problems.append(f"{found}, expected {expected.shareability}")
+    shareability = _shareability(walk)
+    if expected.shareability not in (None, shareability):
+        problems.append(f"{shareability}, expected {expected.shareability}")
     return problems
 
 
 def _shareability(walk: Walk) -> str | None:
-    """What takes effect; without stage 1, what the stage-2 leaf says."""
+    """Return the shareability that takes effect; without stage 1, that of the stage-2 leaf."""
     if walk.combined is not None:
         return walk.combined.sh.label if walk.combined.sh is not None else None
     return walk.stage2.leaf.sh.label if walk.stage2 else None
@@ -169,13 +170,13 @@ def _shareability(walk: Walk) -> str | None:
 def _permission_problems(stage2: Stage2 | None, expected: Expectation) -> list[str]:
     if stage2 is None or stage2.el1 is None:
         return []
-    found = asdict(stage2.el1)
+    rights = asdict(stage2.el1)
     if expected.execute is False and stage2.el0 is not None:
-        found["execute"] |= stage2.el0.execute
+        rights["execute"] |= stage2.el0.execute
     return [
-        f"stage 2 {'allows' if found[kind] else 'forbids'} {kind}"
+        f"stage 2 {'allows' if rights[kind] else 'forbids'} {kind}"
         for kind in ("read", "write", "execute")
-        if getattr(expected, kind) not in (None, found[kind])
+        if getattr(expected, kind) not in (None, rights[kind])
     ]
 
 
@@ -207,7 +208,7 @@ def _detail(reading: Reading, expected: Expectation, reason: str) -> AuditDetail
 
 
 def _stage1(stage1: Stage1 | None) -> Stage1LeafRecord | None:
-    """Stage 1's leaf; None where the walk did not come to it or stage 1 is off."""
+    """Return stage 1's leaf; None where the walk did not reach a leaf or stage 1 is off."""
     if stage1 is None or stage1.leaf is None:
         return None
     return Stage1LeafRecord(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The audit of a run: what a suite's mappings really are, read while the guest waits."""
+"""The audit of a run: a suite's mappings are read from the page tables while the guest waits."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from harness.results.readings import AuditRecord
 from harness.results.records import Status
 from harness.suites.facts import Audit, Device, Fact
 
-BUDGET = 4.0  # seconds for all that one request takes; the guest waits 5 (guest-tests/init/init.c)
+BUDGET = 4.0  # seconds for a whole request; the guest waits 5 (guest-tests/init/init.c)
 SEARCH = 2.0  # of them, seconds to find a vCPU in L2
 NO_TABLES = "this host has no way to the page tables of its guests"
-VFIO = "l1-vfio"  # the VMM's own mapping of the BAR, which no patch for guests should change
+VFIO = "l1-vfio"  # names the record of the VMM's own mapping of the BAR
 VFIO_SHIFT = 40  # of a BAR's number in an offset of vfio-pci's file: VFIO_PCI_OFFSET_SHIFT
 BARS, MAPPINGS = "the host's addresses of the BARs", "the VMM's mappings"
 
@@ -27,10 +27,10 @@ BARS, MAPPINGS = "the host's addresses of the BARs", "the VMM's mappings"
 class RunAudit:
     """Answers a suite's audit requests on one running host. A context manager.
 
-    `source` is the host's way to page tables, None: each request is SKIP. `ordinary` are targets
-    that the first request reads as well, whatever the suite maps. `records` is a cell's `audits`,
-    `limit` is that of the cell. A fault of the reading itself is a record of status MISS, and the
-    guest goes on.
+    `source` is the host's way to page tables; with None each request is SKIP. `ordinary` are
+    targets that the first request reads as well, whatever the suite maps. `promises` has the type
+    that the suite asked for by mapping, `records` is a cell's `audits`, `limit` the cell's limit. A
+    failure of the reading itself is a record of status MISS, and the guest goes on.
     """
 
     def __init__(
@@ -60,22 +60,25 @@ class RunAudit:
         self._stack.close()
 
     def host_resources(self, text: str) -> None:
-        """Take the host's /sys/bus/pci/devices/BDF/resource: a line a BAR, its start first."""
-        words = [line.split() for line in text.splitlines()]
-        self._host_bars = [int(w[0], 16) for w in words if len(w) == 3]
+        """Take the host's /sys/bus/pci/devices/BDF/resource, which has the BARs' addresses.
+
+        A BAR is a line: start, end and flags (Documentation/ABI/testing/sysfs-bus-pci).
+        """
+        rows = [line.split() for line in text.splitlines()]
+        self._host_bars = [int(columns[0], 16) for columns in rows if len(columns) == 3]
         self._lacking.pop(BARS, None)
 
     def vmm_maps(self, text: str) -> None:
-        """Take the VMM's /proc/PID/maps."""
+        """Take the text of the VMM's /proc/PID/maps (proc_pid_maps(5))."""
         self._maps = [line for line in text.splitlines() if "vfio-device" in line]
         self._lacking.pop(MAPPINGS, None)
 
     def lacks(self, what: str, reason: str) -> None:
-        """Take that BARS or MAPPINGS could not be read: what needs them is not judged."""
+        """Note that `what` (BARS or MAPPINGS) could not be read: no verdict is based on it."""
         self._lacking[what] = f"{what} could not be read: {reason}"
 
     def see(self, fact: Fact) -> bool:
-        """Take a fact of the guest; return whether it was a request, which is now answered."""
+        """Take a fact of the guest; return whether it was an audit request, which is read now."""
         if isinstance(fact, Device):
             self._device = fact
         if not isinstance(fact, Audit):
@@ -96,7 +99,7 @@ class RunAudit:
         return True
 
     def _read(self, targets: Sequence[Target], budget: Deadline) -> list[Reading]:
-        """Read within the budget; after a failure the next request opens the tables anew."""
+        """Return the readings; after MachineError the next request opens the tables anew."""
         try:
             if self._reader is None and self._source:
                 self._reader = self._stack.enter_context(self._source.open(budget))
@@ -109,7 +112,7 @@ class RunAudit:
             raise
 
     def _bar(self) -> int | None:
-        """Where the host has the BAR that is probed; None where that is not known."""
+        """Return the host's physical address of the BAR under test; None where it is not known."""
         if self._device is None or BARS in self._lacking:
             return None
         if self._device.bar >= len(self._host_bars):
@@ -118,17 +121,21 @@ class RunAudit:
         return self._host_bars[self._device.bar]
 
     def _vfio(self, fact: Audit, budget: Deadline) -> list[AuditRecord]:
-        """The VMM's mapping: Device memory, whatever stage 2 gives the guest."""
+        """Return the record of the VMM's mapping, which must be Device memory in any case."""
         bar = self._bar()
         if self._device is None:
             return []
         if self._lacking:
             reason = "; ".join(self._lacking.values())
             return [_unread(replace(fact, mapping=VFIO, va=0), reason, Status.SKIP)]
-        # Until 6.9, vfio-pci puts the physical address in the place of the file's offset.
+        # Until Linux 6.9, the physical address stands in maps where the file's offset does later.
         offsets = (self._device.bar << VFIO_SHIFT, bar)
-        words = [line.split() for line in self._maps]
-        starts = [w[0].partition("-")[0] for w in words if len(w) > 2 and int(w[2], 16) in offsets]
+        rows = [line.split() for line in self._maps]  # start-end, rights, offset, ...
+        starts = [
+            columns[0].partition("-")[0]
+            for columns in rows
+            if len(columns) > 2 and int(columns[2], 16) in offsets
+        ]
         if not starts:  # the VMM has not mapped the BAR
             return []
         va = int(starts[0], 16)
@@ -141,15 +148,15 @@ class RunAudit:
     def _record(self, reading: Reading, fact: Audit) -> AuditRecord:
         if reading.target in self._ordinary:
             return audit_record(reading, self._ordinary[reading.target])
-        made = audit_record(reading, self._expected(fact))
-        if made.status is Status.PASS and BARS in self._lacking:
-            # Its type is right; whether it leads to the device was not looked at.
-            detail = made.detail.model_copy(update={"reason": self._lacking[BARS]})
-            return made.model_copy(update={"status": Status.MISS, "detail": detail})
-        return made
+        audited = audit_record(reading, self._expected(fact))
+        if audited.status is Status.PASS and BARS in self._lacking:
+            # The type is right; whether the mapping leads to the device was not checked.
+            detail = audited.detail.model_copy(update={"reason": self._lacking[BARS]})
+            return audited.model_copy(update={"status": Status.MISS, "detail": detail})
+        return audited
 
     def _expected(self, fact: Audit) -> Expectation:
-        """What the driver asked for, at the place where the host has the BAR."""
+        """Return the type that the driver asked for, at the host's address of the BAR."""
         bar = self._bar()
         pa = None if bar is None or self._device is None else bar + fact.ipa - self._device.start
         return replace(record.BAR, type=self._promises.get(fact.mapping), pa=pa)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Calibration: what an emulator can show at all."""
+"""Calibration: which effects of memory types a machine can show at all."""

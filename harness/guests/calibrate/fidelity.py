@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a machine shows of Arm's memory types, measured by the calibration guest.
+"""Fidelity: the effects of Arm's memory types on a machine, measured by the calibration guest.
 
-A probe that needs more than that is SKIP with the sentence `limits()` gives. docs/fidelity.md
-has what was measured.
+A probe that needs more is SKIP with the sentence that `limits()` gives. docs/fidelity.md has
+measured values.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from harness.results.readings import FidelityRecord
 
 GUEST_SECONDS = 20.0  # the guest itself takes a tenth of one
 
-# need: the fact that must be true, and what is said of a machine where it is false.
+# By need: the fact that must be true, and the sentence about a machine where it is false.
 MEASURED_NEEDS = {
     "device-alignment": (
         "device_alignment_fault",
@@ -70,12 +70,12 @@ MEASURED_NEEDS = {
     "mte": ("mte", "has no FEAT_MTE2"),
     "lse": ("lse", "has no FEAT_LSE"),
 }
-# Not a matter of measuring: what the accelerator is.
+# Not measured: these follow from the accelerator.
 TCG_NEEDS = {
     "write-combining": "emulates the CPU (TCG) and never merges or reorders stores",
     "timing": "emulates the CPU (TCG): its timings say nothing about hardware",
 }
-# A device that QEMU emulates sees a store as a call or as bytes in RAM.
+# A device that QEMU emulates gets a store as a call or as bytes in RAM, never as a transaction.
 KVM_NEEDS = {
     "write-combining": "emulates the device: no transaction of a store can be seen",
 }
@@ -83,7 +83,7 @@ NEEDS = (*MEASURED_NEEDS, *TCG_NEEDS)
 
 
 class Identity(Frozen):
-    """Everything that shapes the facts: two machines with the same identity show the same."""
+    """All inputs of a calibration: two machines of the same identity have the same facts."""
 
     qemu: str
     qemu_size: int
@@ -99,46 +99,49 @@ class Identity(Frozen):
     guest: str  # hash of the calibration guest's sources
 
     def key(self) -> str:
-        shaping = self.model_dump_json(include=set(Identity.model_fields))
-        return hashlib.sha256(shaping.encode()).hexdigest()[:32]
+        """Return a hash of the identity, which names the cached calibration."""
+        identity = self.model_dump_json(include=set(Identity.model_fields))
+        return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
     @property
     def label(self) -> str:
-        """E.g. `QEMU 7.2.22 with cortex-a72 and 2 CPUs`."""
-        found = re.search(r"version (\S+)", self.qemu_version)
+        """Return the machine's description, e.g. `QEMU 7.2.22 with cortex-a72 and 2 CPUs`."""
+        version = re.search(r"version (\S+)", self.qemu_version)
         cpus = "1 CPU" if self.smp == 1 else f"{self.smp} CPUs"
         icount = " and icount" if self.icount else ""
         kvm = "KVM, " if self.accel == "kvm" else ""
-        joint = ", " if icount else " and "
-        return f"QEMU {found[1] if found else '?'} with {kvm}{self.cpu}{joint}{cpus}{icount}"
+        separator = ", " if icount else " and "
+        number = version[1] if version else "?"
+        return f"QEMU {number} with {kvm}{self.cpu}{separator}{cpus}{icount}"
 
 
 class Fidelity(Identity):
-    """The facts of one machine; `report` are the guest's own lines (`exclude` it in a record)."""
+    """The facts of one machine; `report` has the guest's own lines, which no record keeps."""
 
     facts: Facts
     report: dict[str, str]
 
     def mappings(self) -> list[Mapping]:
+        """Return the mappings of the report. Raise MachineError when the report is malformed."""
         return mappings(self.report)
 
     def disagreements(self) -> list[Mapping]:
-        """Where this machine combines the stages otherwise than the architecture says."""
+        """Return the mappings whose stages this machine combines unlike the architecture."""
         return disagreements(self.mappings())
 
 
 def limits(fidelity: Fidelity) -> dict[str, str]:
-    """For each of NEEDS that the machine cannot show: why, as the reason of a SKIP."""
-    found: dict[str, str] = {}
+    """Return, for each of NEEDS that the machine cannot show, why: the reason of a SKIP."""
+    reasons: dict[str, str] = {}
     for need, (name, claim) in MEASURED_NEEDS.items():
         fact: Fact = getattr(fidelity.facts, name)
         if isinstance(fact, str):
-            found[need] = f"{fidelity.label}: {need} is {fact}"
+            reasons[need] = f"{fidelity.label}: {need} is {fact}"
         elif not fact:
-            found[need] = f"{fidelity.label} {claim} (measured)"
+            reasons[need] = f"{fidelity.label} {claim} (measured)"
     for need, claim in (TCG_NEEDS if fidelity.accel == "tcg" else KVM_NEEDS).items():
-        found[need] = f"{fidelity.label} {claim}"
-    return found
+        reasons[need] = f"{fidelity.label} {claim}"
+    return reasons
 
 
 def fidelity_record(fidelity: Fidelity) -> FidelityRecord:
@@ -148,7 +151,7 @@ def fidelity_record(fidelity: Fidelity) -> FidelityRecord:
 
 
 def command_line(identity: Identity, image: Path) -> list[str]:
-    """The QEMU command that runs the calibration guest `image`."""
+    """Return the QEMU command that runs the calibration guest `image`."""
     machine = "virt,gic-version=max" + (",virtualization=on" if identity.el2 else "")
     return [
         identity.qemu,
@@ -171,7 +174,7 @@ def identify(
     icount: bool,
     accel: Literal["tcg", "kvm"],
 ) -> Identity:
-    """The identity of a machine; MachineError when `qemu` is not there or is no QEMU."""
+    """Return a machine's identity. Raise MachineError when `qemu` is not there or is no QEMU."""
     try:
         stat = qemu.stat()
     except OSError as error:
@@ -203,10 +206,10 @@ def calibrate(
     accel: Literal["tcg", "kvm"],
     deadline: Deadline,
 ) -> Fidelity:
-    """What a machine of this QEMU shows: from the cache, or by running the calibration guest.
+    """Return the fidelity of a machine, from the cache or by running the calibration guest.
 
-    `el2` is `virtualization=on`. MachineError when QEMU cannot run it or the guest's report
-    makes no sense, BuildError when the guest cannot be built.
+    `el2` is `virtualization=on`. Raise MachineError when QEMU cannot run the guest or its report
+    is malformed, BuildError when the guest cannot be built.
     """
     try:
         identity = identify(qemu, qemu_args, cpu=cpu, smp=smp, el2=el2, icount=icount, accel=accel)
@@ -225,17 +228,17 @@ def calibrate(
 
 def _measure(identity: Identity, image: Path, deadline: Deadline) -> Fidelity:
     try:
-        said = guest.run_guest(command_line(identity, image), deadline.at_most(GUEST_SECONDS))
-        report = parse_report(said)
+        output = guest.run_guest(command_line(identity, image), deadline.at_most(GUEST_SECONDS))
+        report = parse_report(output)
         return Fidelity(**identity.model_dump(), facts=interpret(report), report=report)
     except MachineError as error:
         raise MachineError(f"{identity.label}: {error}") from None
 
 
 def _read(path: Path, identity: Identity) -> Fidelity | None:
-    """A cached finding; None when there is none, or none that can be read."""
+    """Return the cached fidelity; None when there is none, or it is malformed."""
     try:
-        found = Fidelity.model_validate_json(path.read_bytes())
+        fidelity = Fidelity.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
-    return found if found.key() == identity.key() else None
+    return fidelity if fidelity.key() == identity.key() else None

@@ -26,7 +26,7 @@ OUTPUT_LIMIT = 256 * 1024
 
 
 def source_hash(sources: Path = SOURCES) -> str:
-    """SHA-256 over the names and contents of the guest's sources."""
+    """Return a SHA-256 over the names and contents of the guest's sources."""
     digest = hashlib.sha256()
     for name in SOURCE_FILES:
         content = (sources / name).read_bytes()
@@ -35,9 +35,10 @@ def source_hash(sources: Path = SOURCES) -> str:
 
 
 def build_image(folder: Path, deadline: Deadline, sources: Path = SOURCES) -> Path:
-    """The guest's ELF file in `folder`, built unless one of the same sources is there.
+    """Return the guest's ELF file in `folder`, built unless one of the same sources is there.
 
-    The caller holds the folder's lock. BuildError with the compiler's first error otherwise.
+    The caller holds the folder's lock. Raise BuildError, with the compiler's first error, when
+    the guest does not build.
     """
     image = folder / f"calibrate-{source_hash(sources)[:16]}.elf"
     if image.is_file():
@@ -64,10 +65,10 @@ def build_image(folder: Path, deadline: Deadline, sources: Path = SOURCES) -> Pa
 
 
 def run_guest(command: Sequence[str], deadline: Deadline) -> str:
-    """Runs a QEMU whose guest talks on standard output until it powers off; what it said.
+    """Run a QEMU whose guest writes to standard output until it powers off; return the output.
 
-    MachineError when QEMU fails, when the deadline passes or when the guest says more than
-    OUTPUT_LIMIT bytes. QEMU is gone when this returns, however it returns.
+    Raise MachineError when QEMU fails, when the deadline passes or when the guest writes more
+    than OUTPUT_LIMIT bytes. QEMU is gone afterwards, also after an exception.
     """
     try:
         qemu = start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -75,45 +76,48 @@ def run_guest(command: Sequence[str], deadline: Deadline) -> str:
         raise MachineError(f"{command[0]}: {error.strerror or error}") from None
     with qemu:
         try:
-            said, complaints = _collect(qemu, deadline)
+            output, errors = _collect(qemu, deadline)
         finally:
             if qemu.poll() is None:
                 qemu.kill()
     if qemu.returncode != 0:
-        lines = complaints.decode(errors="replace").splitlines() or ["no message"]
+        lines = errors.decode(errors="replace").splitlines() or ["no message"]
         raise MachineError(f"QEMU ended with {qemu.returncode}: {lines[0]}")
-    return said.decode("ascii", errors="replace")
+    return output.decode("ascii", errors="replace")
 
 
 def _collect(qemu: subprocess.Popen[bytes], deadline: Deadline) -> tuple[bytes, bytes]:
-    """Standard output and error of `qemu`, read until both are closed and it has ended."""
+    """Return standard output and error of `qemu`, read until QEMU has ended.
+
+    Raise MachineError when the deadline passes, or after more than OUTPUT_LIMIT bytes.
+    """
     assert qemu.stdout and qemu.stderr  # noqa: S101 - both are pipes
-    got = {qemu.stdout.fileno(): bytearray(), qemu.stderr.fileno(): bytearray()}
-    said, complaints = got.values()
+    received = {qemu.stdout.fileno(): bytearray(), qemu.stderr.fileno(): bytearray()}
+    output, errors = received.values()
     with selectors.DefaultSelector() as selector:
-        for stream in got:
+        for stream in received:
             selector.register(stream, selectors.EVENT_READ)
         while selector.get_map():
             ready = selector.select(deadline.left())
             if not ready and deadline.over:
-                raise MachineError(_silence(said, deadline))
+                raise MachineError(_timeout_text(output, deadline))
             for key, _ in ready:
                 chunk = os.read(key.fd, 65536)
-                got[key.fd] += chunk
+                received[key.fd] += chunk
                 if not chunk:
                     selector.unregister(key.fd)
-                if len(got[key.fd]) > OUTPUT_LIMIT:
+                if len(received[key.fd]) > OUTPUT_LIMIT:
                     raise MachineError(
                         f"the calibration guest printed more than {OUTPUT_LIMIT} bytes"
                     )
     try:
         qemu.wait(deadline.left())
     except subprocess.TimeoutExpired:
-        raise MachineError(_silence(said, deadline)) from None
-    return bytes(said), bytes(complaints)
+        raise MachineError(_timeout_text(output, deadline)) from None
+    return bytes(output), bytes(errors)
 
 
-def _silence(said: bytearray, deadline: Deadline) -> str:
-    lines = said.decode("ascii", errors="replace").splitlines()
+def _timeout_text(output: bytearray, deadline: Deadline) -> str:
+    lines = output.decode("ascii", errors="replace").splitlines()
     last = f"its last line was {lines[-1][:60]!a}" if lines else "it said nothing"
     return f"the calibration guest did not power off within {deadline.seconds:.3g} s: {last}"

@@ -11,10 +11,10 @@ from harness.hosts.qemu.binary import QemuBinary
 
 
 def calibrate_machine(machine: Machine, qemu: QemuBinary, deadline: Deadline) -> Fidelity:
-    """Return what this machine's emulator can show, measured once and cached.
+    """Return the fidelity of `machine` with this QEMU, measured once and cached.
 
-    Raise MachineError when QEMU cannot run the calibration guest, BuildError when that cannot be
-    built.
+    Raise MachineError when QEMU cannot run the calibration guest, BuildError when the guest
+    cannot be built.
     """
     return calibrate(
         qemu.path,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reads what the calibration guest says (guest-tests/calibrate/README.md) into facts."""
+"""Facts from the calibration guest's report (guest-tests/calibrate/README.md)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ _LINE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*=[ -~]+")
 
 
 class Frozen(BaseModel):
+    """An immutable model without fields other than those declared."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Mapping(Frozen):
-    """One mapping of a page of RAM and what loads from it did at EL1.
+    """A mapping of a page of RAM, and the results of loads from it at EL1.
 
     `memattr` is stage 2's MemAttr, None with stage 2 off; `attr` PAR_EL1.ATTR (a MAIR byte) after
     AT S12E1R, or AT S1E1R on a machine without EL2; None when AT reported a fault. `loads` are
@@ -47,12 +49,15 @@ class Mapping(Frozen):
 
     @property
     def stage2_is_device(self) -> bool:
+        """Return whether stage 2 says Device: MemAttr 0 to 3, with and without FWB."""
         return self.memattr is not None and self.memattr < 4
 
 
 class Facts(Frozen):
-    """What was found out. "first": the access fills the TLB; "again": it was repeated after
-    that; "hit": an aligned access had filled the TLB.
+    """The facts of a machine, True, False or `unknown: why`.
+
+    "first": the access fills the TLB; "again": the access was repeated after that; "hit": an
+    aligned access had filled the TLB.
     """
 
     device_alignment_fault: Fact  # stage 1 Device: an unaligned load always faults
@@ -80,15 +85,15 @@ class Facts(Frozen):
 
 
 def parse_report(text: str) -> dict[str, str]:
-    """The `key=value` lines between the guest's first and last; MachineError for anything else.
+    """Return the `key=value` lines of a report. Raise MachineError for anything else.
 
-    The last line counts the ones before it, so that a report with a hole is none.
+    The last line has the number of lines before it, so that a report with a hole is refused.
     """
     report: dict[str, str] = {}
     lines = text.splitlines()
     if exception := [line for line in lines if line.startswith("unexpected.")]:
-        where = ascii(" ".join(exception)[:200])
-        raise MachineError(f"the calibration guest took an unexpected exception: {where}")
+        registers = ascii(" ".join(exception)[:200])
+        raise MachineError(f"the calibration guest took an unexpected exception: {registers}")
     for number, line in enumerate(lines, 1):
         if not _LINE.fullmatch(line):
             raise MachineError(
@@ -108,17 +113,20 @@ def parse_report(text: str) -> dict[str, str]:
 
 
 def mappings(report: dict[str, str]) -> list[Mapping]:
-    """The mappings of a report; MachineError where the guest's own check of a load failed."""
+    """Return the mappings of a report.
+
+    Raise MachineError when the guest's own check of a load failed, or an entry is malformed.
+    """
     if "odd" in report:
         raise MachineError(
             f"the calibration guest saw neither data nor an alignment fault: {report['odd']}"
         )
-    found: list[Mapping] = []
+    result: list[Mapping] = []
     for table in ("s1", "s2", "s2fwb"):
         for stage1 in DEVICE + NORMAL:
             items = filter(None, report.get(f"{table}.{stage1}", "").split(","))
-            found += [_mapping(table, stage1, item) for item in items]
-    return found
+            result += [_mapping(table, stage1, item) for item in items]
+    return result
 
 
 def _mapping(table: str, stage1: str, item: str) -> Mapping:
@@ -139,30 +147,30 @@ _STAGE1 = {name.partition("-")[2]: decode_mair_byte(byte) for name, byte in MAIR
 
 
 def architecture_says(mapping: Mapping) -> tuple[str, ...]:
-    """The names of the types that both stages of `mapping` may combine to (Arm ARM D8.6)."""
+    """Return the names of the types that `mapping`'s stages may combine to (Arm ARM D8.6)."""
     stage1 = Attributes(_STAGE1[mapping.stage1], Shareability.INNER)
     if mapping.memattr is None:
         return (stage1.type.name,)
     return combine(stage1, mapping.memattr, Shareability.INNER, Controls(fwb=mapping.fwb)).names
 
 
-def disagreements(found: Iterable[Mapping]) -> list[Mapping]:
-    """The mappings whose PAR_EL1 shows another type than the architecture gives."""
+def disagreements(items: Iterable[Mapping]) -> list[Mapping]:
+    """Return the mappings whose PAR_EL1 shows another type than the architecture gives."""
     return [
         m
-        for m in found
+        for m in items
         if m.attr is None or decode_mair_byte(m.attr).name not in architecture_says(m)
     ]
 
 
-def _all(found: Iterable[Mapping], places: Iterable[int], letter: str) -> Fact:
-    """Whether all loads at `places` went as `letter` says; unknown for no mappings at all."""
-    seen = [m.loads[place] == letter for m in found for place in places]
-    return all(seen) if seen else NO_EL2
+def _all(items: Iterable[Mapping], loads: Iterable[int], letter: str) -> Fact:
+    """Return whether the loads of these indices have the result `letter`; NO_EL2 without items."""
+    results = [m.loads[load] == letter for m in items for load in loads]
+    return all(results) if results else NO_EL2
 
 
 def _fetch_faults(report: dict[str, str], key: str) -> Fact:
-    """Whether an instruction fetch took a Permission fault (ESR_ELx: EC 0x20, 0x21)."""
+    """Return whether an instruction fetch took a Permission fault (ESR_ELx: EC 0x20, 0x21)."""
     if key not in report:
         return NO_EL2
     level, _, value = report[key].partition(",")
@@ -174,21 +182,23 @@ def _fetch_faults(report: dict[str, str], key: str) -> Fact:
     raise MachineError(f"the calibration guest did not expect {key}={report[key]}")
 
 
-def _granules(mmfr0: int, el2: bool) -> tuple[str, str]:
-    """Granules of stage 1 and of stage 2 (ID_AA64MMFR0_EL1.TGran*, TGran*_2)."""
+def _granules(mmfr0: int, *, el2: bool) -> tuple[str, str]:
+    """Return the granules of stage 1 and of stage 2 (ID_AA64MMFR0_EL1.TGran*, TGran*_2)."""
     four, sixteen, sixtyfour = bits(mmfr0, 31, 28), bits(mmfr0, 23, 20), bits(mmfr0, 27, 24)
     first = {"4K": four != 0xF, "16K": sixteen != 0, "64K": sixtyfour != 0xF}
     # 0 in a TGran*_2 field says "as stage 1", 1 "not supported".
     fields = {"4K": bits(mmfr0, 43, 40), "16K": bits(mmfr0, 35, 32), "64K": bits(mmfr0, 39, 36)}
     second = {name: first[name] if field == 0 else field > 1 for name, field in fields.items()}
-    names = [",".join(n for n, there in stage.items() if there) for stage in (first, second)]
+    names = [
+        ",".join(n for n, supported in stage.items() if supported) for stage in (first, second)
+    ]
     return names[0], names[1] if el2 else NO_EL2
 
 
-def _features(report: dict[str, str], el2: bool) -> dict[str, Fact]:
-    """Features from the ID registers (Arm ARM D24.2); those of EL2 only where it is there."""
+def _features(report: dict[str, str], *, el2: bool) -> dict[str, Fact]:
+    """Return features from the ID registers (Arm ARM D24.2); those of EL2 need `el2`."""
     reg = {name: int(report[name], 16) for name in ("pfr1", "isar0", "isar1", "mmfr0")}
-    found: dict[str, Fact] = {
+    features: dict[str, Fact] = {
         "mte": bits(reg["pfr1"], 11, 8) >= 2,  # 1: the instructions only, no tags in memory
         "lse": bits(reg["isar0"], 23, 20) >= 2,
         "dgh": bits(reg["isar1"], 51, 48) >= 1,
@@ -201,11 +211,11 @@ def _features(report: dict[str, str], el2: bool) -> dict[str, Fact]:
         "fwb": bits(mmfr2, 43, 40) >= 1,
         "nv2": bits(mmfr2, 27, 24) >= 2,
     }
-    return found | {name: there if el2 else NO_EL2 for name, there in of_el2.items()}
+    return features | {name: value if el2 else NO_EL2 for name, value in of_el2.items()}
 
 
 def interpret(report: dict[str, str]) -> Facts:
-    """The facts in a report of the guest; MachineError when the report makes no sense."""
+    """Return the facts in a report of the guest. Raise MachineError when it is malformed."""
     try:
         return _interpret(report)
     except KeyError as error:
@@ -216,29 +226,31 @@ def interpret(report: dict[str, str]) -> Facts:
 
 def _interpret(report: dict[str, str]) -> Facts:
     el2 = int(report["el"], 16) == 2
-    found = mappings(report)
-    one = [m for m in found if m.memattr is None]
-    two = [m for m in found if m.memattr is not None]
-    if len(one) != len(DEVICE + NORMAL) or bool(two) != el2:
+    measured = mappings(report)
+    stage1_only = [m for m in measured if m.memattr is None]
+    both_stages = [m for m in measured if m.memattr is not None]
+    if len(stage1_only) != len(DEVICE + NORMAL) or bool(both_stages) != el2:
         raise MachineError("the calibration guest's report lacks mappings")
     if _fetch_faults(report, "exec.s1_wb"):
         raise MachineError("the calibration guest cannot run code from Normal memory")
-    s2_device = [m for m in two if m.stage2_is_device and m.stage1 in NORMAL]
-    # With FWB, MemAttr 6 makes Device Normal-WB: not among those that keep stage 1's type.
+    s2_device = [m for m in both_stages if m.stage2_is_device and m.stage1 in NORMAL]
+    # With FWB, MemAttr 6 makes Device Normal-WB, so that stage 1's type is not kept.
     kept = [
         m
-        for m in two
+        for m in both_stages
         if m.stage1 in DEVICE and not m.stage2_is_device and not (m.fwb and m.memattr == 6)
     ]
     level, _, syndrome = report.get("esr.s2_device", "").partition(",")
-    granules, s2_granules = _granules(int(report["mmfr0"], 16), el2)
+    granules, s2_granules = _granules(int(report["mmfr0"], 16), el2=el2)
     return Facts(
-        device_alignment_fault=_all((m for m in one if m.stage1 in DEVICE), (0, 1, 3), "1"),
-        nc_unaligned_ok=_all((m for m in one if m.stage1 == "NC"), (0, 1, 3), "w"),
+        device_alignment_fault=_all((m for m in stage1_only if m.stage1 in DEVICE), (0, 1, 3), "1"),
+        nc_unaligned_ok=_all((m for m in stage1_only if m.stage1 == "NC"), (0, 1, 3), "w"),
         s2_device_fault=_all(s2_device, (0,), "2"),
         s2_device_fault_hit=_all(s2_device, (3,), "2"),
         s2_device_esr=hex(int(syndrome, 16)) if level == "el2" else NO_FAULT if el2 else NO_EL2,
-        s2_nc_ok=_all((m for m in two if m.stage1 == "NC" and m.memattr == 5), (0, 1, 3), "w"),
+        s2_nc_ok=_all(
+            (m for m in both_stages if m.stage1 == "NC" and m.memattr == 5), (0, 1, 3), "w"
+        ),
         s1_device_over_s2_normal_first=_all(kept, (0,), "1"),
         s1_device_over_s2_normal_again=_all(kept, (1,), "1"),
         s1_device_over_s2_normal_hit=_all(kept, (3,), "1"),
@@ -247,5 +259,5 @@ def _interpret(report: dict[str, str]) -> Facts:
         granules=granules,
         s2_granules=s2_granules,
         cntfrq=int(report["cntfrq"], 16),
-        **_features(report, el2),
+        **_features(report, el2=el2),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a suite runs on a machine: the one place that knows the topologies."""
+"""Placements: where a suite runs on a machine. Only this registry knows the topologies' names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from harness.guests.placement.nested import NestedPlacement
 from harness.guests.placement.placement import Placement
 from harness.hosts.machines.machine import Machine
 
-PLACEMENTS: dict[str, Placement] = {one.name: one for one in (FlatPlacement(), NestedPlacement())}
+PLACEMENTS: dict[str, Placement] = {
+    placement.name: placement for placement in (FlatPlacement(), NestedPlacement())
+}
 
 
 def placement_of(machine: Machine) -> Placement:
-    """Return where suites run on `machine`."""
+    """Return the placement of suites on `machine`, which its topology names."""
     return PLACEMENTS[machine.topology]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Flat: the suite runs in L1 itself, a guest of this machine's own QEMU."""
+"""Flat: the suite runs in L1 itself, a guest of QEMU on this computer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.suites.device_trace import trace_observations
 
 
 class FlatPlacement:
-    """No KVM and no stage 2: what stage 1 alone gives."""
+    """The suite runs without KVM under test and without stage 2: stage 1 alone is probed."""
 
     name = "flat"
     el2 = False
@@ -31,17 +31,23 @@ class FlatPlacement:
     def boot_files(
         self, folder: Path, image: Path, archive: Path, *, userland: bool = False
     ) -> BootFiles:
-        """As Placement.boot_files(): the suite's own initramfs, unless L1's root is asked for."""
+        """Return the boot files: the suite's own initramfs, with `userland` L1's root.
+
+        Raise the errors of l1_root().
+        """
         return BootFiles(folder, image, archive, rootfs=l1_root() if userland else None)
 
     def guest_script(
         self, machine: Machine, chardev: Chardev, append: str, more: Sequence[str] = ()
     ) -> str | None:
-        """Return None: there is no guest in L1."""
+        """Return None: no guest runs in L1."""
         return None
 
     def run(self, context: RunContext) -> SuiteOutcome:
-        """Boot L1 and read what the suite in it says."""
+        """Boot L1 and return what the suite in L1 reported.
+
+        Raise MachineError or OSError when QEMU cannot be run.
+        """
         machine = context.machine
         with scratch_folder() as folder:
             files = self.boot_files(folder, context.image, context.archive)
@@ -56,7 +62,7 @@ class FlatPlacement:
                     gdb_socket=process.gdb_socket,
                 )
                 process.start(command)
-                context.started(command, process.pid, False)
+                context.started(command, process.pid, restored=False)
                 limit = context.deadline(context.suite.limit * machine.limits.slowdown)
                 run = FlatRun(process, machine.limits.silence).finish(limit)
             context.begin(None)

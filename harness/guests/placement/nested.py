@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Nested: the suite runs in L2, on an L1 that waits from the last cell, is restored or boots."""
+"""Nested: the suite runs in L2, on an L1 that the last cell left, that is restored or boots."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.hosts.qemu.command import BootFiles, command_line
 from harness.results.phases import PhaseName
 from harness.suites.device_trace import trace_observations
 
-ERROR = "# s2eval: error "  # of the guest's init (docs/guest-protocol.md)
+ERROR = "# s2eval: error "  # begins a line of the guest's init (docs/guest-protocol.md)
 
 
 class NestedPlacement:
@@ -38,18 +38,21 @@ class NestedPlacement:
     def boot_files(
         self, folder: Path, image: Path, archive: Path, *, userland: bool = False
     ) -> BootFiles:
-        """As Placement.boot_files(): L1's own root."""
+        """Return the boot files, with L1's own root. Raise the errors of l1_root()."""
         return BootFiles(folder, image, archive, rootfs=l1_root())
 
     def guest_script(
         self, machine: Machine, chardev: Chardev, append: str, more: Sequence[str] = ()
     ) -> str | None:
-        """As Placement.guest_script()."""
+        """Return shell for L1 that starts L2. Raise UsageError when it cannot be made."""
         spec = GuestSpec(machine, "/share/Image", "/share/initrd", append, chardev, more)
         return guest_script(vmm_of(machine), spec)
 
     def run(self, context: RunContext) -> SuiteOutcome:
-        """Run the suite in L2; again on an L1 that boots where saving or restoring went wrong."""
+        """Run the suite in L2; again on an L1 that boots where saving or restoring went wrong.
+
+        Raise MachineError or OSError when L1 cannot be run.
+        """
         machine = context.machine
         host = context.pool.acquire(machine, context.image)
         if host:
@@ -61,7 +64,7 @@ class NestedPlacement:
         try:
             return run_suite_on(host, context)
         except (MachineError, OSError) as error:
-            # Nothing that a kernel is blamed for may come from the way it was started.
+            # A kernel must not be blamed for an effect of saving or restoring L1.
             if host.restored:
                 host.state.discard()
             else:
@@ -71,15 +74,15 @@ class NestedPlacement:
 
 
 def new_host(context: RunContext, state: SavedState | None = None) -> L1Host:
-    """Return an L1 that is not started yet."""
+    """Return an L1 that is not started yet, to be restored from `state` or saved there."""
     streams = [*STREAMS, MONITOR] if state else list(STREAMS)
     return L1Host(context.machine, context.qemu, context.image, streams, state)
 
 
 def saved_state(context: RunContext) -> SavedState | None:
-    """Return the state that L1 is restored from, or is to be saved as; None for neither.
+    """Return the state that L1 is restored from or is to be saved as; None when L1 only boots.
 
-    A host is saved the second time that it is wanted.
+    An L1 is saved the second time that a run wants the same L1 with the same guest.
     """
     machine, vmm = context.machine, vmm_of(context.machine)
     saves = machine.accel == "tcg" and not machine.icount and machine.device.saved
@@ -94,7 +97,7 @@ def saved_state(context: RunContext) -> SavedState | None:
 
 
 def forget_first_try(context: RunContext, reason: str) -> None:
-    """Drop what the cell has seen of an L1 that was saved or restored."""
+    """Remove the cell's audits and logs of an L1 that was saved or restored, and tell the user."""
     context.note(f"L1 boots again, without a saved state: {reason}")
     context.audits.clear()
     for log in context.logs.iterdir():
@@ -102,17 +105,18 @@ def forget_first_try(context: RunContext, reason: str) -> None:
 
 
 def run_suite_on(host: L1Host, context: RunContext) -> SuiteOutcome:
-    """Bring `host` up, if it is not, run the suite in its guests, and keep the host or end it.
+    """Start `host` unless it is up, and run the suite in its guests; pool the host or end it.
 
-    Raise MachineError also when saving or restoring the host may have done harm.
+    Raise MachineError or OSError when L1 cannot be run, and MachineError when saving or restoring
+    the host may have influenced the results.
     """
     try:
         if host.usable:
-            context.started(host.command, host.pid, host.restored)
+            context.started(host.command, host.pid, restored=host.restored)
         else:
             context.begin(PhaseName.START_L1)
             host.launch(context.logs)
-            context.started(host.command, host.pid, host.restored)
+            context.started(host.command, host.pid, restored=host.restored)
             context.begin(PhaseName.RESTORE_L1 if host.restored else PhaseName.BOOT_L1)
         outcome = boot_and_run(host, context)
         if host.state and (reason := reason_to_distrust(outcome)):
@@ -135,12 +139,15 @@ def run_suite_on(host: L1Host, context: RunContext) -> SuiteOutcome:
 
 
 def boot_and_run(host: L1Host, context: RunContext) -> SuiteOutcome:
-    """Boot or restore L1, if that is still to be done, and run the suite in its guests."""
+    """Boot or restore L1 unless it is up, and run the suite in its guests.
+
+    An L1 that is lost is a failure in the outcome. Raise MachineError when L1 cannot be restored.
+    """
     machine, vmm = context.machine, vmm_of(context.machine)
     images = GuestImages(context.image, context.archive)
     try:
         if not host.usable:
-            if not host.restored:  # L1 has read them, or will
+            if not host.restored:  # the VMM in a restored L1 has the images already
                 host.put(images.files())
             host.boot(context.deadline(machine.limits.boot))
     except HostLost as lost:
@@ -161,14 +168,14 @@ def boot_and_run(host: L1Host, context: RunContext) -> SuiteOutcome:
 
 
 def reason_to_distrust(outcome: SuiteOutcome) -> str:
-    """Return what such an L1 is not believed; "" when all is well.
+    """Return an error or failure that saving or restoring L1 may have caused; "" without one.
 
-    When KVM gives up a guest, that L1 is believed: the kernel itself says why.
+    A guest that KVM gave up is no reason: the kernel itself says why.
     """
     errors = [line for line in outcome.lines if line.startswith(ERROR)]
     if errors:
         return errors[0]
-    failures = [one.run.failure for one in outcome.passes]
+    failures = [suite_pass.run.failure for suite_pass in outcome.passes]
     if outcome.checks:
         failures.append(outcome.checks.log)
     return next((f.summary for f in failures if f and not f.kind.of_guest), "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a placement is: where a suite runs, what that needs of the machine, and its run."""
+"""The Placement protocol: where a suite runs, what that needs of the machine, and its run."""
 
 from __future__ import annotations
 
@@ -21,17 +21,23 @@ from harness.results.readings import AuditRecord
 from harness.suites.suite import Suite
 
 
+class Started(Protocol):
+    """Called when a guest of QEMU on this computer runs."""
+
+    def __call__(self, command: list[str], pid: int, *, restored: bool) -> None:
+        """Take QEMU's command line and process id, and whether the guest was restored."""
+
+
 @dataclass(frozen=True)
 class RunContext:
-    """A suite that is to run, and who is told how it goes.
+    """A suite that is to run, with the callbacks that report its progress.
 
     `image` is the kernel, `archive` an initramfs with the suite, `logs` the cell's folder, `limit`
-    that of the whole cell. `fresh`: hosts boot, also where they could be restored. A host that the
-    next cell can use is left in `pool`.
+    the limit of the whole cell. `fresh`: hosts boot, also where they could be restored. A host
+    that the next cell can use is left in `pool`.
 
-    `begin` is told each phase (None: the last one is over), `note` what a user should know,
-    `started` that a guest of this machine's QEMU runs: its command line, its process, and whether
-    it was restored. Audits are added to `audits` as they are made.
+    `begin` is called with each phase (None: the last phase is over), `note` with a line for the
+    user, `started` when QEMU runs. Audits are added to `audits` as they are made.
     """
 
     machine: Machine
@@ -43,7 +49,7 @@ class RunContext:
     pool: HostPool[L1Host]
     begin: Callable[[PhaseName | None], None]
     note: Callable[[str], None]
-    started: Callable[[list[str], int, bool], None]
+    started: Started
     fresh: bool = False
     limit: Deadline | None = None
     audits: list[AuditRecord] = field(default_factory=list)
@@ -58,8 +64,8 @@ class Placement(Protocol):
 
     `name` is the machine's topology, as files and records have it. `el2`: the machine's CPU has
     EL2. `has_guest`: the machine's own QEMU runs a host under test, with the suite in a guest of
-    it. `needs_userland`: L1 has a user land of its own. `needs_nested_kvm`: under KVM, this
-    machine's KVM must give its guest EL2.
+    that host. `needs_userland`: L1 has a user land of its own. `needs_nested_kvm`: under KVM,
+    this computer's KVM must give its guest EL2.
     """
 
     name: str
@@ -71,18 +77,22 @@ class Placement(Protocol):
     def boot_files(
         self, folder: Path, image: Path, archive: Path, *, userland: bool = False
     ) -> BootFiles:
-        """Return what the machine's QEMU is started with; `userland` asks for L1's in any case."""
+        """Return the files that the machine's QEMU boots; with `userland` always L1's root.
+
+        Raise MachineError or BuildError when L1's root cannot be made.
+        """
 
     def guest_script(
         self, machine: Machine, chardev: Chardev, append: str, more: Sequence[str] = ()
     ) -> str | None:
         """Return shell for L1 that starts the guest with the files of /share.
 
-        `more` are arguments of its VMM. None where the suite runs in L1 itself.
+        `more` are arguments of the VMM. Return None where the suite runs in L1 itself. Raise
+        UsageError when the machine's files do not fit.
         """
 
     def run(self, context: RunContext) -> SuiteOutcome:
-        """Run the suite in its guests.
+        """Run the suite in its guests; return what they reported and how each ended.
 
-        Raise MachineError, OSError for what this machine lacks.
+        Raise MachineError or OSError when this computer lacks something the run needs.
         """

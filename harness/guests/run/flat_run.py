@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A suite in a guest of this machine's own QEMU: no host under test, no KVM."""
+"""A suite in a guest of QEMU on this computer: no host under test, no KVM."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.hosts.qemu.process import QemuProcess
 from harness.suites.failures.guest_log import GuestLog
 
 STREAMS = ["console", "results", "kmsg"]
-LAST_WORDS = 2.0  # seconds that a dying guest gets to finish its trace
+DYING_SECONDS = 2.0  # for a dying guest to finish its trace
 
 
 class FlatRun:
@@ -37,15 +37,15 @@ class FlatRun:
         if event.source == "results" and event.line is not None and not self.run.take(event.line):
             return True
         if event.source == "console" and event.line is not None:
-            found = self.console.feed(event.line)
-            if found and found.effect == "ends":
-                self.qemu.wait(self._last_words, Deadline(LAST_WORDS))
+            failure_class = self.console.feed(event.line)
+            if failure_class and failure_class.effect == "ends":
+                self.qemu.wait(self._take_until_exit, Deadline(DYING_SECONDS))
                 self.run.failure = self.console.failure()
                 return True
         return None
 
-    def _last_words(self, event: Event) -> bool | None:
-        """What is on its way when the guest is lost: results, and the trace."""
+    def _take_until_exit(self, event: Event) -> bool | None:
+        """Keep results and the trace that are in transit when the guest is lost."""
         if event.source == "results" and event.line is not None:
             self.run.take(event.line)
         elif event.source == "console" and event.line is not None:

@@ -10,7 +10,7 @@ from harness.base.errors import MachineError
 from harness.base.text import clean
 from harness.guests.audit.run_audit import BARS, MAPPINGS, RunAudit
 from harness.guests.run.suite_run import FACT, SuiteRun
-from harness.guests.vmm.vmm import CONSOLE, MONITOR, RESULTS, WORDS, Vmm
+from harness.guests.vmm.vmm import CONSOLE, MONITOR, RESULTS, VMM_OUTPUT, Vmm
 from harness.hosts.events import Event
 from harness.hosts.host import Host, HostLost, Job
 from harness.results.failure_kinds import FailureKind
@@ -20,17 +20,17 @@ from harness.suites.failures import classify
 from harness.suites.failures.guest_log import GuestLog
 from harness.suites.ktap import Parser
 
-LAST_LINES = 0.3  # seconds for what was said before a guest's end and is still on its way
-ANSWER = 10.0  # seconds for the host to say that it lives
+LAST_LINES = 0.3  # seconds for lines in transit at a guest's end
+ANSWER = 10.0  # seconds for the host to answer a command
 ACTION = 20.0  # seconds for a script of the suite on the host; the guest waits longer
-ANSWER_LENGTH = 200  # characters of it that the guest is told
+ANSWER_LENGTH = 200  # characters of a script's first line that are sent to the guest
 
 
 class NestedRun:
     """A suite in the guest that `vmm` runs on `host`.
 
     `actions` are shell scripts for the host by the names that the suite's requests use, `limit`
-    is that of the whole cell.
+    is the limit of the whole cell. Methods that wait for the host raise HostLost when it dies.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class NestedRun:
     ) -> None:
         self.run = SuiteRun("L2", f"{RESULTS}.log")
         self.console = GuestLog("L2", f"{CONSOLE}.log")
-        self.words = GuestLog("VMM", f"{WORDS}.log", source=vmm.source)
+        self.vmm_log = GuestLog("VMM", f"{VMM_OUTPUT}.log", source=vmm.source)
         self._host = host
         self._vmm = vmm
         self._audit = audit
@@ -53,11 +53,14 @@ class NestedRun:
         self._parser = Parser()
 
     def start(self, command: str, deadline: Deadline) -> None:
-        """Start the VMM on the host; it runs on while the guest's results are read."""
-        self.adopt(self._host.start(command, WORDS, deadline), deadline)
+        """Start the VMM on the host, without waiting for its end.
+
+        Raise MachineError when it cannot be started.
+        """
+        self.adopt(self._host.start(command, VMM_OUTPUT, deadline), deadline)
 
     def adopt(self, job: Job, deadline: Deadline) -> None:
-        """Take the VMM that runs on the host already."""
+        """Watch the VMM `job`, which runs on the host already."""
         self._job = job
         path = f"/sys/bus/pci/devices/{self._host.bdf}/resource"
         try:
@@ -66,7 +69,7 @@ class NestedRun:
             self._audit.lacks(BARS, str(error))
 
     def ready(self, deadline: Deadline) -> bool:
-        """Wait until a VMM that has a monitor could let its guest begin; False when it does not."""
+        """Wait until the VMM could let its guest begin. Return False when that cannot be."""
         monitor = self._vmm.monitor
         if monitor is None:
             return False
@@ -81,14 +84,14 @@ class NestedRun:
         return bool(self._host.wait(see, deadline))
 
     def begin(self) -> None:
-        """Let the guest of a VMM that waits begin."""
+        """Tell a VMM that waits to let its guest begin."""
         if self._vmm.monitor:
             self._host.send(MONITOR, self._vmm.monitor.go)
 
     def stop(self, deadline: Deadline) -> bool:
-        """End a guest that is still there, paused or hanging; False when it cannot be ended."""
+        """End a guest that still runs, paused or hanging. Return False when it cannot be ended."""
         if self._job and not self._gone:
-            if self._job.pid:  # the shell that starts it has come that far
+            if self._job.pid:  # the shell has started the VMM
                 self._host.run(f"kill -9 {self._job.pid}", deadline)
             self._host.wait(self._take_until_gone, deadline)
         return self._gone
@@ -98,7 +101,7 @@ class NestedRun:
         return self._job is None or self._job.status is not None
 
     def finish(self, deadline: Deadline) -> SuiteRun:
-        """Wait for the end of the guest, and return what it reported.
+        """Wait for the end of the guest; return what it reported.
 
         Raise HostLost only when the host died; the guest's death is in the result.
         """
@@ -107,13 +110,13 @@ class NestedRun:
         return self.run
 
     def lost(self, lost: HostLost) -> SuiteRun:
-        """Return what the guest had said before its host died and took it along."""
+        """Return what the guest had reported when its host was lost, with the host's failure."""
         self._host.drain(self._take, Deadline(LAST_LINES))
         self.run.failure = lost.failure
         return self.run
 
     def _quiet(self, deadline: Deadline) -> Failure:
-        """Nothing came: the host's fault when it does not answer any more."""
+        """Return the failure of a guest gone silent; the host's when the host does not answer."""
         quiet = self.console.quiet(deadline, self._host.silence, "the suite in L2")
         if self._host.answers(Deadline(ANSWER, within=self._limit)):
             return quiet
@@ -127,30 +130,30 @@ class NestedRun:
         if self.run.failure:
             return True
         if self._job and self._job.status is not None:
-            if not self.run.ended:  # channels are read apart: the last results may come later
+            if not self.run.ended:  # channels have a reader each: the last results may come later
                 self._host.wait(self._take_until_end, Deadline(LAST_LINES))
             self._host.wait(self._take, Deadline(LAST_LINES), silence=0)
             self.run.failure = self._cause(self._job.status)
             return True
-        if event.source == WORDS and self._vmm.gave_up(line):
+        if event.source == VMM_OUTPUT and self._vmm.gave_up(line):
             # The VMM stays. KVM's reason comes on the host's console at about the same time.
             self._host.wait(self._take, Deadline(LAST_LINES))
             self.run.failure = self._cause(None)
             return True
-        if event.source == RESULTS and FACT in line:  # the rest is parsed when there is time
+        if event.source == RESULTS and FACT in line:  # all other lines are parsed after the run
             for fact in self._parser.line(line):
                 self._answer(fact)
         return None
 
     def _answer(self, fact: Fact) -> None:
-        """Do what the suite asks for, if it does."""
+        """Carry out and answer a request of the suite, if `fact` is one."""
         if isinstance(fact, Device):  # before the first audit, and the guest goes on meanwhile
             self._read_maps()
         if self._audit.see(fact):
             self._host.send(RESULTS, "audited\n")
         elif isinstance(fact, HostAction):
-            told = self._act(fact.action)
-            self._host.send(RESULTS, f"{told}hosted\n")
+            line = self._act(fact.action)
+            self._host.send(RESULTS, f"{line}hosted\n")
         elif isinstance(fact, End):
             self._host.send(RESULTS, "ended\n")
 
@@ -164,9 +167,9 @@ class NestedRun:
             self._audit.vmm_maps(maps.decode(errors="replace"))
 
     def _act(self, action: str) -> str:
-        """Do on the host what the suite asks for; the first line that it said, for the guest.
+        """Run a script of the suite on the host; return its first line of output, for the guest.
 
-        What goes wrong becomes a line of the results.
+        An unknown script and one that fails become error lines of the results.
         """
         script = self._actions.get(action)
         if script is None:
@@ -182,15 +185,15 @@ class NestedRun:
         return f"{clean(lines[0], ANSWER_LENGTH)}\n" if lines else ""
 
     def _take(self, event: Event) -> None:
-        """Keep a line where it belongs."""
+        """Append a line to the results or the log of its source."""
         if event.line is None:
             return
         if event.source == RESULTS:
             self.run.take(event.line)
         elif event.source == CONSOLE:
             self.console.feed(event.line)
-        elif event.source == WORDS:
-            self.words.feed(event.line)
+        elif event.source == VMM_OUTPUT:
+            self.vmm_log.feed(event.line)
 
     def _take_until_gone(self, event: Event) -> bool | None:
         self._take(event)
@@ -201,15 +204,15 @@ class NestedRun:
         return True if self.run.ended else None
 
     def _cause(self, status: int | None) -> Failure | None:
-        """Why the guest ended, by its first cause: the host's and KVM's words, its own, the VMM's.
+        """Return the first cause of the guest's end, from the logs of host, guest and VMM.
 
-        `status` is the VMM's exit code, None while it is there. None when all went well.
+        `status` is the VMM's exit code, None while it runs. Return None when all went well.
         """
-        words = [line for line in self.words.lines if line]
-        vmm = self._vmm.failure(words, status, self.words.name)
+        lines = [line for line in self.vmm_log.lines if line]
+        vmm = self._vmm.failure(lines, status, self.vmm_log.name)
         if status == 0 and not self.run.ended:
             early = "L2 powered off before its suite had ended"
             vmm = Failure(
-                kind=FailureKind.VMM_EXIT, summary=early, where="VMM", log=self.words.name
+                kind=FailureKind.VMM_EXIT, summary=early, where="VMM", log=self.vmm_log.name
             )
         return classify.first_cause(self._host.console.failure(), self.console.failure(), vmm)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guests of one cell on a host under test, until one ends well or there may be no more."""
+"""The guests of one cell on a host under test, until a guest ends well or no more are allowed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.base.deadline import Deadline
 from harness.guests.audit.run_audit import RunAudit
 from harness.guests.run.nested_run import NestedRun
 from harness.guests.run.suite_run import PostChecks, SuiteOutcome, SuitePass, SuiteRun
-from harness.guests.vmm.vmm import APPEND, WORDS, GuestSpec, Vmm, guest_script
+from harness.guests.vmm.vmm import APPEND, VMM_OUTPUT, GuestSpec, Vmm, guest_script
 from harness.hosts.host import Host, HostLost, Snapshot
 from harness.hosts.machines.machine import Machine
 from harness.results.phases import PhaseName
@@ -20,36 +20,36 @@ from harness.suites.facts import Begin
 from harness.suites.ktap import parse_lines
 from harness.suites.suite import Suite
 
-ANSWER = 10.0  # seconds for a host to say that it lives, also when it has been restored
+ANSWER = 10.0  # seconds for a host to answer a command, also when it has been restored
 SHARED = "/share"  # where the host has the first guest's files
 
 
 @dataclass(frozen=True)
 class GuestImages:
-    """What the guests of a cell boot: the kernel, and an initramfs with the suite."""
+    """The images that the guests of a cell boot: a kernel, and an initramfs with the suite."""
 
     kernel: Path
     archive: Path
 
     def files(self) -> dict[str, Path]:
-        """Return them by the names that they have on the host."""
+        """Return the images by the names that they have on the host."""
         return {"Image": self.kernel, "initrd": self.archive}
 
 
 def first_guest(machine: Machine, vmm: Vmm) -> str:
     """Return the script that starts the first guest of a host that is to be saved.
 
-    Its text is a part of what a saved host is found by.
+    Its text is a part of the saved state's key. Raise UsageError when the VMM cannot run the guest.
     """
     spec = GuestSpec(machine, f"{SHARED}/Image", f"{SHARED}/initrd", APPEND, vmm.port, paused=True)
     return guest_script(vmm, spec)
 
 
 class SuitePasses:
-    """Runs one suite on `host`; `usable` while nothing has hurt the host.
+    """Runs one suite on `host`; `usable` while nothing has harmed the host.
 
-    `step` is told what begins. `snapshot` is that of a host that is saved while its first guest's
-    VMM waits, or was restored so. `limit` is the cell's.
+    `step` is called with each phase that begins. `snapshot` belongs to a host that is saved while
+    its first guest's VMM waits, or was restored so. `limit` is the limit of the cell.
     """
 
     def __init__(
@@ -73,7 +73,10 @@ class SuitePasses:
         self._harm: Failure | None = None
 
     def run(self, suite: Suite, audit: RunAudit) -> SuiteOutcome:
-        """Run the suite's guests; a host that dies is in the last pass."""
+        """Run the suite's guests and return all passes; a lost host is the last pass's failure.
+
+        Raise MachineError when a guest cannot be started or the host cannot be saved.
+        """
         outcome = SuiteOutcome()
         actions = _actions(suite)
         resume = ""
@@ -83,17 +86,17 @@ class SuitePasses:
             test = _last_begun(run)
             if not (self.usable and run.failure and len(outcome.passes) < suite.guests):
                 break
-            if test in ("", resume):  # it would only die there again
+            if test in ("", resume):  # a new guest would only die there again
                 break
             resume = test
             self._host.new_log()
         if suite.destructive and self.usable and test and len(outcome.passes) == 1:
-            # It survived: a new guest, which finds nothing to do, shows that the device did too.
+            # The guest survived: a new guest without tests shows whether the device did too.
             run = self._run_guest(self._nested(audit, {}), suite, test)
             outcome.passes.append(SuitePass(run, self._host.device_memory()))
         if suite.destructive or len(outcome.passes) > 1:
             outcome.checks = self._check(outcome.passes)
-        # What did harm, or may have, must not decide what the next suite sees.
+        # A host that was or may be harmed must not influence the next suite.
         self.usable = self.usable and not suite.destructive
         return outcome
 
@@ -116,12 +119,12 @@ class SuitePasses:
             return nested.lost(lost)
 
     def _start(self, nested: NestedRun, resume: str, deadline: Deadline) -> None:
-        """Start a guest, or let the one go on that a restored host has; save a host in between."""
+        """Start a guest, or let a restored host's guest begin; save the host if that is due."""
         snapshot = self._snapshot
         if snapshot is None or not snapshot.pending:
             nested.start(self._put_script(resume, paused=False), deadline)
         elif snapshot.restored:
-            nested.adopt(snapshot.wake(WORDS, self._deadline(ANSWER)), deadline)
+            nested.adopt(snapshot.wake(VMM_OUTPUT, self._deadline(ANSWER)), deadline)
             nested.begin()
         else:
             nested.start(self._put_script(resume, paused=True), deadline)
@@ -132,13 +135,13 @@ class SuitePasses:
                 snapshot.skip()
 
     def _put_script(self, resume: str, *, paused: bool) -> str:
-        """Bring to the host what the guest boots; return the command that starts it."""
-        places = self._host.put(self._images.files())
+        """Copy the images and the start script to the host; return the command for the script."""
+        paths = self._host.put(self._images.files())
         append = f"{APPEND} s2eval.after={resume}" if resume else APPEND
         spec = GuestSpec(
             self._machine,
-            places["Image"],
-            places["initrd"],
+            paths["Image"],
+            paths["initrd"],
             append,
             self._vmm.port,
             paused=paused,
@@ -156,11 +159,11 @@ class SuitePasses:
 
 
 def _actions(suite: Suite) -> Mapping[str, str]:
-    """The suite's scripts for the host, host/NAME.sh, by their names."""
+    """Return the suite's scripts for the host, host/NAME.sh, by their names."""
     return {path.stem: path.read_text() for path in sorted(suite.folder.glob("host/*.sh"))}
 
 
 def _last_begun(run: SuiteRun) -> str:
-    """The test that the guest announced last."""
+    """Return the test that the guest announced last; "" when it announced none."""
     begun = [fact.test for fact in parse_lines(run.lines).facts if isinstance(fact, Begin)]
     return begun[-1] if begun else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a suite said in one guest, and what became of the guests of a cell."""
+"""Results of a suite: the lines of one guest, and how the guests of a cell ended."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from harness.results.records import Failure, Observation
 
 FACT = "# s2eval: "
 END = f"{FACT}end"
-RESULTS_LIMIT = 16 * 2**20  # characters of results; a suite that says more is stopped
+RESULTS_LIMIT = 16 * 2**20  # characters of results; a suite that prints more is stopped
 
 
 @dataclass
 class SuiteRun:
-    """What the guest `where` reported (`lines` of KTAP), and why it ended early, if it did.
+    """The results of the guest `where` (`lines` of KTAP), and `failure` when it ended early.
 
     `log` is the file with the lines, in the cell's folder.
     """
@@ -28,9 +28,9 @@ class SuiteRun:
     size: int = 0
 
     def take(self, line: str) -> bool:
-        """Keep a line; the empty ones that drain the port after the end say nothing.
+        """Keep a line, but for the empty ones that init sends after the end to drain the port.
 
-        Return False when the suite has said more than RESULTS_LIMIT.
+        Return False, with `failure` set, when the suite has printed more than RESULTS_LIMIT.
         """
         self.size += len(line) + 1
         if self.size > RESULTS_LIMIT:
@@ -49,7 +49,7 @@ class SuiteRun:
 
 @dataclass
 class SuitePass:
-    """One guest of a cell: what it reported, and the host's side of the BAR when it was over.
+    """One guest of a cell: its results, and the BAR's memory as the host saw it at the end.
 
     `bar` is None for a device whose memory the host cannot see.
     """
@@ -60,10 +60,10 @@ class SuitePass:
 
 @dataclass
 class PostChecks:
-    """The host under test after a suite that may have hurt it.
+    """The host under test after a suite that may have harmed it.
 
-    `log` is what the host's log says, None when all is well. `device` is whether the device was
-    given to a new guest afterwards, None when nobody tried.
+    `answers`: the host runs a command. `log` is the failure that the host's log shows, None when
+    all is well. `device`: a new guest got the device afterwards, None when no guest followed.
     """
 
     answers: bool
@@ -81,5 +81,5 @@ class SuiteOutcome:
 
     @property
     def lines(self) -> list[str]:
-        """Return what all guests reported."""
-        return [line for one in self.passes for line in one.run.lines]
+        """Return the result lines of all guests."""
+        return [line for suite_pass in self.passes for line in suite_pass.run.lines]

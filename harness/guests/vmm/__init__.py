@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""VMMs: what starts a guest on a host, one file each, known by name."""
+"""VMMs, the programs that start a guest on a host: one file each, known by name."""
 
 from __future__ import annotations
 

@@ -28,7 +28,10 @@ class QemuVmm:
     )
 
     def command(self, guest: GuestSpec) -> list[str]:
-        """As Vmm.command(). Raise UsageError for a machine without an [l2] table."""
+        """Return QEMU's command line for the guest.
+
+        Raise UsageError for a machine without an [l2] table, or a template that cannot be filled.
+        """
         machine = guest.machine
         if machine.l2 is None:
             raise UsageError(f"machine {machine.name} is nested but has no [l2] table")
@@ -47,14 +50,14 @@ class QemuVmm:
         return [self.program, *arguments]
 
     def port(self, name: str) -> str:
-        """Return L1's virtio port of the channel, as a chardev of L2's QEMU."""
+        """Return the chardev of L2's QEMU for a channel: a virtio port of L1."""
         kind = "pipe" if name in ("results", "monitor") else "file"
         return f"{kind},id={name},path=/run/ports/l2.{name}"
 
-    def failure(self, words: Sequence[str], status: int | None, log: str) -> Failure | None:
-        """As Vmm.failure()."""
-        return classify.vmm(words, status, log=log, source=self.source, name="QEMU")
+    def failure(self, lines: Sequence[str], status: int | None, log: str) -> Failure | None:
+        """Return the failure that QEMU's output and exit status show, None without one."""
+        return classify.vmm(lines, status, log=log, source=self.source, name="QEMU")
 
     def gave_up(self, line: str) -> bool:
-        """As Vmm.gave_up(): the VM is paused, and KVM's reason is on the host's console."""
+        """Return whether `line` says that QEMU has paused the VM, which KVM could not run."""
         return classify.vmm([line], None, source=self.source) is not None

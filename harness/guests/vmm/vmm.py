@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a VMM is to the harness: a command for a guest, its channels, its words, its memory map."""
+"""The Vmm protocol: a command for a guest, its channels, failures in its output, a memory map."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from harness.results.records import Failure
 from harness.suites.failures.classify import Source
 
 Chardev = Callable[[str], str]
-# L2's emulated serial port is slow, each character is an exit: its kernel log comes at the end,
-# through a port of its own. Its init waits for the answers to audit requests.
+# L2's emulated serial port is slow, each character is an exit: the kernel log comes at the end,
+# through a port of its own. With audit=1, L2's init waits for the answers to audit requests.
 APPEND = "quiet loglevel=4 s2eval.audit=1"
 STREAM = "l2."  # how the names of a guest's channels begin on the host that runs its VMM
-CONSOLE, WORDS, RESULTS, KMSG, MONITOR = (
+CONSOLE, VMM_OUTPUT, RESULTS, KMSG, MONITOR = (
     f"{STREAM}{name}" for name in ("console", "vmm", "results", "kmsg", "monitor")
 )
-STREAMS = (CONSOLE, WORDS, RESULTS, KMSG)  # of every guest; WORDS is what the VMM itself says
+STREAMS = (CONSOLE, VMM_OUTPUT, RESULTS, KMSG)  # of every guest; VMM_OUTPUT is the VMM's own
 
 
 @dataclass(frozen=True)
 class GuestSpec:
-    """What a guest is started with, by names of the host that runs its VMM.
+    """The inputs of a guest's start; paths are those of the host that runs the VMM.
 
-    `chardev(name)` says where a channel (`console`, `results`, …) goes, `more` are arguments of
-    the VMM. `paused`: the guest waits until the VMM is told to let it begin.
+    `chardev(name)` returns the option for a channel (`console`, `results`, …), `more` are
+    arguments of the VMM. `paused`: the guest waits until the VMM's monitor gets `go`.
     """
 
     machine: Machine
@@ -43,7 +43,7 @@ class GuestSpec:
 
 @dataclass(frozen=True)
 class MemoryMap:
-    """Where a VMM has what its guests see: physical addresses; None for what it has not."""
+    """Guest-physical addresses of a VMM's RAM and GIC; None for a device that it does not have."""
 
     ram: int
     gic: int | None  # the distributor
@@ -51,7 +51,10 @@ class MemoryMap:
 
 @dataclass(frozen=True)
 class Monitor:
-    """How a VMM that waits is spoken to: `hello` is answered when it is ready, `go` lets it run."""
+    """The lines of a waiting VMM's monitor: a VMM answers `hello` when it is ready, `go` starts it.
+
+    `ready` returns whether a line is the answer to `hello`.
+    """
 
     hello: str
     go: str
@@ -59,10 +62,10 @@ class Monitor:
 
 
 class Vmm(Protocol):
-    """A program that starts a guest; one that is found by `program` among the host's processes.
+    """A program that starts a guest; `program` is its name among the host's processes.
 
     `monitor` is None for a VMM that cannot wait before its guest's first instruction: a host with
-    such a one is not saved. `source` names its rows of failures.toml.
+    such a VMM is not saved. `source` names the VMM's rows of failures.toml.
     """
 
     name: str
@@ -72,19 +75,25 @@ class Vmm(Protocol):
     monitor: Monitor | None
 
     def command(self, guest: GuestSpec) -> list[str]:
-        """Return the command that becomes the guest. Raise UsageError for what it cannot run."""
+        """Return the VMM's command line. Raise UsageError when the VMM cannot run the guest."""
 
     def port(self, name: str) -> str:
-        """Return the chardev of a channel that the harness reads."""
+        """Return the option for a channel that the harness reads."""
 
-    def failure(self, words: Sequence[str], status: int | None, log: str) -> Failure | None:
-        """Return what the VMM's words and its exit status tell; `status` is None while it runs."""
+    def failure(self, lines: Sequence[str], status: int | None, log: str) -> Failure | None:
+        """Return the failure that the VMM's output and exit status show, None without one.
+
+        `status` is None while the VMM runs, `log` the name of the file with its output.
+        """
 
     def gave_up(self, line: str) -> bool:
         """Return whether the line says that the guest is over while the VMM stays."""
 
 
 def guest_script(vmm: Vmm, guest: GuestSpec) -> str:
-    """Return shell for the host: give the device to vfio-pci and become the guest's VMM."""
+    """Return shell for the host that binds the device to vfio-pci and becomes the guest's VMM.
+
+    Raise UsageError when the VMM cannot run the guest.
+    """
     bind = bind_script(guest.machine.device_bdf, "vfio-pci")
     return f"{bind}exec {shlex.join([*vmm.command(guest), *guest.more])}\n"

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
-from harness.guests.vmm.vmm import MONITOR, RESULTS, WORDS
+from harness.guests.vmm.vmm import MONITOR, RESULTS, VMM_OUTPUT
 from harness.hosts.events import Event, EventQueue
 from harness.hosts.host import Completed, HostLost, Job
 from harness.hosts.l1.saved import SavedState
@@ -156,9 +156,9 @@ class FakeHost:
                 self.usable = False
                 gone = Failure(kind=FailureKind.PANIC, summary="Kernel panic", where="L1")
                 raise HostLost(gone)
-            if event.source == WORDS and event.line == "exit":
+            if event.source == VMM_OUTPUT and event.line == "exit":
                 self._job.status = 0
-                return see(Event(WORDS, ""))
+                return see(Event(VMM_OUTPUT, ""))
             return see(event)
 
         return self._queue.wait(look, deadline, silence)
@@ -184,7 +184,7 @@ class FakeHost:
                 self._queue.events.put(Event("qemu", None))
                 return
             self._queue.events.put(Event(RESULTS, line))
-        self._queue.events.put(Event(WORDS, "exit"))
+        self._queue.events.put(Event(VMM_OUTPUT, "exit"))
 
 
 def only(asked: Sequence[str], *words: str) -> list[str]:

@@ -80,7 +80,7 @@ def qemu(tmp_path: Path) -> Recorded:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is waited for is there already, or never comes."""
     monkeypatch.setattr(nested_run, "LAST_LINES", SILENCE)
-    monkeypatch.setattr(flat_run, "LAST_WORDS", SILENCE)
+    monkeypatch.setattr(flat_run, "DYING_SECONDS", SILENCE)
     monkeypatch.setattr(link, "DYING_SECONDS", SILENCE)
     monkeypatch.setattr(nested_run, "ANSWER", SILENCE)
 
