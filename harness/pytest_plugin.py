@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A pytest plugin: a built kernel, a booted host under test, a guest with a device.
 
-docs/writing-a-test.md shows how it is used. Nothing of s2eval is imported until a test asks for it:
+docs/writing-a-test.md has examples. Nothing of s2eval is imported until a test uses a fixture:
 pytest loads this module for every project in the environment.
 """
 
@@ -32,20 +32,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark `s2eval` known."""
+    """Register the mark `s2eval`."""
     line = "s2eval(kernel, machine): what the fixtures of this test build and boot"
     config.addinivalue_line("markers", line)
 
 
-def _wanted(request: pytest.FixtureRequest, what: str) -> str:
+def _wanted(request: pytest.FixtureRequest, kind: str) -> str:
+    """Return the test's kernel or machine (`kind`), by its mark or else by the option."""
     mark = request.node.get_closest_marker("s2eval")
-    named = mark.kwargs.get(what) if mark else None
-    return str(named or request.config.getoption(f"--s2eval-{what}"))
+    named = mark.kwargs.get(kind) if mark else None
+    return str(named or request.config.getoption(f"--s2eval-{kind}"))
 
 
 @pytest.fixture
 def s2eval_kernel(request: pytest.FixtureRequest) -> Build:
-    """The kernel, built or out of the store; `image`, `record.version` and the rest of a build."""
+    """Return the kernel, built or from the store, with `image`, `record.version` and so on.
+
+    Raise UsageError when there is no such kernel, BuildError when it does not build.
+    """
     from harness.base.paths import hold_cache  # noqa: PLC0415 - see above
     from harness.kernel.build import build  # noqa: PLC0415
     from harness.kernel.spec import resolve  # noqa: PLC0415
@@ -58,7 +62,10 @@ def s2eval_kernel(request: pytest.FixtureRequest) -> Build:
 def s2eval_host(
     request: pytest.FixtureRequest, s2eval_kernel: Build, tmp_path: Path
 ) -> Iterator[HostUnderTest]:
-    """A booted host under test, on a nested machine; its logs are in `tmp_path`."""
+    """Yield a booted host under test, on a nested machine; its logs are in `tmp_path`.
+
+    Raise UsageError for a machine without L2, HostLost when the host does not come up.
+    """
     host = HostUnderTest(
         _wanted(request, "kernel"), _wanted(request, "machine"), s2eval_kernel, tmp_path
     )
@@ -70,23 +77,28 @@ def s2eval_host(
 
 
 class SeenCell:
-    """What a suite saw in its guest; `cell` is the whole record (docs/results.md)."""
+    """The results of a suite in its guest; `cell` is the whole record (docs/results.md)."""
 
     def __init__(self, cell: Cell, logs: Path) -> None:
         self.cell = cell
         self.logs = logs
 
     def __getitem__(self, path: str) -> Observation:
-        """The observation at `path`, e.g. `audit.ioremap_wc.stage2`; LookupError says why not."""
-        found = {o.path: o for o in self.cell.outcomes()}
-        if path not in found:
-            why = self.cell.failure.summary if self.cell.failure else "; ".join(found) or "nothing"
+        """Return the observation at `path`, e.g. `audit.ioremap_wc.stage2`.
+
+        Raise LookupError, with the reason and the logs' folder, when there is none.
+        """
+        by_path = {o.path: o for o in self.cell.outcomes()}
+        if path not in by_path:
+            why = (
+                self.cell.failure.summary if self.cell.failure else "; ".join(by_path) or "nothing"
+            )
             raise LookupError(f"{self.cell.name}: no {path}: {why} (logs: {self.logs})")
-        return found[path]
+        return by_path[path]
 
     @property
     def bad(self) -> list[str]:
-        """Every FAIL, ERROR and MISS with its reason: an empty list is what a test likes."""
+        """Return every FAIL, ERROR and MISS with its reason; [] when the suite passed."""
         return [
             f"{o.path}: {o.status}: {o.detail.get('reason', o.value)}"
             for o in self.cell.outcomes()
@@ -95,7 +107,7 @@ class SeenCell:
 
 
 class HostUnderTest:
-    """An L1 that runs the kernel under test as its KVM host, and one L2 after the other."""
+    """An L1 that runs the kernel under test as its KVM host, and L2s one after the other."""
 
     def __init__(self, kernel: str, machine: str, built: Build, logs: Path) -> None:
         from harness.base.errors import UsageError  # noqa: PLC0415 - see above
@@ -113,7 +125,7 @@ class HostUnderTest:
         self._numbers = itertools.count(1)
 
     def boot(self) -> None:
-        """Boot L1; again when it was lost. Raise HostLost when it does not come up."""
+        """Boot L1, or a new L1 in its place. Raise HostLost when it does not come up."""
         from harness.base.deadline import Deadline  # noqa: PLC0415 - see above
         from harness.guests.vmm.vmm import STREAMS  # noqa: PLC0415
         from harness.hosts.l1.host import L1Host  # noqa: PLC0415
@@ -129,34 +141,46 @@ class HostUnderTest:
         self._pool.release(host)
 
     def close(self) -> None:
-        """End L1 and all that runs in it."""
+        """End L1 and all guests in it."""
         self._pool.close()
 
     @property
     def bdf(self) -> str:
-        """The address of the device under test in L1, e.g. 0000:00:10.0."""
+        """Return the PCI address of the device under test in L1, e.g. 0000:00:10.0."""
         return self.machine.device_bdf
 
     def run(self, command: str, seconds: float = 30) -> Completed:
-        """Run a shell command in L1; its `status`, `out` and `err`. HostLost when L1 is."""
+        """Run a shell command in L1; return its `status`, `out` and `err`.
+
+        Raise HostLost when L1 dies or does not answer within `seconds`.
+        """
         from harness.base.deadline import Deadline  # noqa: PLC0415 - see above
 
         return self._host().run(command, Deadline(seconds))
 
     def read(self, path: str, seconds: float = 30) -> bytes:
-        """Return a file of L1. MachineError when it cannot be read."""
+        """Return the contents of a file of L1.
+
+        Raise MachineError when it cannot be read, HostLost when L1 dies.
+        """
         from harness.base.deadline import Deadline  # noqa: PLC0415 - see above
 
         return self._host().read(path, Deadline(seconds))
 
     def bind(self, driver: str, seconds: float = 30) -> None:
-        """Give the device under test to a driver of L1. MachineError when it is not taken."""
+        """Bind the device under test to a driver of L1.
+
+        Raise MachineError when the driver refuses it, HostLost when L1 dies.
+        """
         from harness.base.deadline import Deadline  # noqa: PLC0415 - see above
 
         self._host().bind(driver, Deadline(seconds))
 
     def run_suite(self, suite: str | Path) -> SeenCell:
-        """Run a suite (a name, or the folder of one) in a new L2 that has the device."""
+        """Run a suite (a name, or a suite's folder) in a new L2; return its results.
+
+        Raise UsageError when there is no such suite. A guest or host that dies is in the results.
+        """
         from harness.evaluate.cell.cell import Tools, run_cell  # noqa: PLC0415 - see above
         from harness.evaluate.events import to_nobody  # noqa: PLC0415
         from harness.evaluate.plan.plan import request  # noqa: PLC0415

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests that only pass or fail, from a KTAP stream to records. Pure.
 
-What kselftest, kunit and their like print is a result line a test and nothing that was measured.
+kselftest, kunit and their like print a result line for each test, and no measurements.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from harness.results.records import Case, Observation, Status, worst
 from harness.suites.ktap import Test
 
-# What a directive makes of a result; SKIP, ERROR and TIMEOUT whatever the result says.
+# The status that a directive gives a result line, `ok` or `not ok` alike.
 _DIRECTIVES = {
     "SKIP": Status.SKIP,
     "ERROR": Status.ERROR,
@@ -28,12 +28,12 @@ _DURATION = re.compile(
 
 
 def status_of(test: Test) -> Status:
-    """Return what the result line of `test` comes to, its directive included."""
+    """Return the status of `test` by its result line and directive."""
     return _DIRECTIVES.get(test.directive, Status.PASS if test.ok else Status.FAIL)
 
 
 def fails_alone(test: Test) -> bool:
-    """Tell whether a parent's line is bad and no test below it is: its process failed, say."""
+    """Return whether a parent's line is bad and no test below is: its process failed, say."""
     return test.ok is not None and status_of(test) in _BAD and not _bad_below(test)
 
 
@@ -45,7 +45,7 @@ def _bad_below(test: Test) -> bool:
 
 
 def seconds_of(test: Test) -> float | None:
-    """Return how long `test` took, as far as it said so."""
+    """Return the duration of `test` in seconds, None when no text of the test has it."""
     match = next(filter(None, map(_DURATION.search, (test.reason, *test.diagnostics))), None)
     if match is None:
         return None
@@ -54,16 +54,16 @@ def seconds_of(test: Test) -> float | None:
 
 
 def case_of(suite: str, item: Observation, test: Test) -> Case:
-    """Return the case that the observation of a test's result line is."""
+    """Return `item`, the observation of a test's result line, as a case of the suite."""
     message = str(item.detail.get("reason", ""))
-    if _DURATION.fullmatch(message.strip()):  # says nothing of why
+    if _DURATION.fullmatch(message.strip()):  # a duration is no reason
         message = "" if item.status is Status.PASS else "; ".join(test.diagnostics)
     name = item.path.removeprefix(f"{suite}.")
     return Case(name=name, status=item.status, message=message, seconds=seconds_of(test))
 
 
 def merge_guests(guests: Iterable[Sequence[Case]]) -> list[Case]:
-    """Return the cases of several guests of one cell; a name that came twice is at its worst."""
+    """Return the cases of several guests of one cell, each name once, with its worst status."""
     merged: dict[str, Case] = {}
     for case in (case for guest in guests for case in guest):
         known = merged.setdefault(case.name, case)

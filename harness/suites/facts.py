@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import cast
 
 from harness.base.text import clean
 
@@ -24,7 +24,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Mapping:
-    """A mapping was made; `par` is PAR_EL1 after AT S1E1R of `va`."""
+    """The guest made a mapping; `par` is PAR_EL1 after AT S1E1R of `va`."""
 
     name: str
     va: int
@@ -36,14 +36,14 @@ class Mapping:
 
 @dataclass(frozen=True)
 class Begin:
-    """The step that follows may not come back."""
+    """The guest begins `test`, in which it may die."""
 
     test: str
 
 
 @dataclass(frozen=True)
 class Value:
-    """A word or a figure that `test` saw; with `unit` it is a measurement."""
+    """A result of `test`, a word or a figure; with `unit` it is a measurement."""
 
     test: str
     name: str
@@ -55,7 +55,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Seen:
-    """A word of `test` that nobody judges: what one access of several did."""
+    """A word of `test` that is recorded and not judged: the effect of one access of several."""
 
     test: str
     name: str
@@ -78,7 +78,7 @@ class Expect:
 
 @dataclass(frozen=True)
 class Audit:
-    """The guest waits until somebody has read the page tables of this mapping."""
+    """The guest waits until the harness has read the page tables of this mapping."""
 
     mapping: str
     va: int
@@ -88,13 +88,13 @@ class Audit:
 
 @dataclass(frozen=True)
 class Trace:
-    """What the device must see between two writes of `marker` (bit 16 clear) at BAR offset `at`.
+    """The accesses that must reach the device between two writes of `marker` at BAR offset `at`.
 
-    `kind`: `read` or `write`; BAR bytes [offset, offset + size), each once, in at most `most`
-    accesses, with the pattern of `seed`; with `size` 0 any accesses, at least `least` of them.
-    `last` is the offset of the access that comes last. `reset`: in between the device is reset, by
-    a write to Device Control at this offset of its configuration space, or (0) its memory decode is
-    switched off.
+    Bit 16 of `marker` is clear. `kind`: `read` or `write`; BAR bytes [offset, offset + size), each
+    once, in at most `most` accesses, with the pattern of `seed`; with `size` 0 any accesses, at
+    least `least` of them. `last` is the offset of the access that comes last. `reset`: in between
+    the device is reset, by a write to Device Control at this offset of its configuration space, or
+    (0) its memory decode is switched off.
     """
 
     test: str
@@ -119,7 +119,7 @@ class HostAction:
 
 @dataclass(frozen=True)
 class CommandError:
-    """A line of /suite failed."""
+    """A command of the guest's /suite failed."""
 
     command: str
     errno: str
@@ -172,11 +172,12 @@ def _truth(text: str) -> bool:
     return {"0": False, "false": False, "1": True, "true": True}[text.lower()]
 
 
-Reader = Callable[[str], Any]
+FactField = str | int | float | tuple[float, ...]  # a bool is an int
+Reader = Callable[[str], FactField]
 
 
 def _fields(text: str = "", numbers: str = "", **others: Reader) -> dict[str, Reader]:
-    """Return how each field is read: words of `text` as words, those of `numbers` as integers."""
+    """Return the reader of each field: fields named in `text` are texts, in `numbers` integers."""
     return {
         **dict.fromkeys(text.split(), clean),
         **dict.fromkeys(numbers.split(), _number),
@@ -184,7 +185,7 @@ def _fields(text: str = "", numbers: str = "", **others: Reader) -> dict[str, Re
     }
 
 
-# The lines: by KIND the fact that it makes, and how the text of each of its keys is read.
+# By KIND of a line: the class of its fact, and how the text of each key is read.
 KINDS: dict[str, tuple[type[Fact], dict[str, Reader]]] = {
     "device": (Device, _fields("bdf vendor device", "bar start size")),
     "mapping": (Mapping, _fields("name", "va ipa size par mair")),
@@ -203,22 +204,22 @@ KINDS: dict[str, tuple[type[Fact], dict[str, Reader]]] = {
 }
 
 
-def make_fact(kind: str, words: Iterable[str]) -> Fact:
-    """Return the fact that `key=value` words make; raise ValueError that says why they do not."""
+def make_fact(kind: str, assignments: Iterable[str]) -> Fact:
+    """Return the fact of a line `KIND key=value ...`. Raise ValueError when it is invalid."""
     if kind not in KINDS:
         raise ValueError(f"s2eval line of unknown kind '{kind}'")
     fact, readers = KINDS[kind]
-    values: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
+    values: dict[str, FactField] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
         if not equals or key not in readers:
-            raise ValueError(f"s2eval line '{kind}': '{word}' is not one of its fields")
+            raise ValueError(f"s2eval line '{kind}': '{assignment}' is not one of its fields")
         try:
             values[key] = readers[key](text)
         except (ValueError, KeyError):
             raise ValueError(f"s2eval line '{kind}': {key}={text} is not a value") from None
     try:
-        return fact(**values)
+        return cast("Callable[..., Fact]", fact)(**values)
     except TypeError:
         missing = [field.name for field in fields(fact) if field.name not in values]
         raise ValueError(f"s2eval line '{kind}' lacks {', '.join(missing)}") from None

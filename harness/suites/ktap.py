@@ -2,8 +2,8 @@
 """KTAP version 1 as a tree of tests, with the facts of docs/guest-protocol.md in between.
 
 Source: Documentation/dev-tools/ktap.rst of the kernel; kselftest nests with `# ` where the
-specification nests with two spaces, both are read. Whatever a guest sends, nothing here raises
-and memory stays bounded: what is wrong with a stream is listed in its findings.
+specification nests with two spaces; both are read. Whatever a guest sends, nothing here raises
+and memory stays bounded: irregularities of a stream are listed in its findings.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Literal
 from harness.base.text import clean
 from harness.suites.facts import End, Fact, make_fact
 
-LINE_LIMIT = 4096  # bytes of one line that are looked at
-MAX_LINES = 100_000  # a suite sends hundreds; what comes after is not looked at
+LINE_LIMIT = 4096  # bytes of one line that are parsed
+MAX_LINES = 100_000  # a suite sends hundreds; lines after these are not parsed
 MAX_DEPTH = 16
 MAX_TESTS = 20_000
 MAX_FACTS = 100_000
@@ -30,26 +30,26 @@ DIRECTIVES = ("SKIP", "TODO", "XFAIL", "TIMEOUT", "ERROR")
 
 @dataclass
 class Test:
-    """A result line and what came before it; `ok` is None when the line never came."""
+    """A result line with the lines before it; `ok` is None when the result line never came."""
 
     name: str
     ok: bool | None = None
     number: int | None = None
     directive: str = ""  # one of DIRECTIVES or empty
-    reason: str = ""  # what the directive says, or what stands behind a bare '#'
+    reason: str = ""  # the text behind the directive, or behind a bare '#'
     diagnostics: list[str] = field(default_factory=list)
     children: list[Test] = field(default_factory=list)
     plan: int | None = None  # of the children
 
-    __test__ = False  # the name means something to pytest
+    __test__ = False  # pytest collects classes of such a name
 
 
 @dataclass(frozen=True)
 class Irregularity:
-    """Something odd in a stream.
+    """A deviation of a stream from the protocol.
 
-    `fault`: the suite does not keep to the protocol; `torn`: the same, but a guest that died
-    explains it; `note`: worth telling, no more.
+    `fault`: the suite violates the protocol; `torn`: a guest that died explains the deviation;
+    `note`: harmless.
     """
 
     text: str
@@ -68,7 +68,7 @@ class Document:
 
     @property
     def ended(self) -> bool:
-        """Tell whether the guest said that the suite is over."""
+        """Return whether the guest sent the line for the end of the suite."""
         return any(isinstance(fact, End) for fact in self.facts)
 
 
@@ -95,7 +95,7 @@ class _Level:
 
 
 class Parser:
-    """Takes a stream in pieces of any size: `feed` bytes or `line` by line, then `close`."""
+    """Parses a stream in pieces of any size: `feed` bytes or `line` by line, then `close`."""
 
     def __init__(self) -> None:
         self.document = Document()
@@ -110,7 +110,7 @@ class Parser:
         self._seen_version = False
 
     def feed(self, data: bytes) -> list[Fact]:
-        """Read a piece of the stream; the facts that it completed."""
+        """Parse a piece of the stream; return the facts that it completed."""
         known = len(self.document.facts)
         *lines, rest = data.split(b"\n")
         for line in lines:
@@ -121,13 +121,13 @@ class Parser:
         return self.document.facts[known:]
 
     def line(self, line: str) -> list[Fact]:
-        """Read one line without its end; its facts."""
+        """Parse one line without its end; return its facts."""
         known = len(self.document.facts)
         self._line(line)
         return self.document.facts[known:]
 
     def close(self) -> Document:
-        """End the stream and return the document: what is still open is torn."""
+        """End the stream and return the document; levels still open are torn."""
         if self._rest:
             self._whole_line(self._rest)
             self._rest = b""
@@ -185,7 +185,7 @@ class Parser:
             self._noise += 1
 
     def _ktap(self, text: str, depth: int) -> bool:
-        """Whether `text` is a version, a plan or a result; taken if so."""
+        """Take `text` when it is a version, a plan or a result; return whether it is."""
         for pattern, take in (
             (_RESULT, self._result),
             (_PLAN, self._plan),
@@ -242,7 +242,7 @@ class Parser:
         level.tests.append(test)
 
     def _comment(self, text: str) -> None:
-        """`text` without the marks before it."""
+        """Take a comment line, `text` without its `#` marks: a fact, a subtest or a diagnostic."""
         level = self._levels[-1]
         fact, subtest = _FACT.match(text), _SUBTEST.match(text)
         if fact:
@@ -257,7 +257,7 @@ class Parser:
     # -- levels -------------------------------------------------------------------------------
 
     def _open(self, depth: int, *, keep_children: bool = False) -> _Level:
-        """The level at `depth`. A result keeps the level below it open: those are its children."""
+        """Return the level at `depth`; deeper ones are closed, but for a result's children."""
         while self._levels[-1].depth > depth:
             above = self._levels[-2].depth
             if keep_children and above <= depth:
@@ -270,7 +270,7 @@ class Parser:
         return self._levels[-1]
 
     def _adopt(self, level: _Level, test: Test) -> None:
-        """The level below `level`, if any, has found its parent line."""
+        """Make the tests of the level below `level`, if there is one, the children of `test`."""
         if self._levels[-1] is level:
             test.diagnostics, level.diagnostics = level.diagnostics, []
             return
@@ -307,9 +307,9 @@ class Parser:
         elif level.plan != len(tests):
             weight: Weight = "torn" if len(tests) < level.plan else "fault"
             self._find(f"{name}: {level.plan} tests planned, {len(tests)} came", weight)
-        for twice, count in Counter(test.name for test in tests).most_common(3):
+        for test_name, count in Counter(test.name for test in tests).most_common(3):
             if count > 1:
-                self._find(f"{name}: '{twice}' came {count} times")
+                self._find(f"{name}: '{test_name}' came {count} times")
 
     def _check_number(self, level: _Level, test: Test) -> None:
         expected = len(level.tests) - level.first + 1
@@ -325,7 +325,7 @@ class Parser:
             self._hidden += 1
 
     def _once(self, text: str) -> None:
-        """A limit was hit: told even when there are too many findings."""
+        """Record once that a limit was exceeded, also when there are MAX_FINDINGS already."""
         if text not in self._full:
             self._full.add(text)
             self.document.findings.append(Irregularity(text))
@@ -341,14 +341,14 @@ class Parser:
 
 
 def parse(data: bytes) -> Document:
-    """Read a whole stream at once."""
+    """Return the document of a whole stream."""
     parser = Parser()
     parser.feed(data)
     return parser.close()
 
 
 def parse_lines(lines: Iterable[str]) -> Document:
-    """Read lines that are already decoded, without their ends."""
+    """Return the document of lines that are already decoded, without their ends."""
     parser = Parser()
     for line in lines:
         parser.line(line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From what one guest said to observations: one record a fact. Pure.
+"""Observations from the results of one guest: one record a fact. Pure.
 
 A path is the suite, the test's place in the tree, and for a figure its name:
 `wcprobe.ioremap_wc.unaligned_load`, `wcprobe.ioremap_wc.throughput.writel`; the host's own check
@@ -18,10 +18,10 @@ from harness.suites.facts import Mapping as MappingFact
 from harness.suites.ktap import Document, Test, parse_lines
 from harness.suites.pattern import Memory, check_pattern
 
-OOPSED = "oopsed"  # the value of a test that the guest's kernel did not survive whole
-RECORDED = "recorded"  # the value of a test that judges nothing
-COMBINING = ("combining", "blocks", "spaced")  # a test, and its figures
-TOLD = 5  # damages that a reason names
+OOPSED = "oopsed"  # the value of a test in which the guest's kernel oopsed and went on
+RECORDED = "recorded"  # the value of a test that records and does not judge
+COMBINING = ("combining", "blocks", "spaced")  # the name of a test, and of its figures
+NAMED = 5  # damages, or findings, that a reason names
 
 
 def observe(
@@ -33,9 +33,10 @@ def observe(
 ) -> list[Observation]:
     """Return the observations of one guest, which sent `lines`.
 
-    `limits` says what the machine cannot show: a test (`ioremap.unaligned_load`), the name of
-    one (`unaligned_load`) or a pattern (`*.unaligned_*`), and the sentence why. `death` is what
-    ended the guest early. `bar` is the device's memory as the host sees it, None if it has none.
+    `limits` has the tests that the machine cannot show, each with the reason: a test's path
+    (`ioremap.unaligned_load`), its name (`unaligned_load`) or a pattern (`*.unaligned_*`). `death`
+    is the failure that ended the guest early. `bar` is the device's memory as the host sees it,
+    None for a device whose memory is hidden.
     """
     return observe_suite(suite, lines, limits, death, bar, cases=False)[0]
 
@@ -49,9 +50,9 @@ def observe_suite(
     *,
     cases: bool,
 ) -> tuple[list[Observation], list[Case]]:
-    """Return what observe() does and, with `cases`, apart the tests that said only ok or not ok.
+    """Return observe()'s observations and, with `cases`, tests with a mere result line as cases.
 
-    A test of which the guest told more, a value say, stays an observation.
+    A test with a fact of its own, a value say, stays an observation.
     """
     document = parse_lines(lines)
     observer = _Observer(suite, document, limits, death, cases=cases)
@@ -61,11 +62,11 @@ def observe_suite(
     observer.died()
     observer.host(bar)
     observer.stream()
-    return observer.apart() if cases else (observer.found, [])
+    return observer.split_cases() if cases else (observer.observations, [])
 
 
 def limited(needs: Mapping[str, Sequence[str]], limits: Mapping[str, str]) -> dict[str, str]:
-    """Return for each pattern of a suite's `needs` why the machine cannot show that, if so."""
+    """Return the patterns of `needs` that the machine cannot show, each with the reason."""
     return {
         pattern: "; ".join(limits[name] for name in names if name in limits)
         for pattern, names in needs.items()
@@ -74,10 +75,10 @@ def limited(needs: Mapping[str, Sequence[str]], limits: Mapping[str, str]) -> di
 
 
 def merge(guests: Sequence[list[Observation]]) -> list[Observation]:
-    """Return the observations of several guests of one cell, each going on after the one before.
+    """Return the observations of several guests of one cell, each continuing the one before.
 
-    What an earlier guest did not reach is told by the last one; the same path twice (the
-    device, say) is told once, at its worst.
+    Only the last guest's unreached tests are kept. A path that several guests have (the device,
+    say) is kept once, with its worst status.
     """
     merged: dict[str, Observation] = {}
     for index, guest in enumerate(guests):
@@ -102,7 +103,7 @@ class _Observer:
     ) -> None:
         self.suite, self.document, self.limits, self.death = suite, document, limits, death
         self.cases = cases
-        self.found: list[Observation] = []
+        self.observations: list[Observation] = []
         self._results: dict[str, Test] = {}  # by the path of its observation
         self._by_path: dict[str, Observation] = {}
         self._open = _unfinished(document)
@@ -114,19 +115,19 @@ class _Observer:
         while full in self._by_path:
             full = f"{self.suite}.{path}~{count}"
             count += 1
-        made = Observation(path=full, status=status)
+        item = Observation(path=full, status=status)
         if reason:
-            made.detail["reason"] = reason
-        self._by_path[full] = made
-        self.found.append(made)
-        return made
+            item.detail["reason"] = reason
+        self._by_path[full] = item
+        self.observations.append(item)
+        return item
 
     # -- verdicts -----------------------------------------------------------------------------
 
     def tests(self, tests: Sequence[Test], plan: int | None, parent: str) -> None:
-        """Add the leaves of the tree: a parent's own line only repeats what its children say.
+        """Add the leaves of the tree: a parent's own line only repeats its children's results.
 
-        But a program of several cases may fail although none of them does.
+        With `cases` a parent is added as well when it failed and none of its children did.
         """
         for test in tests:
             path = ".".join(filter(None, (parent, _word(test.name))))
@@ -136,42 +137,44 @@ class _Observer:
             if not nested or (self.cases and fails_alone(test)):
                 self._test(path, test)
         missing = (plan or 0) - len(tests)
-        # The test the guest died in is told by died().
+        # died() adds the test the guest died in.
         missing -= self._open is not None and _parent(self._open) == parent
         if missing > 0:
-            what = self.add(".".join(filter(None, (parent, UNREACHED))), Status.SKIP)
-            what.value, what.unit = missing, "tests"
-            what.detail["reason"] = self._unreached()
+            unreached = self.add(".".join(filter(None, (parent, UNREACHED))), Status.SKIP)
+            unreached.value, unreached.unit = missing, "tests"
+            unreached.detail["reason"] = self._unreached()
 
     def _unreached(self) -> str:
-        where = f" in {self._open}" if self._open else ""
+        in_test = f" in {self._open}" if self._open else ""
         end = "the guest died" if self.death else "the stream ended"
-        return f"not reached: {end}{where}"
+        return f"not reached: {end}{in_test}"
 
     def _test(self, path: str, test: Test) -> None:
         status = status_of(test)
-        said = [_reason(line) for line in test.diagnostics]
-        reason = test.reason or ("; ".join(said) if status is not Status.PASS else "")
-        made = self.add(path, status, reason)
-        self._results[made.path] = test
+        diagnostics = [_reason(line) for line in test.diagnostics]
+        reason = test.reason or ("; ".join(diagnostics) if status is not Status.PASS else "")
+        item = self.add(path, status, reason)
+        self._results[item.path] = test
         if test.directive:
-            made.detail["directive"] = test.directive
-        if said and status is Status.PASS:
-            made.detail["diagnostics"] = said
+            item.detail["directive"] = test.directive
+        if diagnostics and status is Status.PASS:
+            item.detail["diagnostics"] = diagnostics
         limit = self._limit(path)
         if limit and status in (Status.PASS, Status.FAIL):
-            made.detail["seen"] = str(status)
-            made.detail["reason"] = limit
-            made.status = Status.SKIP
+            item.detail["seen"] = str(status)
+            item.detail["reason"] = limit
+            item.status = Status.SKIP
 
-    def apart(self) -> tuple[list[Observation], list[Case]]:
-        """Return the observations, and apart the results of tests that no fact tells more of."""
-        told = {f.test for f in self.document.facts if isinstance(f, Value | Seen | Expect)}
-        more = {f"{self.suite}.{test}" for test in told}
-        plain = {o.path for o in self.found if o.path in self._results and o.path not in more}
-        observations = [o for o in self.found if o.path not in plain]
+    def split_cases(self) -> tuple[list[Observation], list[Case]]:
+        """Return the observations, and as cases the result lines of tests without a fact."""
+        facts = [f for f in self.document.facts if isinstance(f, Value | Seen | Expect)]
+        with_facts = {f"{self.suite}.{fact.test}" for fact in facts}
+        plain = self._results.keys() - with_facts
+        observations = [o for o in self.observations if o.path not in plain]
         cases = [
-            case_of(self.suite, o, self._results[o.path]) for o in self.found if o.path in plain
+            case_of(self.suite, o, self._results[o.path])
+            for o in self.observations
+            if o.path in plain
         ]
         return observations, cases
 
@@ -182,22 +185,23 @@ class _Observer:
         return ""
 
     def died(self) -> None:
-        """Add the test that announced itself and never came back."""
+        """Add the test that the guest began and that has no result line."""
         if self._open is None:
             return
-        made = self.add(self._open, Status.MISS, "no result came: the stream ended in this test")
+        item = self.add(self._open, Status.MISS, "no result came: the stream ended in this test")
         if self.death is None:
             return
-        made.status = self.death.status
-        made.detail["reason"] = self.death.summary
-        made.detail["failure"] = self.death.kind
-        if made.status is Status.FAIL:
-            # A guest that says that its suite is over is alive: only the test's process is not.
-            made.value = OOPSED if self.document.ended else VM_KILLED
+        item.status = self.death.status
+        item.detail["reason"] = self.death.summary
+        item.detail["failure"] = self.death.kind
+        if item.status is Status.FAIL:
+            # A guest that reports the end of its suite is alive: only the test's process died.
+            item.value = OOPSED if self.document.ended else VM_KILLED
 
     # -- facts --------------------------------------------------------------------------------
 
     def facts(self) -> None:
+        """Add the facts, or complete the tests that they belong to."""
         for fact in self.document.facts:
             if isinstance(fact, Value):
                 self._value(fact)
@@ -207,16 +211,16 @@ class _Observer:
                 reason = f"{fact.command} of the suite failed: {fact.errno}"
                 self.add(f"command.{_word(fact.command)}", Status.ERROR, reason)
             elif isinstance(fact, Device):
-                made = self.add("device", Status.DONE)
-                made.value = fact.bdf
-                made.detail.update(vars(fact))
+                device = self.add("device", Status.DONE)
+                device.value = fact.bdf
+                device.detail.update(vars(fact))
             elif isinstance(fact, MappingFact):
-                made = self.add(f"{_word(fact.name)}.mapping", Status.DONE)
-                made.value = fact.name
-                made.detail.update({k: hex(v) for k, v in vars(fact).items() if k != "name"})
+                mapping = self.add(f"{_word(fact.name)}.mapping", Status.DONE)
+                mapping.value = fact.name
+                mapping.detail.update({k: hex(v) for k, v in vars(fact).items() if k != "name"})
 
     def _value(self, fact: Value) -> None:
-        """A figure stands for itself; a word is what its test saw."""
+        """Add a figure as an observation of its own, a word as a value of its test."""
         test = self._by_path.get(f"{self.suite}.{fact.test}")
         if fact.unit is None and test is not None:
             if test.value is None:
@@ -224,20 +228,20 @@ class _Observer:
             else:
                 test.detail[fact.name] = fact.value
             return
-        made = self.add(f"{fact.test}.{_word(fact.name)}", Status.DONE)
-        made.value, made.unit, made.samples = fact.value, fact.unit, list(fact.samples)
+        item = self.add(f"{fact.test}.{_word(fact.name)}", Status.DONE)
+        item.value, item.unit, item.samples = fact.value, fact.unit, list(fact.samples)
         if fact.unit is not None:
-            made.detail["representative"] = fact.representative
+            item.detail["representative"] = fact.representative
 
     def _seen(self, fact: Seen) -> None:
-        """What nobody judges: its test is no PASS, unless something else in it is judged."""
+        """Add a word that is not judged; a PASS of its test without a value becomes DONE."""
         self.add(f"{fact.test}.{_word(fact.name)}", Status.DONE).value = fact.value
         test = self._by_path.get(f"{self.suite}.{fact.test}")
         if test is not None and test.status is Status.PASS and test.value is None:
             test.status, test.value = Status.DONE, RECORDED
 
     def combining(self) -> None:
-        """Decide from the samples of each test of that name whether stores are gathered."""
+        """Decide for each test named `combining` from its samples whether stores are gathered."""
         name, *figures = COMBINING
         tests = [(p, o) for p, o in self._by_path.items() if p.endswith(f".{name}")]
         for path, test in tests:
@@ -251,8 +255,8 @@ class _Observer:
         """Compare each `expect` line with the device's memory."""
         expects = [fact for fact in self.document.facts if isinstance(fact, Expect)]
         for index, fact in enumerate(expects):
-            made = self.add(f"{fact.test}.host", Status.PASS)
-            made.detail.update(offset=hex(fact.offset), size=fact.size, seed=hex(fact.seed))
+            item = self.add(f"{fact.test}.host", Status.PASS)
+            item.detail.update(offset=hex(fact.offset), size=fact.size, seed=hex(fact.seed))
             later = next((e for e in expects[index + 1 :] if _overlap(fact, e)), None)
             reason = ""
             if bar is None:
@@ -262,59 +266,59 @@ class _Observer:
             elif later is not None:
                 reason = f"overwritten by {later.test}"
             if reason or bar is None:
-                made.status = Status.SKIP
-                made.detail["reason"] = reason
+                item.status = Status.SKIP
+                item.detail["reason"] = reason
             else:
-                _check(made, bar, fact, [e.seed for e in expects[:index] if _overlap(fact, e)])
+                _check(item, bar, fact, [e.seed for e in expects[:index] if _overlap(fact, e)])
 
     def stream(self) -> None:
-        """Add what is wrong with the stream, unless the guest's end explains that."""
+        """Add the stream's irregularities, unless the guest's end explains them."""
         if not self.document.ended:
             if self.death is None and self._open is None:
                 self.add("end", Status.MISS, "the suite never said that it was over")
             return
-        # A program of cases that was ended at its limit has told so itself, with TIMEOUT.
-        passed_over = ("note", "torn") if self.cases else ("note",)
-        findings = [f.text for f in self.document.findings if f.weight not in passed_over]
+        # A program of cases that was ended at its limit has a TIMEOUT line of its own.
+        harmless = ("note", "torn") if self.cases else ("note",)
+        findings = [f.text for f in self.document.findings if f.weight not in harmless]
         if findings:
-            made = self.add("ktap", Status.ERROR, "; ".join(findings[:TOLD]))
-            made.detail["findings"] = findings
+            item = self.add("ktap", Status.ERROR, "; ".join(findings[:NAMED]))
+            item.detail["findings"] = findings
 
 
-def _check(made: Observation, bar: Memory, fact: Expect, older: Sequence[int]) -> None:
+def _check(item: Observation, bar: Memory, fact: Expect, older: Sequence[int]) -> None:
     try:
         damages = check_pattern(bar, fact.offset, fact.size, fact.seed, older, fact.fill)
     except ValueError as error:
-        made.status = Status.ERROR
-        made.detail["reason"] = str(error)
+        item.status = Status.ERROR
+        item.detail["reason"] = str(error)
         return
     if damages:
-        made.status = Status.FAIL
-        told = [str(damage) for damage in damages[:TOLD]]
-        more = [f"and {len(damages) - TOLD} more"] if len(damages) > TOLD else []
-        made.detail["reason"] = "; ".join(told + more)
-        made.detail["damages"] = [str(damage) for damage in damages]
+        item.status = Status.FAIL
+        named = [str(damage) for damage in damages[:NAMED]]
+        more = [f"and {len(damages) - NAMED} more"] if len(damages) > NAMED else []
+        item.detail["reason"] = "; ".join(named + more)
+        item.detail["damages"] = [str(damage) for damage in damages]
 
 
 def _combine(test: Observation, samples: Sequence[Sequence[float]]) -> None:
     from harness.suites.combining import ERROR_RATE, decide  # noqa: PLC0415 - it takes scipy
 
     try:
-        found = decide(*samples)
+        decision = decide(*samples)
     except ValueError as error:
         test.status = Status.ERROR
         test.detail["reason"] = str(error)
         return
-    test.status, test.value = Status.DONE, found.word
-    test.detail.update(ratio=round(found.ratio, 3), p=found.p, error_rate=ERROR_RATE)
+    test.status, test.value = Status.DONE, decision.word
+    test.detail.update(ratio=round(decision.ratio, 3), p=decision.p, error_rate=ERROR_RATE)
 
 
-def _overlap(one: Expect, other: Expect) -> bool:
-    return one.offset < other.offset + other.size and other.offset < one.offset + one.size
+def _overlap(a: Expect, b: Expect) -> bool:
+    return a.offset < b.offset + b.size and b.offset < a.offset + a.size
 
 
 def _word(name: str) -> str:
-    """A test's name as one component of a path."""
+    """Return a test's name as one component of a path."""
     return "_".join(name.split()) or "unnamed"
 
 
@@ -327,7 +331,7 @@ def _reason(line: str) -> str:
 
 
 def _unfinished(document: Document) -> str | None:
-    """The test of the last `begin` if no result of that name came, else None."""
+    """Return the test of the last `begin` when it has no result line, else None."""
     begun = last_begun(document.facts)
     if begun is None or begun in _paths(document.tests, ""):
         return None
@@ -335,15 +339,15 @@ def _unfinished(document: Document) -> str | None:
 
 
 def last_begun(facts: Iterable[Fact]) -> str | None:
-    """Return the test that was announced last: where another guest goes on after a death."""
+    """Return the test that the guest began last, behind which the next guest goes on."""
     return next((f.test for f in reversed(list(facts)) if isinstance(f, Begin)), None)
 
 
 def _paths(tests: Sequence[Test], parent: str) -> set[str]:
-    found = set()
+    paths = set()
     for test in tests:
         path = ".".join(filter(None, (parent, _word(test.name))))
         if test.ok is not None:
-            found.add(path)
-        found |= _paths(test.children, path)
-    return found
+            paths.add(path)
+        paths |= _paths(test.children, path)
+    return paths

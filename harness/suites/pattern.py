@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The host's witness: does the device's memory hold what the guest says it stored?"""
+"""The host's check of the device's memory: does it hold the pattern that the guest stored?"""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ Memory = bytes | bytearray | memoryview | mmap
 
 WORD = 8
 MAX_SIZE = 1 << 20  # bytes of one check; a guest names the size, so there is a limit
-MAX_WORDS = 1024  # damaged words that are looked at
-MAX_DAMAGE = 64  # ranges that are told
+MAX_WORDS = 1024  # damaged words that are classified
+MAX_DAMAGE = 64  # ranges that are returned
 _MASK = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
 class Damage:
-    """`size` bytes at `offset` of the memory that are not what was stored.
+    """A range of `size` bytes at `offset` of the memory that does not hold what was stored.
 
     `kind` is one of
     lost (nothing was ever stored there: zeros, or all ones),
     stale (still the word of an older pattern, or the complement of the new one),
     torn (part of a word arrived),
-    doubled (a store also landed where another one belongs, and that one is missing),
-    misplaced (it holds what belongs `distance` bytes further down),
+    doubled (a store landed at its own place and here, where another store belongs),
+    misplaced (the range holds what belongs `distance` bytes before),
     missing (the memory ends before), corrupt (none of these).
     """
 
@@ -58,7 +58,7 @@ def pattern_word(seed: int, index: int) -> int:
 def pattern(seed: int, size: int, fill: int = 0) -> bytes:
     """Return `size` bytes of the pattern; little-endian, the last word may be cut.
 
-    With `fill`, each block of so many bytes repeats its first one.
+    With `fill`, each block of `fill` bytes repeats its first byte.
     """
     count = -(-size // WORD)
     words = struct.pack(f"<{count}Q", *(pattern_word(seed, i) for i in range(count)))
@@ -70,28 +70,28 @@ def pattern(seed: int, size: int, fill: int = 0) -> bytes:
 def check_pattern(
     data: Memory, offset: int, size: int, seed: int, older: Sequence[int] = (), fill: int = 0
 ) -> list[Damage]:
-    """Return what is wrong with bytes [offset, offset + size) of `data`; empty when nothing is.
+    """Return the damage in bytes [offset, offset + size) of `data`; [] when they are as stored.
 
     `older` are the seeds of patterns that may have stood at the same place before, `fill` is as
-    for pattern(). ValueError for figures that no guest means: negative, or more than MAX_SIZE.
+    for pattern(). Raise ValueError for figures that are negative or more than MAX_SIZE.
     """
     if offset < 0 or not 0 <= size <= MAX_SIZE or not 0 <= fill <= MAX_SIZE:
         raise ValueError(f"cannot check {size} bytes at {offset}: at most {MAX_SIZE} at a time")
-    there = max(0, min(size, len(data) - offset))
-    got, want = bytes(data[offset : offset + there]), pattern(seed, there, fill)
-    found = []
+    present = max(0, min(size, len(data) - offset))
+    got, want = bytes(data[offset : offset + present]), pattern(seed, present, fill)
+    damages = []
     if got != want:
-        plain = [pattern(seed, there)] if fill else []
-        before = [pattern(s, there) for s in older]
+        plain = [pattern(seed, present)] if fill else []
+        before = [pattern(s, present) for s in older]
         before += [bytes(~b & 0xFF for b in stored) for stored in (want, *plain)]
-        damaged = islice(_words(got, want, before), MAX_WORDS)
-        found = list(islice(_merged(damaged, offset), MAX_DAMAGE))
-    if there < size:
-        found.append(Damage("missing", offset + there, size - there))
-    return found
+        words = islice(_damaged_words(got, want, before), MAX_WORDS)
+        damages = list(islice(_merged(words, offset), MAX_DAMAGE))
+    if present < size:
+        damages.append(Damage("missing", offset + present, size - present))
+    return damages
 
 
-def _words(got: bytes, want: bytes, before: list[bytes]) -> Iterator[Damage]:
+def _damaged_words(got: bytes, want: bytes, before: list[bytes]) -> Iterator[Damage]:
     for at in range(0, len(want), WORD):
         have, should = got[at : at + WORD], want[at : at + WORD]
         if have != should:
@@ -100,7 +100,7 @@ def _words(got: bytes, want: bytes, before: list[bytes]) -> Iterator[Damage]:
 
 
 def _kind(at: int, got: bytes, want: bytes, before: list[bytes]) -> tuple[str, int]:
-    """Why the word at `at` is not as stored, and how far its content has moved."""
+    """Return the kind of damage of the word at `at`, and how far its content has moved (bytes)."""
     have, should = got[at : at + WORD], want[at : at + WORD]
     fills = [bytes(len(have)), b"\xff" * len(have)]
     if have in fills:
@@ -109,9 +109,9 @@ def _kind(at: int, got: bytes, want: bytes, before: list[bytes]) -> tuple[str, i
         return "stale", 0
     home = _home(at, have, want) if len(have) > 2 else -1
     if home >= 0:
-        # Its own place still holds it as well: the store happened twice.
-        twice = got[home : home + len(have)] == have
-        return "doubled" if twice else "misplaced", at - home
+        # Where its own place holds the content as well, the store happened twice.
+        stored_twice = got[home : home + len(have)] == have
+        return "doubled" if stored_twice else "misplaced", at - home
     arrived = sum(a == b for a, b in zip(have, should, strict=True))
     rest = fills + [old[at : at + WORD] for old in before]
     patched = any(
@@ -123,15 +123,15 @@ def _kind(at: int, got: bytes, want: bytes, before: list[bytes]) -> tuple[str, i
 
 
 def _home(at: int, have: bytes, want: bytes) -> int:
-    """Where the content `have` belongs: the last place before `at`, or the first behind it."""
+    """Return where `have` belongs: the last offset before `at`, else the first behind, or -1."""
     before = want.rfind(have, 0, at + len(have) - 1)
     return before if before >= 0 else want.find(have, at)
 
 
-def _merged(found: Iterator[Damage], base: int) -> Iterator[Damage]:
-    """Neighbours of one kind as one range; offsets counted from the start of the memory."""
+def _merged(words: Iterator[Damage], base: int) -> Iterator[Damage]:
+    """Yield neighbours of one kind as one range, with offsets from the start of the memory."""
     run: Damage | None = None
-    for damage in found:
+    for damage in words:
         if run and (run.kind, run.distance, run.offset + run.size) == (
             damage.kind,
             damage.distance,

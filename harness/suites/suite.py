@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Suites: guest-tests/NAME/suite.toml, or any folder's, and what is built from the folder."""
+"""Suites: guest-tests/NAME/suite.toml, or that of any folder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from harness.base.toml import parse, read_toml, unknown
 
 
 class Requires(BaseModel):
-    """What a suite needs of a machine at all; its cell is SKIP where that is not so.
+    """Needs of a suite on its machine; the cell is SKIP where the machine does not meet them.
 
-    `vmm` are the names of VMMs that will do, `memory_mib` is that of the guest.
+    `vmm` are the names of the VMMs that the suite runs under (none: any), `memory_mib` is the
+    guest's memory.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -28,22 +29,22 @@ class Requires(BaseModel):
 
 
 class Suite(BaseModel):
-    """A guest test: its sources, what runs in the guest, and what it needs to be judged.
+    """A guest test: its sources, the guest's script, and what is needed to judge the results.
 
     `script` is the guest's /suite (docs/guest-protocol.md). `needs` maps a pattern of tests, e.g.
     `*.unaligned_*`, to names of fidelity limits: such a test is SKIP where the emulator cannot
-    show what it looks for. `promises` says what a mapping is asked to be, e.g. `Normal-NC` for
-    `ioremap_wc`: the audit compares that with what both stages together give. A suite that
-    `extends` another one is built from that one's folder and says only what differs.
+    show the effect. `promises` has the type that the guest's driver asks for by mapping, e.g.
+    `Normal-NC` for `ioremap_wc`: the audit compares it with the type of both stages combined. A
+    suite that `extends` another is built from that suite's folder; its file has only what differs.
 
     `programs` are static programs of user space, each made of NAME.c in the folder. `fragments` are
     config fragments (kernels/fragments) that the suite wants in its kernel. `guests` is how many
-    guests one cell may use up: where one dies in a test, the next goes on behind that test.
-    `devices` are those of qemu-configs/devices that it can drive (none: any); it does not run on
-    machines with another one. `watch`: what QEMU itself tells of the device is looked at: the
-    trace of its accesses, its screen instead of its memory.
-    `destructive` says that the suite may do harm to the device or the host under test. `cases`:
-    its tests only pass or fail, and each that says nothing else is a case (docs/results.md).
+    guests one cell may use up: where a guest dies in a test, the next goes on behind that test.
+    `devices` are the devices of qemu-configs/devices that the suite can drive (none: any); its
+    cells are SKIP on machines with another device. `watch`: the suite is judged by QEMU's view of
+    the device: the trace of its accesses, its screen instead of its memory.
+    `destructive`: the suite may harm the device or the host under test. `cases`: the suite's tests
+    only pass or fail, and each without a fact of its own is a case (docs/results.md).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -66,29 +67,32 @@ class Suite(BaseModel):
     limit: float = Field(default=60, gt=0)  # seconds
 
     def fits(self, device: str) -> bool:
-        """Tell whether the suite can drive a machine's device."""
+        """Return whether the suite can drive the device of this name."""
         return not self.devices or device in self.devices
 
     @functools.cached_property
     def source_hash(self) -> str:
-        """Return a sha256 over the folder's files and the headers that suites share."""
+        """Return a SHA-256 over the folder's files and the headers that suites share.
+
+        Raise OSError when a file cannot be read.
+        """
         digest = hashlib.sha256()
-        own = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        files = [(str(path.relative_to(self.folder)), path) for path in own]
+        sources = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        files = [(str(path.relative_to(self.folder)), path) for path in sources]
         for name, path in (*files, *paths.shared_headers(self.folder).items()):
             digest.update(name.encode() + b"\0" + path.read_bytes())
         return digest.hexdigest()
 
 
 def list_suites() -> dict[str, Path]:
-    """Return the suite.toml of each suite with a name."""
+    """Return the suite.toml of each suite by its name."""
     return paths.SUITES.files()
 
 
 def load_suite(name: str) -> Suite:
-    """Return the suite `name`, or that of the folder which a name with a slash is.
+    """Return the suite `name`; a name with a slash is the path of a suite's folder.
 
-    UsageError when there is none or its file is wrong.
+    Raise UsageError when there is no such suite or its file is wrong.
     """
     path = Path(name).expanduser().resolve() / "suite.toml" if "/" in name else _named(name)
     values = _values(path, ())
@@ -103,7 +107,7 @@ def _named(name: str, behind: Path | None = None) -> Path:
 
 
 def _values(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
-    """What a suite.toml says, and where it says nothing what the suites say that it extends."""
+    """Return the values of a suite.toml over those of the suites that it extends."""
     if path in extending:
         raise UsageError(f"{path}: suites extend each other in a circle")
     own = read_toml(path)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One cell from its kernel to its record."""
+"""One cell, from its kernel to its record."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Batches: the cells of one kernel on one machine, which are run one after the other."""
+"""Batches: the cells of one kernel on one machine, which run one after the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Batch = tuple[CellRequest, ...]
 
 
 def batches(requests: Sequence[CellRequest]) -> list[Batch]:
-    """The cells in groups of one kernel and one machine, in the order of their first cell."""
+    """Return the cells in groups of one kernel and one machine, in the order of first cells."""
     groups: dict[tuple[KernelSpec, str], list[CellRequest]] = {}
     for request in requests:
         groups.setdefault((request.kernel, request.machine.name), []).append(request)
@@ -27,9 +27,10 @@ def batches(requests: Sequence[CellRequest]) -> list[Batch]:
 def run_batch(
     batch: Batch, tools: Tools, folder: Callable[[str], Path]
 ) -> Generator[Cell, None, None]:
-    """Run the cells of `batch` and hand out each record as it is done.
+    """Run the cells of `batch` and yield each record when its cell is done.
 
-    `folder(name)` makes the folder for the logs of the cell `name`.
+    `folder(name)` makes and returns the folder for the logs of the cell `name`. Errors are in the
+    records, as run_cell() has them.
     """
     pool: HostPool[L1Host] = HostPool()
     with pool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One cell from left to right: build, boot, probes, observations."""
+"""One cell from begin to end: build, boot, probes, observations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from harness.results.records import Cell, Failure, KernelRecord, Phase, Status, 
 
 @dataclass
 class Phases:
-    """Names and times the steps of a cell."""
+    """Reports and times the phases of a cell; `done` has those that are over."""
 
     cell: str
     listener: Listener
@@ -42,7 +42,7 @@ class Phases:
     _start: float = 0.0
 
     def begin(self, name: PhaseName | None) -> None:
-        """The step `name` begins, and the one before ends; None only ends it."""
+        """End the current phase, if there is one, and begin the phase `name`, unless it is None."""
         now = time.monotonic()
         if self._current:
             self.done.append(Phase(name=self._current, seconds=round(now - self._start, 3)))
@@ -52,7 +52,7 @@ class Phases:
 
     @contextlib.contextmanager
     def __call__(self, name: PhaseName) -> Iterator[None]:
-        """A step that is the body of a block."""
+        """Make the block of a `with` statement the phase `name`."""
         self.begin(name)
         try:
             yield
@@ -62,10 +62,10 @@ class Phases:
 
 @dataclass(frozen=True)
 class Tools:
-    """What every cell of a run uses.
+    """Settings that every cell of a run shares.
 
-    `limit`: the seconds that a cell may take when all is built; None: any. `fresh`: L1 boots, also
-    where it could be restored.
+    `limit`: the seconds that a cell may take once all is built (None: no limit). `fresh`: L1
+    boots, also where it could be restored.
     """
 
     qemu: QemuBinary
@@ -74,7 +74,7 @@ class Tools:
     fresh: bool = False
 
     def deadline(self) -> Deadline | None:
-        """Return the limit of a cell that begins now, for all waits to be within."""
+        """Return the limit of a cell that begins now, for all its waits; None without a limit."""
         if self.limit is None:
             return None
         reason = f"took longer than the plan's limit of {self.limit:g} s for a cell"
@@ -82,7 +82,7 @@ class Tools:
 
 
 def blank(request: CellRequest) -> Cell:
-    """The record of a cell that has not run yet."""
+    """Return the record of a cell that has not run yet, with status MISS."""
     return Cell(
         name=request.name,
         kernel=KernelRecord(name=request.kernel.name, series=list(request.kernel.series)),
@@ -95,11 +95,11 @@ def blank(request: CellRequest) -> Cell:
 def run_cell(
     request: CellRequest, tools: Tools, logs: Path, pool: HostPool[L1Host], *, last: bool
 ) -> Cell:
-    """Run one cell and return its record; whatever goes wrong becomes part of that.
+    """Run one cell and return its record, which has every S2EvalError and OSError as a failure.
 
     `logs` is the cell's own folder. An L1 that the next cell can use is left in `pool`, unless
-    this cell is the `last` one. Ctrl-C and errors of the harness itself pass through, after every
-    process and temporary file of the cell is gone.
+    this cell is the `last` one. Raise BrokenPipeError, KeyboardInterrupt and errors of the harness
+    itself, after every process and temporary file of the cell is gone.
     """
     cell = blank(request)
     phases = Phases(request.name, tools.listener)
@@ -111,7 +111,7 @@ def run_cell(
             return cell
         pool.enabled = not last
         _run(cell, request, tools, logs, phases, pool)
-    except BrokenPipeError:  # of our own output
+    except BrokenPipeError:  # the reader of the command's output has gone
         raise
     except (S2EvalError, OSError) as error:
         cell.failure = harness_failure(error)
@@ -123,7 +123,7 @@ def run_cell(
 
 
 def harness_failure(error: S2EvalError | OSError) -> Failure:
-    """A kernel that does not build, a wrong input, or what this machine lacks: space, a tool."""
+    """Return the failure for an error: a build, a wrong input, or a lack of space or a tool."""
     if isinstance(error, BuildError):
         log = str(error.log or "")
         return Failure(kind=FailureKind.BUILD, summary=str(error), where="build", log=log)
@@ -146,9 +146,9 @@ def _run(
     pool: HostPool[L1Host],
 ) -> None:
     placement = placement_of(request.machine)
-    # L1's root is downloaded while the kernel builds; one that is there costs nothing.
-    with ThreadPoolExecutor(1) as aside:
-        root = aside.submit(l1_root) if placement.needs_userland else None
+    # L1's root is made while the kernel builds; one in the cache costs nothing.
+    with ThreadPoolExecutor(1) as executor:
+        root = executor.submit(l1_root) if placement.needs_userland else None
         with phases(PhaseName.BUILD):
             built = build(request.kernel, progress=notes(tools.listener, cell.name))
             cell.kernel = built.record
@@ -176,21 +176,27 @@ def _run(
     cell.audits = context.audits
     outcome = placement.run(context)
     with phases(PhaseName.JUDGE):
-        for number, one in enumerate(outcome.passes, 1):
+        for number, suite_pass in enumerate(outcome.passes, 1):
             name = "results.ktap" if number == 1 else f"results-{number}.ktap"
-            (logs / name).write_text("\n".join(one.run.lines) + "\n")
+            (logs / name).write_text("\n".join(suite_pass.run.lines) + "\n")
         judge_cell(cell, request.suite, outcome)
 
 
 def guest_modules(request: CellRequest, built: Build) -> dict[str, Path]:
-    """Return the suite's modules for this kernel, by name, built when missing."""
+    """Return the suite's modules for this kernel, by name, built when missing.
+
+    Raise BuildError when they do not build.
+    """
     suite = request.suite
     modules = build_modules(built, suite.folder) if suite.modules else None
     return {name: modules / name for name in suite.modules} if modules else {}
 
 
 def guest_archive(request: CellRequest, built: Build) -> Path:
-    """Return the initramfs with the suite's modules for this kernel, and its programs."""
+    """Return the initramfs with the suite's modules for this kernel, and its programs.
+
+    Raise BuildError when one of them does not build, MachineError when a tool is missing.
+    """
     suite = request.suite
     files = guest_modules(request, built)
     files |= {f"bin/{name}": guest_program(suite.folder, name) for name in suite.programs}
@@ -207,16 +213,19 @@ class RunningCell:
     logs: Path
 
     def started(self, context: RunContext, command: list[str], pid: int, *, restored: bool) -> None:
-        """QEMU runs: record how. What the cell needs only later is done while the guest boots."""
+        """Record QEMU's command line and, while the guest boots, fidelity and reproducing script.
+
+        Raise MachineError or BuildError when the machine cannot be calibrated.
+        """
         machine, qemu = self.request.machine, self.tools.qemu
         self.cell.machine = machine.record(qemu.version, command)
         self.cell.machine.restored = restored
         deadline = context.deadline(machine.limits.boot)
         self.cell.fidelity = fidelity_record(calibrate_machine(machine, qemu, deadline))
         kernel = self.cell.kernel
-        again = script(
+        reproduce = script(
             self.cell.name, kernel.name, kernel.version, machine, qemu, context.image,
             context.archive,
         )  # fmt: skip
-        (self.logs / SCRIPT).write_text(again)
+        (self.logs / SCRIPT).write_text(reproduce)
         self.tools.listener(GuestStarted(self.cell.name, pid))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the guests of a cell reported, as the cell's observations and its status."""
+"""The judgement of a cell: from its guests' results to observations and a status."""
 
 from __future__ import annotations
 
@@ -12,37 +12,43 @@ from harness.suites.witness import audit_observations, witnesses
 
 
 def judge_cell(cell: Cell, suite: Suite, outcome: SuiteOutcome) -> None:
-    """Fill in the failure, the observations and the status of `cell`."""
+    """Set failure, observations, cases and status of `cell` from the results of its guests."""
     name = suite.name
     limits = limited(suite.needs, cell.fidelity.limits)
-    cell.failure = next((one.run.failure for one in outcome.passes if one.run.failure), None)
+    runs = [suite_pass.run for suite_pass in outcome.passes]
+    cell.failure = next((run.failure for run in runs if run.failure), None)
     guests = [
-        observe_suite(name, one.run.lines, limits, one.run.failure, one.bar, cases=suite.cases)
-        for one in outcome.passes
+        observe_suite(
+            name, guest.run.lines, limits, guest.run.failure, guest.bar, cases=suite.cases
+        )
+        for guest in outcome.passes
     ]
-    probed = guests[0][0] if len(guests) == 1 else merge([seen for seen, _ in guests])
+    probed = (
+        guests[0][0] if len(guests) == 1 else merge([observations for observations, _ in guests])
+    )
     cell.cases = merge_guests(cases for _, cases in guests)
-    seen = witnesses(name, cell.audits, probed, limits)
-    cell.observations = [*probed, *outcome.traced, *audit_observations(cell.audits), *seen]
+    agreement = witnesses(name, cell.audits, probed, limits)
+    audited = audit_observations(cell.audits)
+    cell.observations = [*probed, *outcome.traced, *audited, *agreement]
     if outcome.checks:
         cell.observations += host_observations(name, outcome.checks)
     if cell.failure and not any("failure" in o.detail for o in cell.observations):
         cell.observations.append(ending(name, cell.failure))
     elif not cell.observations and not cell.cases:
-        nothing = {"reason": "the suite ended without a result"}
-        cell.observations = [Observation(path=name, status=Status.ERROR, detail=nothing)]
+        detail = {"reason": "the suite ended without a result"}
+        cell.observations = [Observation(path=name, status=Status.ERROR, detail=detail)]
     cell.status = worst([o.status for o in cell.outcomes()])
 
 
 def ending(suite: str, failure: Failure) -> Observation:
-    """`SUITE.guest`: what became of a guest that did not end in one of its tests."""
+    """Return `SUITE.guest`, the failure of a guest that did not end in one of its tests."""
     detail = {"reason": failure.summary, "failure": failure.kind}
     path, status = f"{suite}.guest", failure.status
     return Observation(path=path, status=status, value=failure.kind, detail=detail)
 
 
 def host_observations(suite: str, checks: PostChecks) -> list[Observation]:
-    """`SUITE.host.*`: whether the host under test came to harm by what its guests did."""
+    """Return `SUITE.host.*`: FAIL where the guests have harmed the host under test."""
     answers = Observation(path=f"{suite}.host.answers", status=Status.PASS, value="answers")
     if not checks.answers:
         answers.status, answers.value = Status.FAIL, "silent"

@@ -42,7 +42,7 @@ cat > "$dir/share/l2" <<'EOF'
 cat > "$dir/share/autorun" <<'EOF'
 {autorun}EOF
 """
-# A VM that KVM cannot run stays, paused, and its VMM with it.
+# The VMM keeps a VM that KVM cannot run paused, so the script has to end the VMM.
 _AUTORUN = """\
 sh /share/l2 2>&1 | while IFS= read -r line; do
 	echo "$line"
@@ -51,7 +51,7 @@ sh /share/l2 2>&1 | while IFS= read -r line; do
 	esac
 done
 """
-# In the background, so that a signal to the script does not have to wait for the guest.
+# QEMU runs in the background: a trap of the shell waits for a program in the foreground.
 _WAIT = """\
 qemu=$!
 trap 'kill $qemu 2> /dev/null || :; wait $qemu || :; exit 130' INT TERM HUP
@@ -70,7 +70,7 @@ def _nested_chardev(name: str) -> str:
 
 
 def _l2_chardev(name: str) -> str:
-    """Everything L2 says goes to L1's console."""
+    """Return a channel's chardev: all output of L2 but kmsg goes to L1's console."""
     return f"null,id={name}" if name == "kmsg" else f"file,id={name},path=/dev/console"
 
 
@@ -83,9 +83,9 @@ def script(
     image: Path,
     archive: Path,
 ) -> str:
-    """Return the script of one cell.
+    """Return the script of one cell. Raise UsageError when a template cannot be filled.
 
-    Image and initramfs are the cached ones, named by absolute path.
+    The kernel's image and the initramfs are files of the cache, named by absolute path.
     """
     head = _HEAD.format(
         cell=cell,
@@ -96,14 +96,14 @@ def script(
     )
     placement = placement_of(machine)
     l2 = placement.guest_script(machine, _l2_chardev, "quiet")
-    words = command_line(
+    arguments = command_line(
         machine,
         qemu,
         placement.boot_files(Path("@DIR@"), image, archive),
         _nested_chardev if l2 else _flat_chardev,
         append="quiet s2eval.autorun" if l2 else "",
     )
-    command = " ".join(_word(word) for word in words)
+    command = " ".join(_quoted(argument) for argument in arguments)
     share = ""
     if l2:
         autorun = _AUTORUN.format(program=vmm_of(machine).program)
@@ -112,15 +112,18 @@ def script(
     return f"{head}{share}{command} < /dev/null &\n{_WAIT}{results}"
 
 
-def _word(word: str) -> str:
-    """A quoted word in which @DIR@ becomes the script's own folder."""
-    if "@DIR@" not in word:
-        return shlex.quote(word)
-    return '"' + word.replace("\\", "\\\\").replace("$", "\\$").replace("@DIR@", "$dir") + '"'
+def _quoted(argument: str) -> str:
+    """Return an argument quoted for the shell, with the script's own folder for @DIR@."""
+    if "@DIR@" not in argument:
+        return shlex.quote(argument)
+    return '"' + argument.replace("\\", "\\\\").replace("$", "\\$").replace("@DIR@", "$dir") + '"'
 
 
 def stored_script(run: Run, folder: Path, cell: str) -> str:
-    """The script that was written when `cell` of `run` ran; UsageError when there is none."""
+    """Return the script that was written when `cell` of `run` ran.
+
+    Raise UsageError when the run has no such cell, or the cell was never started.
+    """
     names = [c.name for c in run.cells]
     if cell not in names:
         raise unknown("cell", cell, names)

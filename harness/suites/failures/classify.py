@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Why a guest ended: the failure classes of failures.toml, found in logs.
+"""Causes of a guest's end: the failure classes of failures.toml, found in logs. Pure.
 
-Pure: lines in, a Failure out. The same table serves the wait on a live console (`Watch`) and the
-post-mortem (`console`, `vmm`, `qmp`). The first cause wins: the oops, not the panic that follows.
+The same table serves the wait on a live console (`Watch`) and the post-mortem (`console`, `vmm`,
+`qmp`). The first cause wins: the oops, not the panic that follows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
 from harness.base.text import clean
 from harness.results.failure_kinds import FailureKind
@@ -24,43 +24,48 @@ BEFORE = 3  # lines of an excerpt before the one that shows the failure
 EXCERPT = 40  # lines of an excerpt
 
 Source = Literal["kernel", "qemu"]
+Effect = Literal["ends", "hurts", "remark"]
 
 
 @dataclass(frozen=True)
 class FailureClass:
-    """One row of failures.toml, where the words are explained."""
+    """A row of failures.toml, where the fields are explained."""
 
     kind: FailureKind
     source: Source
     pattern: re.Pattern[str]
-    effect: Literal["ends", "hurts", "remark"]
+    effect: Effect
 
 
 @cache
-def _table() -> dict[str, Any]:
-    return tomllib.loads(TABLE.read_text(encoding="utf-8"))
+def _rows() -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))["failure"]
+    return rows
 
 
 @cache
 def classes(source: Source) -> tuple[FailureClass, ...]:
-    """The failure classes of `source`, the narrower ones first."""
+    """Return the failure classes of `source`, the narrower ones first."""
     return tuple(
         FailureClass(
-            FailureKind(row["kind"]), row["source"], re.compile(row["pattern"]), row["effect"]
+            FailureKind(row["kind"]),
+            source,
+            re.compile(row["pattern"]),
+            cast("Effect", row["effect"]),
         )
-        for row in _table()["failure"]
+        for row in _rows()
         if row["source"] == source
     )
 
 
 @cache
 def _any(source: Source) -> re.Pattern[str]:
-    """One expression for a whole log: most lines are nobody's failure."""
+    """Return one expression for all classes: most lines match none."""
     return re.compile("|".join(f"(?:{c.pattern.pattern})" for c in classes(source)))
 
 
 def class_of(line: str, source: Source = "kernel") -> FailureClass | None:
-    """The class of one line, None when it tells of no failure."""
+    """Return the class of one line, None when the line shows no failure."""
     if not _any(source).search(line):
         return None
     return next((c for c in classes(source) if c.pattern.search(line)), None)
@@ -74,22 +79,22 @@ class Watch:
         self.first: FailureClass | None = None
 
     def line(self, line: str) -> FailureClass | None:
-        """The class of this line, if it is one that hurts or ends the guest."""
-        found = class_of(line, self._source)
-        if found is None or found.effect == "remark":
+        """Return the class of this line if its effect is to hurt or end the guest, else None."""
+        failure_class = class_of(line, self._source)
+        if failure_class is None or failure_class.effect == "remark":
             return None
-        self.first = self.first or found
-        return found
+        self.first = self.first or failure_class
+        return failure_class
 
 
 def _first(
     lines: Sequence[str], source: Source, effects: set[str]
 ) -> tuple[int, FailureKind] | None:
-    """Index and kind of the first line with one of `effects`."""
+    """Return index and kind of the first line with one of `effects`, None without such a line."""
     for index, line in enumerate(lines):
-        found = class_of(line, source)
-        if found and found.effect in effects:
-            return index, found.kind
+        failure_class = class_of(line, source)
+        if failure_class and failure_class.effect in effects:
+            return index, failure_class.kind
     return None
 
 
@@ -98,12 +103,12 @@ _PC = re.compile(r"\bpc : ([\w.$]+\+0x\w+/0x\w+(?: \[\w+\])?)")
 
 
 def _summary(lines: Sequence[str], at: int) -> str:
-    """The line itself without its time stamp, with the place in the kernel where it says so."""
+    """Return the line at index `at` without its time stamp, with the pc that follows if any."""
     text = _STAMP.sub("", clean(lines[at]))
     for line in lines[at + 1 : at + EXCERPT]:
-        place = _PC.search(line)
-        if place:
-            return f"{text} (pc {place[1]})"
+        pc = _PC.search(line)
+        if pc:
+            return f"{text} (pc {pc[1]})"
     return text
 
 
@@ -123,13 +128,13 @@ def _failure(kind: FailureKind, lines: Sequence[str], at: int, where: str, log: 
 
 
 def console(lines: Iterable[str], where: str = "", log: str = "") -> Failure | None:
-    """What a console log tells: the first cause; a mere WARN only when there is nothing else.
+    """Return the first cause in a console log, a mere WARN only without any other; else None.
 
     `where` is whose console it is ("L1", "L2"), `log` the file's name in the cell's folder.
     """
     lines = list(lines)
-    found = _first(lines, "kernel", {"ends", "hurts"}) or _first(lines, "kernel", {"remark"})
-    return _failure(found[1], lines, found[0], where, log) if found else None
+    first = _first(lines, "kernel", {"ends", "hurts"}) or _first(lines, "kernel", {"remark"})
+    return _failure(first[1], lines, first[0], where, log) if first else None
 
 
 def vmm(
@@ -141,19 +146,19 @@ def vmm(
     source: Source = "qemu",
     name: str = "QEMU",
 ) -> Failure | None:
-    """Return what the standard error and the exit code of the VMM `name` tell.
+    """Return the failure that output and exit code of the VMM `name` show, None without one.
 
-    `returncode` is None while it runs, and negative for a signal, as subprocess has it. A VMM
-    that runs, or left with 0, failed only when KVM refused to run its guest. `source` names the
-    VMM's rows of the table.
+    `returncode` is None while the VMM runs, and negative for a signal, as subprocess has it. A
+    VMM that runs, or ended with 0, failed only when KVM refused to run its guest. `source` names
+    the VMM's rows of the table.
     """
     lines = list(lines)
-    found = _first(lines, source, {"ends"})
-    if found is None and not returncode:
+    first = _first(lines, source, {"ends"})
+    if first is None and not returncode:
         return None
-    found = found or _first(lines, source, {"remark"})
-    if found:
-        return _failure(found[1], lines, found[0], where, log)
+    first = first or _first(lines, source, {"remark"})
+    if first:
+        return _failure(first[1], lines, first[0], where, log)
     how = f"signal {-returncode}" if returncode and returncode < 0 else f"exit code {returncode}"
     excerpt = [clean(line) for line in lines[-EXCERPT:]]
     last = next((f": {clean(line)}" for line in reversed(lines) if line.strip()), "")
@@ -166,8 +171,8 @@ def vmm(
     )
 
 
-def qmp(events: Iterable[Mapping[str, Any]], where: str = "VMM") -> Failure | None:
-    """What QMP events tell (QEMU's qapi/run-state.json), in the order in which they came.
+def qmp(events: Iterable[Mapping[str, object]], where: str = "VMM") -> Failure | None:
+    """Return the first failure in QMP events (QEMU's qapi/run-state.json), None without one.
 
     A `query-status` answer may stand among them: its `internal-error` is KVM's.
     """
@@ -193,7 +198,7 @@ def qmp(events: Iterable[Mapping[str, Any]], where: str = "VMM") -> Failure | No
 
 
 def silence(seconds: float, lines: Sequence[str], where: str = "", log: str = "") -> Failure:
-    """Nothing came for `seconds`; `lines` is what had come until then."""
+    """Return the failure of a log without output for `seconds`; `lines` came before."""
     last = next((clean(line) for line in reversed(lines) if line.strip()), "")
     after = f"the last line was: {_STAMP.sub('', last)}" if last else "it never said a word"
     excerpt = [clean(line) for line in lines[-EXCERPT:]]
@@ -204,7 +209,7 @@ def silence(seconds: float, lines: Sequence[str], where: str = "", log: str = ""
 def deadline(
     seconds: float, what: str, lines: Sequence[str] = (), where: str = "", log: str = ""
 ) -> Failure:
-    """`what` (e.g. "the suite wcprobe") took longer than the `seconds` it had."""
+    """Return the failure of `what` (e.g. "the suite wcprobe") that took more than `seconds`."""
     excerpt = [clean(line) for line in lines[-EXCERPT:]]
     summary = f"{what} was not done after {seconds:.0f} s"
     return Failure(
@@ -213,12 +218,12 @@ def deadline(
 
 
 def first_cause(*failures: Failure | None) -> Failure | None:
-    """The cause among what several logs tell; pass them from the outermost to the innermost.
+    """Return the cause among the failures of several logs, given from outermost to innermost.
 
-    An L1 that panics takes its L2 along, and KVM's word says more than QEMU's; what only tells
-    that something stopped (silence, deadline, reset, VMM exit) or a WARN never hides a cause.
+    An L1 that panics takes its L2 along, and KVM's message says more than QEMU's. A symptom
+    (silence, deadline, reset, VMM exit) or a WARN never hides a cause. Return None without any.
     """
-    there = [f for f in failures if f is not None]
-    causes = [f for f in there if not f.kind.symptom]
-    symptoms = [f for f in there if f.kind is not FailureKind.WARN]
-    return next(iter(causes or symptoms or there), None)
+    present = [f for f in failures if f is not None]
+    causes = [f for f in present if not f.kind.symptom]
+    symptoms = [f for f in present if f.kind is not FailureKind.WARN]
+    return next(iter(causes or symptoms or present), None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest's log as it comes: kept for the post-mortem, and looked at line by line."""
+"""A guest's log as it comes: kept for the post-mortem, and classified line by line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LINE_KEPT = 1_000  # characters of a line
 
 
 class GuestLog:
-    """Lines of one log; `where` is whose it is, `name` its file in the cell's folder."""
+    """Lines of one log; `where` is its guest ("L1", "L2"), `name` its file in the cell's folder."""
 
     def __init__(self, where: str, name: str, source: Source = "kernel") -> None:
         self.where = where
@@ -26,31 +26,31 @@ class GuestLog:
 
     @property
     def lines(self) -> list[str]:
-        """What is kept: the end of a flood, or what stands around the first failure."""
+        """Return the kept lines: the last ones, or those around the first failure."""
         return [*self._before, *self._after]
 
     def feed(self, line: str) -> FailureClass | None:
-        """Take a line; its class when it hurts or ends the guest."""
+        """Take a line; return its class when its effect is to hurt or end the guest, else None."""
         line = line[:LINE_KEPT]
-        found = self._watch.line(line)
+        failure_class = self._watch.line(line)
         if self._watch.first is None:
             self._before.append(line)
         elif len(self._after) < KEPT:
             self._after.append(line)
-        return found
+        return failure_class
 
     def failure(self) -> Failure | None:
-        """The first cause among the lines so far; None when nothing worse than a WARN is there."""
+        """Return the first cause among the lines so far; None when there is none but a WARN."""
         if self._watch.first is None:
             return None
         return classify.console(self.lines, self.where, self.name)
 
     def silence(self, seconds: float) -> Failure:
-        """What to say when nothing came for `seconds`."""
+        """Return the failure of a log without output for `seconds`."""
         return classify.silence(seconds, self.lines, self.where, self.name)
 
     def quiet(self, deadline: Deadline, silence: float, what: str) -> Failure:
-        """What to say when a wait for `what` ended without an answer."""
+        """Return the failure of a wait for `what` that ended at `deadline` or after `silence` s."""
         if deadline.over:
             return classify.deadline(deadline.seconds, what, self.lines, self.where, self.name)
         return self.silence(silence)

@@ -228,10 +228,10 @@ def test_a_row_of_the_table_with_an_unknown_kind_is_refused(
     text = classify.TABLE.read_text(encoding="utf-8")
     table.write_text(text.replace('kind = "serror"', 'kind = "sorrow"'), encoding="utf-8")
     monkeypatch.setattr(classify, "TABLE", table)
-    classify._table.cache_clear()
+    classify._rows.cache_clear()
     with pytest.raises(ValueError, match="sorrow"):
         classify.classes.__wrapped__("kernel")
-    classify._table.cache_clear()
+    classify._rows.cache_clear()
 
 
 # -- foreign text -----------------------------------------------------------------------------
