@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figures of the harness on this machine."""
+"""Benchmarks of the harness on this machine."""

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figures of the harness on this machine: `python -m benchmarks [--rounds N] [NAME...]`.
+"""Benchmarks of warm cells and builds: `python -m benchmarks [--rounds N] [NAME...]`.
 
-Everything measured is a real command in a process of its own, from its start to its exit, on a
-warm store (the first round fills it and is not counted). The table goes to standard output.
+Each figure is of a real command in a process of its own, from its start to its exit, on a warm
+store (the first round fills the store and is not counted). The table goes to standard output.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -18,20 +17,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-# Phases in which QEMU runs; what is left of a run is the harness's own time.
-GUEST_PHASES = {
-    "start L1",
-    "boot L1",
-    "restore L1",
-    "start L2",
-    "probe",
-    "end L1",
-    "boot and probe",
-}
+from harness.results.phases import PhaseName
+from harness.results.records import Run
+
+# Phases in which QEMU runs; the rest of a run is the harness's own time.
+GUEST_PHASES: frozenset[str] = frozenset(
+    {
+        PhaseName.START_L1,
+        PhaseName.BOOT_L1,
+        PhaseName.RESTORE_L1,
+        PhaseName.START_L2,
+        PhaseName.PROBE,
+        PhaseName.END_L1,
+        PhaseName.BOOT_AND_PROBE,
+    }
+)
 KERNEL = "debian-6.1+stage2-normal-nc"
-# The harness's own peak memory goes to the file named last; children do not count.
+# The program writes its own peak memory, without its children's, to the file named last.
 WRAPPER = """
 import atexit, resource, sys
 path = sys.argv.pop()
@@ -44,52 +47,58 @@ main()
 
 @dataclass
 class Sample:
-    """One process: seconds of wall time, its own peak memory in MiB, its JSON."""
+    """One process: seconds of wall time, its own peak memory in MiB, its standard output."""
 
     seconds: float
     memory: float
-    output: Any
+    output: str
 
 
 @dataclass
 class Row:
-    what: str
+    """A line of the table: the figures of all rounds, and the most that their median may be."""
+
+    name: str
     figures: list[float]
     unit: str
     target: float | None
 
     def text(self) -> str:
+        """Return the line, marked MISSED when the median is above the target."""
         low, high = min(self.figures), max(self.figures)
         middle = statistics.median(self.figures)
-        wanted = f"{self.target:g}" if self.target is not None else "-"
+        target = f"{self.target:g}" if self.target is not None else "-"
         verdict = "" if self.target is None or middle <= self.target else "  MISSED"
         spread = f"{low:.2f}..{high:.2f}"
-        return f"{self.what:46} {middle:8.2f} {self.unit:4} {spread:>16}  {wanted:>6}{verdict}"
+        return f"{self.name:46} {middle:8.2f} {self.unit:4} {spread:>16}  {target:>6}{verdict}"
 
 
 def s2eval(*arguments: str) -> Sample:
-    """Run the command and wait for it; it must end with 0."""
+    """Run the command to its end; raise SystemExit unless its exit code is 0."""
     with tempfile.TemporaryDirectory() as tmp:
         peak = Path(tmp, "peak")
         env = {**os.environ, "S2EVAL_RESULTS": str(Path(tmp, "results"))}
-        env.pop("PYTHONDONTWRITEBYTECODE", None)  # who sets it compiles 100 files at each start
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # with it, each start compiles 100 files
         command = [sys.executable, "-c", WRAPPER, *arguments, str(peak)]
         start = time.monotonic()
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         seconds = time.monotonic() - start
         if done.returncode:
             raise SystemExit(f"s2eval {' '.join(arguments)}: {done.returncode}\n{done.stderr}")
-        output = json.loads(done.stdout) if done.stdout.startswith(("{", "[")) else done.stdout
-        return Sample(seconds, int(peak.read_text()) / 1024, output)
+        return Sample(seconds, int(peak.read_text()) / 1024, done.stdout)
 
 
 def repeat(rounds: int, *arguments: str) -> list[Sample]:
+    """Return the samples of `rounds` commands, after one that is not counted."""
     s2eval(*arguments)
     return [s2eval(*arguments) for _ in range(rounds)]
 
 
 def cell(machine: str, target: float, *more: str) -> Callable[[int], list[Row]]:
-    """A warm cell of `machine`: wall time, the harness's share, memory. `more` options of a run."""
+    """Return the benchmark of a warm cell of `machine`: wall time, the harness's share, memory.
+
+    `more` are options of `s2eval run`.
+    """
     name = " ".join((machine, *more))
 
     def measure(rounds: int) -> list[Row]:
@@ -98,8 +107,7 @@ def cell(machine: str, target: float, *more: str) -> Callable[[int], list[Row]]:
         samples = repeat(rounds, *command)
         share = []
         for sample in samples:
-            phases = sample.output["cells"][0]["phases"]
-            guest = sum(p["seconds"] for p in phases if p["name"] in GUEST_PHASES)
+            guest = guest_seconds(Run.model_validate_json(sample.output))
             share.append(100 * (sample.seconds - guest) / sample.seconds)
         own = None if machine == "flat-tcg" else 10.0
         return [
@@ -111,8 +119,14 @@ def cell(machine: str, target: float, *more: str) -> Callable[[int], list[Row]]:
     return measure
 
 
+def guest_seconds(run: Run) -> float:
+    """Return the time in which a guest ran, of all cells of a run."""
+    phases = [phase for cell in run.cells for phase in cell.phases]
+    return sum(phase.seconds for phase in phases if phase.name in GUEST_PHASES)
+
+
 def rebuild(rounds: int) -> list[Row]:
-    """A new one-file change in arch/arm64/kvm/hyp/pgtable.c, each round another one."""
+    """Measure builds after a change in arch/arm64/kvm/hyp/pgtable.c, another in each round."""
     figures = []
     for n in range(rounds + 1):
         with tempfile.TemporaryDirectory() as tmp:
@@ -123,7 +137,7 @@ def rebuild(rounds: int) -> list[Row]:
 
 
 def one_file_patch(word: str) -> str:
-    """A patch that makes pgtable.o another one: a string that the linker keeps."""
+    """Return a patch that changes pgtable.o: it adds a string that the linker keeps."""
     return f"""\
 From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001
 From: s2eval <s2eval@localhost>
@@ -154,6 +168,7 @@ BENCHMARKS: dict[str, Callable[[int], list[Row]]] = {
 
 
 def main() -> None:
+    """Run the benchmarks named on the command line and print their rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The history at a million observations: `python -m benchmarks.history [--runs N] [--url URL]`.
+"""Benchmarks of the history: `python -m benchmarks.history [--runs N] [--url URL]`.
 
-Nightly runs are made up (six kernels on four machines; one kernel moves every night, some facts
-flicker) and stored as any run is; then each query a command makes is timed, from the call to the
-answer, in a process that has the database open. The table goes to standard output.
+A million observations of made-up nightly runs (six kernels on four machines; one kernel changes
+every night, some facts flicker) are stored as real ones are; then each query of a command is timed,
+from the call to the answer, in a process that has the database open. The table goes to standard
+output.
 """
 
 from __future__ import annotations
@@ -35,15 +36,15 @@ from harness.results.records import (
 TARGET_MS = 200.0
 KERNELS = ("moving", "debian-6.1", "debian-6.1+a", "debian-6.1+b", "debian-6.12", "debian-7.2")
 MACHINES = ("nested-tcg", "nested-tcg-a72", "nested-tcg-a76", "nested-tcg-v1")
-FACTS = 40  # of a cell, and as many figures as make 56 observations
+FACTS = 40  # of a cell; with its figures it has 56 observations
 FIGURES = 16
 NIGHTS = 745  # a little over a million observations
-IN_ONE_GO = 25  # runs in one transaction: they are stored one at a time in real life
+BATCH = 25  # runs in one transaction; commands store one at a time
 FIRST = datetime(2024, 1, 1, 2, tzinfo=UTC)
 
 
 def nightly(night: int, chance: random.Random) -> Run:
-    """The run of one night; the moving kernel is bad for a while now and then."""
+    """Return the run of one night; the moving kernel is bad for ten nights of a hundred."""
     started = FIRST + timedelta(days=night)
     cells = [_cell(kernel, machine, night, chance) for kernel in KERNELS for machine in MACHINES]
     info = RunInfo(
@@ -85,18 +86,19 @@ def _fact(kernel: str, number: int, night: int, chance: random.Random) -> Observ
 
 
 def fill(url: str, nights: int) -> None:
-    """Store the runs."""
+    """Store the runs of all nights in the database at `url`."""
     chance = random.Random(1)  # noqa: S311 - no secret
     database = Database(url)
-    for begin in range(0, nights, IN_ONE_GO):
+    for begin in range(0, nights, BATCH):
         with database.write() as connection:
             recorder = Recorder(connection)
-            for night in range(begin, min(begin + IN_ONE_GO, nights)):
+            for night in range(begin, min(begin + BATCH, nights)):
                 recorder.store(nightly(night, chance), Path("/nowhere"), "benchmark")
     database.close()
 
 
 def queries(history: History, nights: int) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield each query of a command, with its name."""
     last, before = (
         f"{FIRST + timedelta(days=night):%Y%m%d-%H%M%S}-nightly"
         for night in (nights - 1, nights - 2)
@@ -119,6 +121,7 @@ def queries(history: History, nights: int) -> Iterator[tuple[str, Callable[[], o
 
 
 def main() -> None:
+    """Fill a database, time the queries and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.history", description=__doc__)
     parser.add_argument("--runs", type=int, default=NIGHTS)
     parser.add_argument("--rounds", type=int, default=5)
@@ -138,10 +141,10 @@ def main() -> None:
             )
         print(f"\n{'':34} {'median':>8} {'worst':>8}  ms, target {TARGET_MS:g}")
         history = History(url)
-        for what, query in queries(history, options.runs):
+        for name, query in queries(history, options.runs):
             figures = [_milliseconds(query) for _ in range(options.rounds)]
             missed = "  MISSED" if max(figures) > TARGET_MS else ""
-            print(f"{what:34} {statistics.median(figures):8.1f} {max(figures):8.1f}{missed}")
+            print(f"{name:34} {statistics.median(figures):8.1f} {max(figures):8.1f}{missed}")
         history.close()
 
 

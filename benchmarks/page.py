@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page of a run of 500 cells: `python -m benchmarks.page [--rounds N]`.
+"""Benchmark of the page of a run of 500 cells: `python -m benchmarks.page [--rounds N]`.
 
-The cells are those of a recorded run over and over, under other names and with figures of their
-own; every second one is a failure with a log and a script of the usual length. What is measured
-is the command, from its start to its exit.
+The cells are copies of a recorded run's, with names and figures of their own; every second cell is
+a failure with a log and a script of the usual length. The command is measured from its start to
+its exit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCRIPT_BYTES, LOG_LINES = 3400, 40
 
 
 def large_run(cells: int = CELLS, kernels: int = KERNELS) -> Run:
-    """A run of `cells` cells: `kernels` kernels, half of them with a patch, on many machines."""
+    """Return a run of `cells` cells: `kernels` kernels, half of them patched, on many machines."""
     run = Run.model_validate_json(RECORDED.read_bytes())
     run.run.id, run.run.plan, run.run.comparisons = "20260117-101530-nightly", "nightly.toml", []
     random.seed(1)
@@ -40,12 +40,12 @@ def large_run(cells: int = CELLS, kernels: int = KERNELS) -> Run:
     for number in range(cells):
         machine, kernel = divmod(number, kernels)
         model = patched if kernel % 2 else old
-        run.cells.append(_another(model, f"{model.kernel.name}+s{kernel}", f"machine-{machine}"))
+        run.cells.append(_copy(model, f"{model.kernel.name}+s{kernel}", f"machine-{machine}"))
     return run
 
 
-def _another(model: Cell, kernel: str, machine: str) -> Cell:
-    """The cell once more, of another kernel and machine, with other figures."""
+def _copy(model: Cell, kernel: str, machine: str) -> Cell:
+    """Return a copy of a cell with another kernel and machine, and other figures."""
     cell = model.model_copy(deep=True)
     cell.name = f"{kernel}/{machine}/{cell.suite.name}"
     cell.kernel.name, cell.machine.name, cell.expectations = kernel, machine, []
@@ -58,17 +58,18 @@ def _another(model: Cell, kernel: str, machine: str) -> Cell:
 
 
 def write(run: Run, results: Path) -> Path:
-    """The run's folder below `results`, with the record and a script a cell."""
+    """Write the run's record and a script for each cell; return its folder below `results`."""
     folder = results / run.run.id
     for cell in run.cells:
-        place = cell_path(folder, cell.name)
-        place.mkdir(parents=True)
-        (place / SCRIPT).write_text(("echo line\n" * SCRIPT_BYTES)[:SCRIPT_BYTES])
+        logs = cell_path(folder, cell.name)
+        logs.mkdir(parents=True)
+        (logs / SCRIPT).write_text(("echo line\n" * SCRIPT_BYTES)[:SCRIPT_BYTES])
     (folder / RECORD).write_text(run.model_dump_json(by_alias=True, indent=1))
     return folder
 
 
 def main() -> None:
+    """Render the page in each round and print time and size."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
@@ -86,12 +87,12 @@ def main() -> None:
         size = (folder / "report.html").stat().st_size / 1e6
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {rounds} rounds")
     print(f"page of {CELLS} cells (a record of {record:.1f} MB), start to exit:")
-    for what, figure, most in (
+    for name, figure, most in (
         ("median seconds", statistics.median(seconds), SECONDS),
         ("of CPU time", statistics.median(cpu), SECONDS),
         ("megabytes", size, MEGABYTES),
     ):
-        print(f"  {what:16}{figure:8.2f}  at most {most:g}{'' if figure <= most else '  MISSED'}")
+        print(f"  {name:16}{figure:8.2f}  at most {most:g}{'' if figure <= most else '  MISSED'}")
 
 
 if __name__ == "__main__":

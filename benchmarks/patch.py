@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`s2eval patch` against the same work by hand: `python -m benchmarks.patch [--rounds N]`.
+"""Benchmark of `s2eval patch` and of the same work by hand: `python -m benchmarks.patch`.
 
 Each round is another change: one string in arch/arm64/kvm/hyp/pgtable.c, or, with --header, a line
-in asm/memory.h that rebuilds nearly everything. By hand means what a developer would type, in the
-same worktree and O= folder, with everything else ready: apply the patch, make, then boot the base
-and the patched kernel one after the other, by the reproduce.sh that a run has left. What a
-developer would then do, compare two logs, is not counted.
+in asm/memory.h that rebuilds nearly everything. By hand means the commands that a developer would
+type, in the same worktree and O= folder: apply the patch, make, then boot the base and the patched
+kernel one after the other, with the reproduce.sh of a run. Reading the two logs is not counted.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ HEADER = "arch/arm64/include/asm/memory.h"
 
 
 @dataclass
-class Took:
+class RoundSeconds:
     """Seconds of wall time of one round."""
 
     patch: float
@@ -41,7 +40,7 @@ class Took:
 
 
 def header_patch(base: source.Base, word: str) -> str:
-    """Another line at the end of a header that nearly every file includes."""
+    """Return a patch that adds a line at the end of a header that nearly every file includes."""
     text = git(base.tree.work, "show", f"{base.commit}:{HEADER}")
     lines = text.splitlines()
     context = "".join(f" {line}\n" for line in lines[-3:])
@@ -50,10 +49,13 @@ def header_patch(base: source.Base, word: str) -> str:
     return f"{head}diff --git a/{HEADER} b/{HEADER}\n--- a/{HEADER}\n+++ b/{HEADER}\n{hunk}"
 
 
-def measure(base: source.Base, text: tuple[str, str], folder: Path) -> Took:
-    """One round; the two changes differ, so that neither finds the other's objects."""
+def measure(base: source.Base, patches: tuple[str, str], folder: Path) -> RoundSeconds:
+    """Measure one round with two patches, so that neither finds the other's objects.
+
+    Raise SystemExit when `s2eval patch` fails.
+    """
     files = []
-    for number, patch in enumerate(text):
+    for number, patch in enumerate(patches):
         files.append(folder / f"{number}.patch")
         files[-1].write_text(patch)
     results = folder / "results"
@@ -64,20 +66,23 @@ def measure(base: source.Base, text: tuple[str, str], folder: Path) -> Took:
     done = subprocess.run(
         [*program, str(files[0])], env=env, capture_output=True, text=True, check=False
     )
-    took = time.monotonic() - start
+    seconds = time.monotonic() - start
     if done.returncode:
         raise SystemExit(f"s2eval patch: {done.returncode}\n{done.stdout}{done.stderr}")
-    made, whole = by_hand(base, files[1], sorted(results.glob("*/*/reproduce.sh")), folder)
-    return Took(took, made, whole)
+    make, whole = by_hand(base, files[1], sorted(results.glob("*/*/reproduce.sh")), folder)
+    return RoundSeconds(seconds, make, whole)
 
 
 def by_hand(
     base: source.Base, patch: Path, scripts: list[Path], folder: Path
 ) -> tuple[float, float]:
-    """Seconds of make, and of all of it."""
+    """Return the seconds of make, and of make and both boots.
+
+    Raise CalledProcessError when the kernel does not build.
+    """
     tree, out = base.tree, base.tree.out(llvm=False)
     ours = toolchain(llvm=False).make(tree.work, out, "Image", "modules")
-    make = [word for word in ours if not word.startswith("cmd=")]  # nobody types that
+    make = [word for word in ours if not word.startswith("cmd=")]  # an option of the harness
     with tree.locked():
         series.apply(base, [])
         subprocess.run(make, env=environment(), stdout=subprocess.DEVNULL, check=True)
@@ -85,7 +90,7 @@ def by_hand(
         git(tree.work, "apply", str(patch))
         before = time.monotonic()
         subprocess.run(make, env=environment(), stdout=subprocess.DEVNULL, check=True)
-        made = time.monotonic() - before
+        make_seconds = time.monotonic() - before
         for number, script in enumerate(scripts):
             text = script.read_text()
             if number:  # the patched one
@@ -102,10 +107,11 @@ def by_hand(
             )
         whole = time.monotonic() - start
         series.apply(base, [])
-    return made, whole
+    return make_seconds, whole
 
 
 def main() -> None:
+    """Measure all rounds and print the medians."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.patch", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--header", action="store_true", help="a change that rebuilds everything")
@@ -116,16 +122,16 @@ def main() -> None:
     rounds = []
     for number in range(options.rounds + 1):
         word = f"{os.getpid()}_{number}_{time.time_ns()}"
-        make = header_patch if options.header else lambda _, word: one_file_patch(word)
+        patch = header_patch if options.header else lambda _, word: one_file_patch(word)
         with tempfile.TemporaryDirectory(prefix="s2eval-benchmark-") as folder:
-            text = (make(base, word), make(base, f"{word}_h"))
-            rounds.append(measure(base, text, Path(folder)))
+            patches = (patch(base, word), patch(base, f"{word}_h"))
+            rounds.append(measure(base, patches, Path(folder)))
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {options.rounds} rounds, seconds")
     counted = rounds[1:] or rounds
     for name, figures in (
-        ("s2eval patch, series to verdict", [one.patch for one in counted]),
-        ("by hand: make alone", [one.make for one in counted]),
-        ("by hand: git apply, make, two boots", [one.by_hand for one in counted]),
+        ("s2eval patch, series to verdict", [took.patch for took in counted]),
+        ("by hand: make alone", [took.make for took in counted]),
+        ("by hand: git apply, make, two boots", [took.by_hand for took in counted]),
     ):
         low, high = min(figures), max(figures)
         print(f"{name:40} {statistics.median(figures):7.2f}  {low:.2f}..{high:.2f}")

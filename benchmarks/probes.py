@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the suites of probes take: `python -m benchmarks.probes [--rounds N]`.
+"""Benchmarks of the suites of probes: `python -m benchmarks.probes [--rounds N]`.
 
 Every figure is of a real `s2eval run` on nested-tcg, from its start to its exit, on a warm store (a
-first round fills it and is not counted). The targets are for an idle machine with two cores.
+first round fills the store and is not counted). The targets are for an idle machine with two cores.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -16,18 +15,19 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.__main__ import Row
+from harness.results.phases import PhaseName
+from harness.results.records import Run
 
 BASE, PATCHED = "debian-6.1", "debian-6.1+stage2-normal-nc"
 
 
 @dataclass(frozen=True)
 class Case:
-    """Suites that one host under test runs, one after the other, and seconds they may take."""
+    """Suites that one host runs, one after the other, and the seconds that they may take."""
 
-    what: str
+    name: str
     kernel: str
     suites: tuple[str, ...]
     target: float | None
@@ -41,8 +41,11 @@ CASES = (
 )
 
 
-def run(case: Case) -> tuple[float, dict[str, Any]]:
-    """Seconds from start to exit, and the record. A FAIL is a finding, anything else is not."""
+def run(case: Case) -> tuple[float, Run]:
+    """Return the seconds from start to exit, and the record.
+
+    A FAIL is a finding: raise SystemExit for exit codes above 1.
+    """
     suites = [word for suite in case.suites for word in ("-s", suite)]
     command = ["run", "-q", "--json", "-k", case.kernel, "-m", "nested-tcg", *suites]
     with tempfile.TemporaryDirectory() as tmp:
@@ -58,24 +61,26 @@ def run(case: Case) -> tuple[float, dict[str, Any]]:
         seconds = time.monotonic() - start
     if done.returncode not in (0, 1):
         raise SystemExit(f"s2eval {' '.join(command)}: {done.returncode}\n{done.stderr}")
-    return seconds, json.loads(done.stdout)
+    return seconds, Run.model_validate_json(done.stdout)
 
 
 def measure(case: Case, rounds: int) -> list[Row]:
+    """Return the rows of one case: the whole command, and each suite's probes."""
     samples = [run(case) for _ in range(rounds + 1)][1:]
-    rows = [Row(f"{case.what}: start to exit", [s for s, _ in samples], "s", case.target)]
+    rows = [Row(f"{case.name}: start to exit", [s for s, _ in samples], "s", case.target)]
     for index, suite in enumerate(case.suites):
-        cells = [record["cells"][index] for _, record in samples]
+        cells = [record.cells[index] for _, record in samples]
         probing = [
-            sum(p["seconds"] for p in cell["phases"] if p["name"] == "probe") for cell in cells
+            sum(p.seconds for p in cell.phases if p.name == PhaseName.PROBE) for cell in cells
         ]
-        tests = [float(len(cell["observations"])) for cell in cells]
+        tests = [float(len(cell.observations)) for cell in cells]
         rows.append(Row(f"  {suite}: in L2", probing, "s", None))
         rows.append(Row(f"  {suite}: observations", tests, "", None))
     return rows
 
 
 def main() -> None:
+    """Measure every case and print its rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.probes", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.arm.tables.result import WalkStep
 from harness.arm.tables.show import walk_lines
@@ -29,12 +28,14 @@ FLAT = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What the command prints: `lines`, or `document` as JSON. `problem` is the one line that
-    says why the walk ended early; None at a leaf, and where stage 2 traps the address.
+    """The walk as the command prints it: `lines`, or `document` as JSON.
+
+    `problem` says in one line why the walk ended early; it is None when the walk came to a leaf
+    or stage 2 traps the address.
     """
 
     lines: list[str]
-    document: dict[str, Any]
+    document: dict[str, object]
     problem: str | None
 
 
@@ -46,11 +47,11 @@ def audit(
     memory: Path | None = None,
     seconds: float = SEARCH_SECONDS,
 ) -> Answer:
-    """Walk `va` in the VM whose gdb stub is `gdb` (a socket's path or host:port).
+    """Return the walk of `va` in the VM whose gdb stub is `gdb` (a socket's path or host:port).
 
-    `vcpu` picks one vCPU, else the first that is met in a guest; `memory` is the file behind the
-    VM's RAM. The VM is stopped for milliseconds and always left running. Raises UsageError for
-    an address or a vCPU that cannot be, MachineError for what the stub or the VM does not give.
+    `vcpu` picks a vCPU; default is the first that runs a guest. `memory` is the file behind the
+    VM's RAM. The VM is stopped for milliseconds and always left running. Raise UsageError for
+    an impossible address or vCPU, MachineError when the stub or the VM does not answer.
     """
     if not 0 <= va < 1 << 64:
         raise UsageError(f"--va {va:#x}: not a 64-bit address")
@@ -72,13 +73,13 @@ def audit(
         "steps": [_step_document(step) for step in reading.walk.steps],
     }
     lines = list(describe(reading))
-    if reason and not problem:  # a fault is the walk's own last line
+    if reason and not problem:  # a fault is already the last line of the walk
         lines.append(reason)
     return Answer(lines, document, problem)
 
 
 def describe(reading: Reading) -> Iterator[str]:
-    """Where the vCPU was met, the registers, and the walk, one line a descriptor."""
+    """Yield where the vCPU was stopped, its registers, and the walk, one line for a descriptor."""
     regs, sight = reading.regs, reading.sight
     yield f"vCPU {sight.vcpu} at {sight.describe()}, stopped for {1e3 * reading.stopped:.1f} ms"
     yield (
@@ -88,19 +89,19 @@ def describe(reading: Reading) -> Iterator[str]:
     if regs.stage2_on:
         yield (
             f"stage 2: VTTBR_EL2 {regs.vttbr_el2:#x}, VTCR_EL2 {regs.vtcr_el2:#x},"
-            f" HCR_EL2 {regs.hcr_el2:#x} (FWB {_on(regs.flag('hcr_el2', 'FWB'))},"
-            f" VHE {_on(regs.vhe)})"
+            f" HCR_EL2 {regs.hcr_el2:#x} (FWB {_on_or_off(flag=regs.flag('hcr_el2', 'FWB'))},"
+            f" VHE {_on_or_off(flag=regs.vhe)})"
         )
     else:
         yield FLAT
     yield from walk_lines(reading.walk)
 
 
-def _on(flag: bool) -> str:
+def _on_or_off(*, flag: bool) -> str:
     return "on" if flag else "off"
 
 
-def _step_document(step: WalkStep) -> dict[str, Any]:
+def _step_document(step: WalkStep) -> dict[str, object]:
     return {
         "stage": step.stage,
         "level": step.level,
@@ -113,8 +114,8 @@ def _step_document(step: WalkStep) -> dict[str, Any]:
     }
 
 
-def number(text: str) -> int:
-    """An address as it stands on a command line; UsageError when it is none."""
+def parse_address(text: str) -> int:
+    """Return the address that `--va` names; raise UsageError for text that is no number."""
     try:
         return int(text, 0)
     except ValueError:

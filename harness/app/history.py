@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`s2eval history`: what is asked of the history, as lines or as a document."""
+"""`s2eval history`: the answers of the history as lines or as a document."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any
 
 from harness.base.errors import UsageError
 from harness.results.history.history import History
@@ -20,20 +19,20 @@ from harness.results.history.values import (
 )
 
 HASH_DIGITS = 12  # of the hashes that name an input
-SHORT_HASH = 20  # what is no hash is shown whole
+SHORT_HASH = 20  # shorter values are no hashes, and shown whole
 
 
 @dataclass(frozen=True)
 class Printout:
-    """What the command prints: `lines`, or `document` as JSON."""
+    """An answer as the command prints it: `lines`, or `document` as JSON."""
 
     lines: list[str]
-    document: Any
+    document: object
 
 
 @dataclass(frozen=True)
 class LaneFilter:
-    """The lanes that are asked about, by name; None is any."""
+    """The names of the lanes to show; None is any."""
 
     kernel: str | None = None
     machine: str | None = None
@@ -56,45 +55,58 @@ def ask(history: History, path: str | None, names: LaneFilter, limit: int) -> Pr
 
 
 def ask_flaky(history: History, path: str | None, names: LaneFilter) -> Printout:
-    """Return what changed while its inputs did not."""
+    """Return what changed while its inputs did not; raise UsageError for an unknown name."""
     history.check(path=path, **asdict(names))
-    found = history.flaky(path, **asdict(names))
-    lines = [line for flake in found for line in _flake_lines(flake)]
-    document = [{**plain(flake), "boots": flake.boots, "odd": flake.odd} for flake in found]
+    flakes = history.flaky(path, **asdict(names))
+    lines = [line for flake in flakes for line in _flake_lines(flake)]
+    document = [_flake_document(flake) for flake in flakes]
     return Printout(lines or ["nothing changed while its inputs stayed the same"], document)
 
 
 def ask_changes(history: History, before: str, after: str) -> Printout:
-    """Return what two runs saw differently."""
-    found = history.changes(before, after)
+    """Return the observations that differ between two runs; raise UsageError for an unknown run."""
+    lanes = history.changes(before, after)
     lines = [f"{before} -> {after}"]
-    for lane in found:
+    for lane in lanes:
         lines += ["", *_change_lines(lane)]
-    return Printout(lines, plain(found))
+    return Printout(lines, plain(lanes))
 
 
 def rebuild(history: History) -> Printout:
-    """Store what is on disk."""
+    """Store all runs on disk and return how many."""
     count = history.rebuild()
     return Printout([f"{count} runs stored in {history}"], {"runs": count, "history": str(history)})
 
 
-def plain(item: Any) -> Any:
-    """Return a value of the history as JSON has it: tables by their fields' names."""
-    if hasattr(item, "_asdict"):
-        item = item._asdict()
-    elif is_dataclass(item):
-        item = vars(item)
-    if isinstance(item, dict):
-        return {key: plain(value) for key, value in item.items()}
-    return [plain(one) for one in item] if isinstance(item, list | tuple) else item
+def plain(value: object) -> object:
+    """Return a value of the history as JSON has it: records as objects, by their fields' names."""
+    fields = _fields(value)
+    if fields is not None:
+        return {name: plain(field) for name, field in fields.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _lane_document(lane: LaneSeries) -> Any:
-    document = plain(lane)
-    inputs = document.pop("inputs")
-    for at, point in enumerate(document["points"]):
-        point["inputs"] = inputs.get(at, ())
+def _fields(value: object) -> dict[str, object] | None:
+    """Return the fields of a record or a dict by name; None for other values."""
+    if hasattr(value, "_asdict"):
+        return dict(value._asdict())
+    if is_dataclass(value):
+        return vars(value)
+    return value if isinstance(value, dict) else None
+
+
+def _flake_document(flake: Flake) -> dict[str, object]:
+    fields = {name: plain(field) for name, field in vars(flake).items()}
+    return {**fields, "boots": flake.boots, "odd": flake.odd}
+
+
+def _lane_document(lane: LaneSeries) -> dict[str, object]:
+    """Return the lane with the inputs that changed before each point inside that point."""
+    document = {name: plain(field) for name, field in vars(lane).items() if name != "inputs"}
+    document["points"] = [
+        {**point._asdict(), "inputs": plain(lane.inputs.get(index, ()))}
+        for index, point in enumerate(lane.points)
+    ]
     return document
 
 
@@ -102,19 +114,19 @@ def _lane_lines(lane: LaneSeries) -> Iterator[str]:
     yield f"{lane.lane}: {_verdict(lane)}"
     for flake in lane.flakes:
         yield f"  flaky: {_how_often(flake)}"
-    at = 0
+    index = 0
     for word, stretch in itertools.groupby(lane.points, key=_shown):
         points = list(stretch)
-        if at and (changed := lane.inputs.get(at)):
+        if index and (changed := lane.inputs.get(index)):
             yield f"    changed: {_inputs(changed)}"
         runs = points[0].run if len(points) == 1 else f"{points[0].run} .. {points[-1].run}"
         count = f"{len(points)} x" if len(points) > 1 else ""
         yield f"  {_minute(points[0].started)}  {word:24} {count:>5} {runs}".rstrip()
-        at += len(points)
+        index += len(points)
 
 
 def _shown(point: Point) -> str:
-    """The value or the figure, and its status where that says more than DONE."""
+    """Return the value, with its status; a figure with a status other than DONE."""
     if isinstance(point.value, float):
         figure = f"{point.value:,.6g} {point.unit}".rstrip()
         return figure if point.status == "DONE" else f"{point.status} {figure}"
@@ -142,7 +154,7 @@ def _flake_lines(flake: Flake) -> Iterator[str]:
 
 def _how_often(flake: Flake) -> str:
     most, *others = flake.seen
-    odd = ", ".join(f"{one.count} x {one.word}" for one in others)
+    odd = ", ".join(f"{seen.count} x {seen.word}" for seen in others)
     return f"{flake.odd} of {flake.boots} with the same inputs: {odd}, otherwise {most.word}"
 
 
@@ -161,11 +173,11 @@ def _inputs(changes: Sequence[ValueChange]) -> str:
 
 
 def _short(value: str) -> str:
-    """Hashes are told apart by their first digits."""
+    """Return a hash by its first digits, any other value whole."""
     is_hash = len(value) >= SHORT_HASH and set(value) <= set("0123456789abcdef")
     return value[:HASH_DIGITS] if is_hash else value or "none"
 
 
 def _minute(moment: str) -> str:
-    """`2026-01-17T10:15:30+00:00` as `2026-01-17 10:15`."""
+    """Return `2026-01-17 10:15` for `2026-01-17T10:15:30+00:00`."""
     return moment[:16].replace("T", " ")

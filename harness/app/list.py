@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`s2eval list`: what there is to name on a command line."""
+"""`s2eval list`: the names that a command line can use."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from harness.hosts.machines.machine import list_machines, load_machine
 from harness.kernel.spec import list_series, load
 from harness.suites.suite import list_suites, load_suite
 
-NARROW = 20  # characters: a description is not folded into less
+NARROW = 20  # characters: a description is not folded into a narrower column
 
 
 class Entry(BaseModel):
-    """`folder` is the data folder it comes from, "" for the project's own."""
+    """A name and its description; `folder` is its data folder, "" for the project's own."""
 
     name: str
     description: str
@@ -30,7 +30,7 @@ class Entry(BaseModel):
 
 
 class Listing(BaseModel):
-    """Everything with a name; a machine this host cannot run says so."""
+    """All entries by kind; the description of a machine that this host cannot run says so."""
 
     kernels: list[Entry]
     series: list[Entry]
@@ -40,7 +40,7 @@ class Listing(BaseModel):
 
 
 def listing() -> Listing:
-    """Read the data files. UsageError when one of them is wrong."""
+    """Return all entries of the data files; raise UsageError when a data file is wrong."""
     return Listing(
         kernels=_entries(KERNELS.files(), lambda name, path: load(path).description),
         series=_entries(list_series(), lambda name, path: _subject(path)),
@@ -68,7 +68,7 @@ def _plan(path: Path) -> str:
 
 
 def _subject(series: Path) -> str:
-    """The subject of a series' last patch, which is what it comes down to."""
+    """Return the subject of a series' last patch, which tells best what the series does."""
     patches = sorted(series.glob("*.patch"))
     for line in patches[-1].read_text().splitlines() if patches else []:
         if line.startswith("Subject: "):
@@ -76,16 +76,16 @@ def _subject(series: Path) -> str:
     return ""
 
 
-def render(found: Listing, *, every: bool = False, width: int | None = None) -> str:
-    """Return the listing as text, a group a paragraph, in lines of at most `width` characters.
+def render(listed: Listing, *, every: bool = False, width: int | None = None) -> str:
+    """Return the listing as text, a paragraph for each kind, in lines of at most `width`.
 
-    What is not the project's own is followed by its folder. Without `width` the terminal's; one
-    line an entry where there is none, for grep. The series of a folder (`mutants/…`) are one line
-    unless `every`.
+    Entries that are not the project's own are followed by their folder. Without `width` that of
+    the terminal is used; without a terminal each entry is one line, for grep. The series of a
+    folder (`mutants/…`) are one line unless `every`.
     """
     width = shutil.get_terminal_size((0, 0)).columns if width is None else width
     paragraphs = []
-    for group, entries in found:
+    for group, entries in listed:
         shown = _by_folder(entries) if group == "series" and not every else entries
         name_width = max((len(e.name) for e in shown), default=0)
         lines = [line for e in shown for line in _lines(e, name_width, width)]
@@ -94,7 +94,7 @@ def render(found: Listing, *, every: bool = False, width: int | None = None) -> 
 
 
 def _by_folder(entries: list[Entry]) -> list[Entry]:
-    """Entries `FOLDER/NAME` as one a folder, where that saves any."""
+    """Return the entries with those named `FOLDER/NAME` as one, where a folder has several."""
     folders = Counter(_folder(entry) for entry in entries)
     shown: dict[str, Entry] = {}
     for entry in entries:
@@ -102,8 +102,8 @@ def _by_folder(entries: list[Entry]) -> list[Entry]:
         if not folder or count == 1:
             shown[entry.name] = entry
         else:
-            many = Entry(name=f"{folder}/*", description=f"{count} series; --all names each")
-            shown.setdefault(many.name, many)
+            several = Entry(name=f"{folder}/*", description=f"{count} series; --all names each")
+            shown.setdefault(several.name, several)
     return list(shown.values())
 
 
@@ -112,12 +112,12 @@ def _folder(entry: Entry) -> str:
 
 
 def _lines(entry: Entry, name_width: int, width: int) -> list[str]:
-    """The name, and beside it the description, folded where there is room for that."""
+    """Return the name with the description beside it, folded where there is room for that."""
     first = f"  {entry.name:<{name_width}}  "
     room = width - len(first)
-    words = f"{entry.description} [{entry.folder}]" if entry.folder else entry.description
+    text = f"{entry.description} [{entry.folder}]" if entry.folder else entry.description
     if room < NARROW:
-        return [f"{first}{words}".rstrip()]
-    folded = textwrap.wrap(words, room, break_on_hyphens=False) or [""]
+        return [f"{first}{text}".rstrip()]
+    folded = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
     pieces = [first, *[" " * len(first)] * (len(folded) - 1)]
-    return [f"{piece}{text}".rstrip() for piece, text in zip(pieces, folded, strict=True)]
+    return [f"{piece}{line}".rstrip() for piece, line in zip(pieces, folded, strict=True)]

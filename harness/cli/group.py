@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How `s2eval` ends: errors as one line, signals in good order, closed pipes quietly."""
+"""The group of all commands: finds them, and ends each with an exit code, errors as one line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import signal
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,32 +14,39 @@ from harness.base.errors import ExitCode, S2EvalError
 from harness.cli.output import discard_stdout
 
 COMMANDS = {path.stem: path.parent.name for path in Path(__file__).parent.glob("*/[a-z]*.py")}
-# Which of them read or fill the cache.
+# The commands that read or fill the cache.
 USING_CACHE = frozenset({"bisect", "boot", "build", "clean", "doctor", "patch", "plan", "run"})
 
 
 class Command(click.Group):
-    """Finds its commands in the folders beside this file; turns errors into one line and a code."""
+    """The group whose commands are the modules in the folders beside this file.
+
+    An error becomes one line on standard error and an exit code.
+    """
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the names of all commands, sorted."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command `cmd_name`, imported now, or None."""
+        """Import and return the command `cmd_name`; return None when there is no such command."""
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = import_module(f"harness.cli.{COMMANDS[cmd_name]}.{cmd_name}").command
-        return found
+        module = import_module(f"harness.cli.{COMMANDS[cmd_name]}.{cmd_name}")
+        command: click.Command = module.command
+        return command
 
     def make_context(
         self,
         info_name: str | None,
         args: list[str],
         parent: click.Context | None = None,
-        **extra: Any,
+        **extra: object,
     ) -> click.Context:
-        """Parse the options before a command; an unknown one is a line and exit code 2."""
+        """Return click's context, with the options before a command.
+
+        An unknown option ends the process with a line on standard error and exit code 2.
+        """
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.NoSuchOption as error:
@@ -50,9 +56,9 @@ class Command(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that `args` begin with and its arguments, ready to be worked on.
+        """Return the command that `args` begin with and its arguments; prepare its work.
 
-        Raises UsageError for an unknown command, and the errors of check_installation().
+        Raise UsageError for an unknown command, and the errors of check_installation().
         """
         if args[0] not in self.list_commands(ctx):
             from harness.base.toml import unknown  # noqa: PLC0415 - pydantic takes 50 ms
@@ -64,7 +70,11 @@ class Command(click.Group):
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; each error that is not a fault of s2eval ends in a line and a code."""
+        """Run a command and return its result.
+
+        Exit with a line on standard error and an exit code for an error that is no fault of
+        s2eval: any S2EvalError, OSError, wrong option, signal or closed pipe.
+        """
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
@@ -80,16 +90,18 @@ class Command(click.Group):
             ctx.exit(ExitCode.INTERRUPTED)
         except BrokenPipeError:
             discard_stdout()
-            ctx.exit(128 + signal.SIGPIPE)  # as a shell tells it of any filter
-        except OSError as error:  # no space, a read-only cache: the file and the reason say it
-            where = f"{error.filename}: " if error.filename else ""
-            click.echo(f"s2eval: {where}{error.strerror or error}", err=True)
+            ctx.exit(
+                128 + signal.SIGPIPE
+            )  # the exit code that a shell gives a filter killed by SIGPIPE
+        except OSError as error:  # no space, a read-only cache: file and reason are enough
+            file = f"{error.filename}: " if error.filename else ""
+            click.echo(f"s2eval: {file}{error.strerror or error}", err=True)
             ctx.exit(ExitCode.UNDECIDED)
 
 
 def _prepare(name: str) -> None:
-    """Do what comes before the work of any command, and is not needed for `--help`."""
-    from harness.base import paths  # noqa: PLC0415 - what it imports takes 5 ms
+    """Check the installation and lock the cache for command `name`; `--help` needs neither."""
+    from harness.base import paths  # noqa: PLC0415 - its imports take 5 ms
 
     paths.make_environment_absolute()
     paths.check_installation()
@@ -98,7 +110,7 @@ def _prepare(name: str) -> None:
 
 
 def _say(error: click.UsageError) -> None:
-    """Print what is wrong with a command line, in one line."""
+    """Print the error of a command line as one line."""
     command = error.ctx.command_path if error.ctx else "s2eval"
     message = " ".join(error.format_message().split())
     click.echo(f"s2eval: {message} ({command} --help)", err=True)

@@ -32,11 +32,12 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line of this process and end it with its exit code."""
-    # pydantic looks for plugins in everything that is installed: 30 ms for nothing.
+    # pydantic searches all installed packages for plugins, which takes 30 ms. There are none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # Python's end looks for garbage among all that was ever imported: 50 ms for nothing.
+    # On exit Python searches the objects of all modules for garbage cycles, although the process
+    # ends anyway. Frozen objects are left out: `list` exits 60 ms earlier, `show` 40, `--help` 10.
     atexit.register(gc.freeze)
-    for stream in (sys.stdout, sys.stderr):  # a terminal that has no such character
+    for stream in (sys.stdout, sys.stderr):  # the terminal may lack a character
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     cli(prog_name="s2eval")

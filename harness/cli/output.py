@@ -11,16 +11,16 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """Print within: a reader that leaves early does not change how the command ends."""
+    """Run a block that prints; a reader that leaves early does not change the exit code."""
     try:
         yield
-        sys.stdout.flush()  # that a reader has left shows here, not at Python's own end
+        sys.stdout.flush()  # raises BrokenPipeError here, not when Python exits
     except BrokenPipeError:
         discard_stdout()
 
 
 def discard_stdout() -> None:
-    """Let what is still to be written go nowhere, Python's own flush at the end included."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    """Discard all further output on standard output, also that of Python's flush on exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a cell's logs say of its failure, as lines that are fit to be shown.
+"""The lines of a cell's logs that show its failure.
 
-Logs are a guest's words: any bytes at all. Each line goes through harness.base.text.clean.
+A guest can write any bytes into a log: each line goes through harness.base.text.clean.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXCERPT_LINES = 40
 
 
 def excerpt(cell: Cell, folder: Path | None, lines: int = EXCERPT_LINES) -> list[str]:
-    """Return the lines that show the failure of `cell`, or the last ones of its log."""
+    """Return the `lines` lines that show the failure of `cell`, or the last of its log."""
     if cell.failure is None:
         return []
     if cell.failure.excerpt:
@@ -31,7 +31,10 @@ def excerpt(cell: Cell, folder: Path | None, lines: int = EXCERPT_LINES) -> list
 
 
 def log_tail(cell: Cell, folder: Path | None, size: int = TAIL_BYTES) -> list[str]:
-    """Return the last lines of the log that the failure names, of `size` bytes at most."""
+    """Return the last `size` bytes of the log that the failure names, as lines.
+
+    Return no lines when there is no failure, or its log cannot be read.
+    """
     if folder is None or cell.failure is None or not cell.failure.log:
         return []
     # A build's log is a path of its own, a guest's a file of the cell's folder.
@@ -39,7 +42,7 @@ def log_tail(cell: Cell, folder: Path | None, size: int = TAIL_BYTES) -> list[st
 
 
 def tail(folder: Path, name: str, size: int = TAIL_BYTES) -> list[str]:
-    """Return the last lines of log `name`, compressed or not; none when it cannot be read."""
+    """Return the last `size` bytes of log `name`, as lines; none when it cannot be read."""
     try:
         with open_log(folder, name) as log:
             data = _last(log, size)
@@ -49,17 +52,17 @@ def tail(folder: Path, name: str, size: int = TAIL_BYTES) -> list[str]:
 
 
 def _last(log: BinaryIO, size: int) -> bytes:
-    """The last `size` bytes at most, without a line that this cuts in two. In little memory."""
-    kept: deque[bytes] = deque(maxlen=2)
+    """Return the last `size` bytes, less a line that this would cut; keep no more in memory."""
+    chunks: deque[bytes] = deque(maxlen=2)
     while chunk := log.read(size + 1):
-        kept.append(chunk)
-    data = b"".join(kept)
+        chunks.append(chunk)
+    data = b"".join(chunks)
     if len(data) <= size:
         return data
     return data[-size - 1 :].partition(b"\n")[2]
 
 
 def shown_path(path: Path) -> str:
-    """Return a path as a reader can use it: relative to here, where that is shorter."""
-    shorter = os.path.relpath(path)
-    return str(path) if shorter.startswith("..") else shorter
+    """Return a path for a reader: relative to the current folder when the path is below it."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

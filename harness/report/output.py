@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Documents for a file or for whoever reads standard output."""
+"""Writes documents to a file or to standard output."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from harness.base.files import write_atomic
 def deliver(text: str, output: Path | None) -> None:
     """Write `text` as UTF-8 to the file `output`, whole or not at all, or to standard output.
 
-    UsageError when the file cannot be written.
+    Raise UsageError when the file cannot be written, BrokenPipeError when the reader has left.
     """
     if output is None:
         sys.stdout.flush()
         sys.stdout.buffer.write(_encoded(text))
-        sys.stdout.flush()  # a reader that has left is told here, not at Python's own end
+        sys.stdout.flush()  # raises BrokenPipeError here, not when Python exits
         return
     try:
         if output.exists() and not output.is_file():  # /dev/stdout, a pipe
@@ -32,5 +32,5 @@ def deliver(text: str, output: Path | None) -> None:
 
 
 def _encoded(text: str) -> bytes:
-    """UTF-8; half a surrogate pair, which it does not know, is shown as `?`."""
+    """Return `text` as UTF-8; `?` stands for half a surrogate pair, which UTF-8 cannot encode."""
     return text.encode(errors="replace")

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Commands that look at what is there: runs, tables, descriptors."""
+"""Commands that show what exists: runs, page tables, descriptors."""

@@ -20,7 +20,7 @@ from harness.cli.options import AS_JSON
 @AS_JSON
 @click.pass_context
 def command(
-    ctx: click.Context, gdb: str, va: str, vcpu: int | None, memory: Path | None, as_json: bool
+    ctx: click.Context, *, gdb: str, va: str, vcpu: int | None, memory: Path | None, as_json: bool
 ) -> None:
     """Walk stage 1 and stage 2 of an address in any running QEMU arm64 VM.
 
@@ -30,10 +30,9 @@ def command(
     qemu-system-aarch64 … -gdb unix:/tmp/gdb,server=on,wait=off
     s2eval audit --gdb /tmp/gdb --va 0xffff800008920000
     """
-    from harness.app.audit import audit as look
-    from harness.app.audit import number
+    from harness.app.audit import audit, parse_address
 
-    answer = look(gdb, number(va), vcpu=vcpu, memory=memory)
+    answer = audit(gdb, parse_address(va), vcpu=vcpu, memory=memory)
     click.echo(json.dumps(answer.document, indent=2) if as_json else "\n".join(answer.lines))
     if answer.problem:
         click.echo(f"s2eval: {answer.problem}", err=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Descriptors and registers in words."""
+"""Decode descriptors and registers."""
 
 from __future__ import annotations
 

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What runs saw over time."""
+"""Show observations over time."""
 
 from __future__ import annotations
 
 import json
 from contextlib import closing
-from functools import partial
 
 import click
 
 from harness.cli.options import AS_JSON
+
+
+def _say(line: str) -> None:
+    click.echo(f"s2eval: {line}", err=True)
 
 
 @click.command(name="history")
@@ -25,7 +28,7 @@ from harness.cli.options import AS_JSON
 @click.option("--rebuild", is_flag=True, help="Store every run that is on disk.")
 @click.option("--url", default="", help="Another database (also: S2EVAL_HISTORY).")
 @AS_JSON
-def command(  # noqa: PLR0913 - one for each option
+def command(
     path: str | None,
     *,
     kernel: str | None,
@@ -50,8 +53,7 @@ def command(  # noqa: PLR0913 - one for each option
     from harness.results.history.history import History
 
     names = app.LaneFilter(kernel, machine, suite)
-    say = partial(click.echo, err=True)
-    with closing(History(url, say=lambda line: say(f"s2eval: {line}"))) as history:
+    with closing(History(url, say=_say)) as history:
         if rebuild:
             answer = app.rebuild(history)
         elif changes:

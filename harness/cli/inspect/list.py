@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What there is to run."""
+"""List what can be run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.cli.options import AS_JSON
 @click.command(name="list")
 @click.option("--all", "every", is_flag=True, help="Name each series, mutants too.")
 @AS_JSON
-def command(every: bool, as_json: bool) -> None:
+def command(*, every: bool, as_json: bool) -> None:
     """List the kernels, series, machines, suites and plans there are.
 
     \b
@@ -20,5 +20,5 @@ def command(every: bool, as_json: bool) -> None:
     """
     from harness.app.list import listing, render
 
-    found = listing()
-    click.echo(found.model_dump_json(indent=2) if as_json else render(found, every=every))
+    entries = listing()
+    click.echo(entries.model_dump_json(indent=2) if as_json else render(entries, every=every))

@@ -22,7 +22,7 @@ def _say(line: str) -> None:
 )
 @click.option("--history", "every", is_flag=True, help="All trends, not only of what is bad.")
 @click.option("--url", default="", help="Another history (also: S2EVAL_HISTORY).")
-def command(run_name: str, output: Path | None, every: bool, url: str) -> None:
+def command(run_name: str, output: Path | None, *, every: bool, url: str) -> None:
     """Write RUN (a folder, a name in results/, default the newest) as one HTML file.
 
     \b

@@ -12,7 +12,7 @@ from harness.cli.options import AS_JSON, show_run
 @click.argument("run_name", metavar="[RUN]", default="latest")
 @AS_JSON
 @click.option("--reproduce", metavar="CELL", help="A shell script that runs CELL again by itself.")
-def command(run_name: str, as_json: bool, reproduce: str | None) -> None:
+def command(run_name: str, *, as_json: bool, reproduce: str | None) -> None:
     """Show RUN (a folder, a name in results/, default the newest) again.
 
     \b

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Housekeeping."""
+"""Remove old runs and caches."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def command(
     if not as_json:
         click.echo("\n".join(lines))
     done: list[str] = []
-    something = plan.doomed or plan.packed
-    if something and not dry_run and app.agreed(partial(click.confirm, err=True), yes=yes):
+    has_work = plan.doomed or plan.packed
+    if has_work and not dry_run and app.agreed(partial(click.confirm, err=True), yes=yes):
         done = app.carry_out(plan)
     for line in [json.dumps(app.document(plan, done), indent=2)] if as_json else done:
         click.echo(line)

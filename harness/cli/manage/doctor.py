@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What this machine has."""
+"""Examine this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.cli.options import AS_JSON
 @click.command(name="doctor")
 @AS_JSON
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def command(ctx: click.Context, *, as_json: bool) -> None:
     """Show what this machine has, what is missing, and what its emulator can show.
 
     \b

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A run as JUnit XML: a test suite a cell, a test case an observation or an expectation.
+"""A run as JUnit XML: a cell is a test suite, an observation or an expectation a test case.
 
-FAIL is a <failure>; ERROR, MISS and whatever a guest died of an <error>, the log with it in
-<system-out>; SKIP is <skipped>, and so is a failure the plan asked for, so that a CI system comes
-to the run's own verdict. What was only measured is a property of the suite.
+FAIL is a <failure>; ERROR, MISS and the death of a guest are an <error>, with the log in
+<system-out>; SKIP is <skipped>, and so is a failure that the plan asked for, so that a CI system
+comes to the run's own verdict. A mere measurement is a property of the suite.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.report.logs import excerpt, log_tail
 from harness.report.view.items import Item, items
 from harness.results.records import Cell, Status
 
-# What XML 1.0 cannot hold in any form (https://www.w3.org/TR/xml/#charsets).
+# Characters that XML 1.0 cannot hold in any form (https://www.w3.org/TR/xml/#charsets).
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MARK = "\ufffd"
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -32,7 +32,7 @@ def render(source: Source) -> str:
     for suite in suites:
         document.add_testsuite(suite)
     document.update_statistics()  # type: ignore[no-untyped-call]
-    # That made the times of suites from those of cases, which nobody measured.
+    # update_statistics() sums up the times of test cases, which are not measured.
     for suite, cell in zip(suites, source.run.cells, strict=True):
         suite.time = round(sum(phase.seconds for phase in cell.phases), 3)
     document.time = source.run.run.seconds
@@ -54,7 +54,7 @@ def _suite(cell: Cell, source: Source) -> TestSuite:
 
 
 def _facts(cell: Cell) -> Mapping[str, str]:
-    """What was tested, on what."""
+    """Return the cell's kernel and machine as properties."""
     kernel, machine = cell.kernel, cell.machine
     facts = {
         "status": cell.status.value,
@@ -68,20 +68,20 @@ def _facts(cell: Cell) -> Mapping[str, str]:
 
 
 def _case(item: Item, cell: Cell, source: Source) -> TestCase:
-    # Not split at dots: kernels have them in their names.
-    made = TestCase(_fit(item.path), _fit(cell.name))
+    # The name of the cell is not split at dots: names of kernels have dots.
+    case = TestCase(_fit(item.path), _fit(cell.name))
     if item.seconds is not None:
-        made.time = item.seconds
+        case.time = item.seconds
     result = _result(item)
     if result is not None:
-        made.result = [result]
+        case.result = [result]
     if item.log:
         log = log_tail(cell, source.folder) or excerpt(cell, source.folder)
         if log:
-            made.system_out = _fit("\n".join(log))
+            case.system_out = _fit("\n".join(log))
     if item.log and isinstance(result, Error) and cell.failure:
         result.text = _fit("\n".join(cell.failure.excerpt))
-    return made
+    return case
 
 
 def _result(item: Item) -> Failure | Error | Skipped | None:

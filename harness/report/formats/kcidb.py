@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A run as KCIDB v5.3 JSON, the schema of kcidb-io: checkouts, builds, tests, issues, incidents.
 
-A checkout is a kernel of the run (the base's commit and the series), a build what was made of it,
-a test a cell or one of its observations. Ids are `ORIGIN:RUN/…`: two machines that run the same
-plan need two origins. Every bad test is an incident of an issue, whose id is made of what went
-wrong and where but not of the run, so that it is the same one every night.
+A checkout is a kernel of the run (the base's commit and the series), a build is that kernel built,
+a test is a cell or one of its observations. Ids are `ORIGIN:RUN/…`: two machines that run the same
+plan need two origins. Every bad test is an incident of an issue, whose id is a hash of the suite,
+the path and the kind of failure but not of the run: the same issue has the same id every night.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Object = dict[str, Any]
 VERSION = {"major": 5, "minor": 3}
 TREE = "s2eval"  # the root of the tests' paths
 EXCERPT_LIMIT = 16384  # characters, the schema's
-# A status whose number the schema lets a reader consider.
+# Statuses of tests that ran: only their numbers count, the schema says.
 EXECUTED = (Status.FAIL, Status.ERROR, Status.PASS, Status.DONE)
 CULPRITS = {Status.FAIL: "code", Status.ERROR: "tool", Status.MISS: "harness"}
-# Units with a prefix in them as the schema wants them: without, and the kind of prefix.
+# Units with a metric prefix: the schema wants the factor and the unit without the prefix.
 UNITS = {
     "GB/s": (1e9, "B/s"),
     "MB/s": (1e6, "B/s"),
@@ -44,17 +44,17 @@ UNITS = {
 
 
 def render(source: Source) -> str:
-    """Return the document; raise UsageError when the origin is none."""
+    """Return the document; raise UsageError for an origin that the schema does not allow."""
     if not re.fullmatch("[a-z0-9_]+", source.origin):
         raise UsageError(f"origin '{source.origin}': only a-z, 0-9 and _, e.g. --origin my_lab")
-    made = _Document(source)
+    document = _Document(source)
     for cell in source.run.cells:
-        made.add(cell)
-    return json.dumps(made.document(), indent=1, allow_nan=False) + "\n"
+        document.add(cell)
+    return json.dumps(document.as_json(), indent=1, allow_nan=False) + "\n"
 
 
 class _Document:
-    """Objects by their ids: cells share checkouts, builds and issues."""
+    """The objects of a document by their ids: cells share checkouts, builds and issues."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -64,32 +64,34 @@ class _Document:
         self.issues: dict[str, Object] = {}
         self.incidents: dict[str, Object] = {}
 
-    def document(self) -> Object:
+    def as_json(self) -> Object:
+        """Return the document with all objects that were added."""
         groups = ("checkouts", "builds", "tests", "issues", "incidents")
         return {"version": VERSION, **{name: list(getattr(self, name).values()) for name in groups}}
 
     def _object(self, *names: str) -> Object:
-        """An object of this run, with the two keys that all have."""
+        """Return an object of this run, with the two keys that all objects have."""
         name = "/".join([self.source.run.run.id, *filter(None, map(clean, names))])
         return {"id": f"{self.source.origin}:{name}", "origin": self.source.origin}
 
     def add(self, cell: Cell) -> None:
+        """Add the objects of a cell."""
         checkout = self._object(cell.kernel.name)
         self.checkouts.setdefault(checkout["id"], checkout | _checkout(cell, self.source))
         build = self._object(cell.kernel.name, cell.kernel.build_key or "none")
         build["checkout_id"] = checkout["id"]
-        made = self.builds.setdefault(build["id"], build | _build(cell, self.source))
-        whole = self._object(cell.name) | {"build_id": made["id"]}
-        self.tests[whole["id"]] = whole | _whole(cell, self.source)
+        self.builds.setdefault(build["id"], build | _build(cell, self.source))
+        test = self._object(cell.name) | {"build_id": build["id"]}
+        self.tests[test["id"]] = test | _cell_test(cell, self.source)
         for item in items(cell):
-            self._add_case(cell, item, made["id"])
+            self._add_item(cell, item, build["id"])
 
-    def _add_case(self, cell: Cell, item: Item, build: str) -> None:
+    def _add_item(self, cell: Cell, item: Item, build: str) -> None:
         test = self._object(cell.name, item.path) | {"build_id": build}
-        # A path that a suite says twice has a test each.
+        # A suite that reports a path twice has two tests.
         while test["id"] in self.tests:
             test["id"] += "'"
-        self.tests[test["id"]] = test | _test(cell, item, self.source)
+        self.tests[test["id"]] = test | _item_test(cell, item, self.source)
         if item.status in BAD:
             issue = self._issue(cell, item)
             incident = f"{test['id']}/incident"
@@ -104,8 +106,8 @@ class _Document:
             }
 
     def _issue(self, cell: Cell, item: Item) -> Object:
-        """What is wrong, whatever the run, the kernel and the machine."""
-        kind = item.kind or item.said or item.status.value
+        """Return the issue of a bad item: the same in every run, for every kernel and machine."""
+        kind = item.kind or item.value or item.status.value
         subject = clean(f"{cell.suite.name}: {item.path}: {kind}")
         digest = hashlib.sha256(f"{item.status.value} {subject}".encode()).hexdigest()[:16]
         issue = {
@@ -120,38 +122,38 @@ class _Document:
 
 def _checkout(cell: Cell, source: Source) -> Object:
     kernel = cell.kernel
-    made: Object = {
+    checkout: Object = {
         "patchset_hash": kernel.series_hash,
         "comment": clean(f"{kernel.name}: {kernel.source} {' '.join(kernel.series)}"),
         "start_time": source.run.run.started,
         "misc": {"kernel": kernel.name, "source": kernel.source, "series": kernel.series},
     }
     if re.fullmatch("[0-9a-f]{40}", kernel.commit):
-        made |= {"git_commit_hash": kernel.commit, "valid": True}
+        checkout |= {"git_commit_hash": kernel.commit, "valid": True}
     if kernel.version:
-        made["git_commit_name"] = clean(kernel.version)
-    return made
+        checkout["git_commit_name"] = clean(kernel.version)
+    return checkout
 
 
 def _build(cell: Cell, source: Source) -> Object:
     kernel = cell.kernel
-    made: Object = {
+    build: Object = {
         "architecture": "arm64",
         "misc": {"config_hash": kernel.config_hash, "image_hash": kernel.image_hash},
     }
     if kernel.compiler:
-        made["compiler"] = clean(kernel.compiler)
+        build["compiler"] = clean(kernel.compiler)
     if kernel.image_hash:
-        made["status"] = Status.PASS.value
+        build["status"] = Status.PASS.value
     elif cell.failure and cell.failure.where == "build":
-        made["status"] = cell.status.value
-        made |= _log(cell, source)
-    return made
+        build["status"] = cell.status.value
+        build |= _log(cell, source)
+    return build
 
 
-def _whole(cell: Cell, source: Source) -> Object:
-    """The cell itself, above its observations."""
-    made = {
+def _cell_test(cell: Cell, source: Source) -> Object:
+    """Return the test for the cell itself, above those for its observations."""
+    test = {
         "path": _path(cell.suite.name),
         "status": cell.status.value,
         "start_time": source.run.run.started,
@@ -163,30 +165,30 @@ def _whole(cell: Cell, source: Source) -> Object:
         "misc": {"machine": cell.machine.name, "suite_hash": cell.suite.source_hash},
     }
     if cell.failure:
-        made["comment"] = clean(f"{cell.failure.kind}: {cell.failure.summary}")
-        made |= _log(cell, source)
-    return made
+        test["comment"] = clean(f"{cell.failure.kind}: {cell.failure.summary}")
+        test |= _log(cell, source)
+    return test
 
 
-def _test(cell: Cell, item: Item, source: Source) -> Object:
-    made: Object = {
+def _item_test(cell: Cell, item: Item, source: Source) -> Object:
+    test: Object = {
         "path": _path(f"{cell.suite.name}.{item.path}"),
         "status": item.status.value,
         "environment": {"comment": _machine(cell)},
     }
     if item.text:
-        made["comment"] = item.text
+        test["comment"] = item.text
     if item.seconds is not None:
-        made["duration"] = item.seconds
+        test["duration"] = item.seconds
     if item.observation is not None:
-        made |= _number(item.observation)
+        test |= _number(item.observation)
     if item.expected:
-        made.setdefault("misc", {})["expected"] = True
-    return made | (_log(cell, source) if item.log else {})
+        test.setdefault("misc", {})["expected"] = True
+    return test | (_log(cell, source) if item.log else {})
 
 
 def _number(item: Observation) -> Object:
-    """`number` of a figure, with what is needed to judge it."""
+    """Return `number` for a figure, with its samples in `misc`; {} for other observations."""
     value = item.value
     if isinstance(value, bool | str) or value is None or item.status not in EXECUTED:
         return {}
@@ -198,7 +200,7 @@ def _number(item: Observation) -> Object:
         number = {"value": value * factor, "unit": unit, "prefix": "metric"}
     elif item.unit:
         number["unit"] = clean(item.unit)
-    samples = [one for one in item.samples if math.isfinite(one)]
+    samples = [sample for sample in item.samples if math.isfinite(sample)]
     misc = {"samples": samples, "unit": item.unit or "", "representative": representative(item)}
     return {"number": number, "misc": misc}
 
@@ -213,6 +215,6 @@ def _log(cell: Cell, source: Source) -> Object:
 
 
 def _path(text: str) -> str:
-    """A path of the schema: words of ASCII letters, digits, _ and -, with dots in between."""
+    """Return a path as the schema wants it: ASCII letters, digits, _ and -, joined with dots."""
     words = (re.sub("[^a-zA-Z0-9_-]", "_", word) for word in text.split("."))
     return ".".join([TREE, *filter(None, words)])

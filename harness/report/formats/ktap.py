@@ -3,7 +3,7 @@
 
 Source: Documentation/dev-tools/ktap.rst. An expected failure is `ok … # XFAIL`, as kselftest
 prints it, so that a parser that does not know the directive comes to the run's own verdict.
-What was only measured stands in diagnostic lines: it is no test.
+A mere measurement is no test: it is a diagnostic line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.report.logs import excerpt
 from harness.report.view.items import WHOLE, Item, items
 from harness.results.records import Cell, Status
 
-TIMEOUTS = ("silence", "deadline")  # failure classes
+TIMEOUTS = ("silence", "deadline")  # kinds of failures
 
 
 @dataclass
@@ -33,7 +33,7 @@ class _Test:
 
 
 def render(source: Source) -> str:
-    """Return the document, nested 4 deep."""
+    """Return the document: kernels, machines, suites and tests are its four levels."""
     tree: dict[str, dict[str, list[_Test]]] = {}
     for cell in source.run.cells:
         machines = tree.setdefault(cell.kernel.name, {})
@@ -46,20 +46,20 @@ def render(source: Source) -> str:
 
 
 def _lines(tests: Sequence[_Test]) -> list[str]:
-    made = ["KTAP version 1", f"1..{len(tests)}"]
+    lines = ["KTAP version 1", f"1..{len(tests)}"]
     for number, test in enumerate(tests, 1):
         if test.tests:
-            made += [f"  {line}" for line in _lines(test.tests)]
-        # Behind a bare "# ", kselftest's nesting, a guest's line could pass for a result.
-        made += [f"# | {line}".rstrip() for line in test.diagnostics]
+            lines += [f"  {line}" for line in _lines(test.tests)]
+        # After a bare "# ", as kselftest nests tests, a guest's line could pass for a result.
+        lines += [f"# | {line}".rstrip() for line in test.diagnostics]
         note = " ".join(filter(None, (test.directive, test.reason)))
         result = f"{'ok' if test.ok else 'not ok'} {number} {_name(test.name)}"
-        made.append(f"{result} # {note}" if note else result)
-    return made
+        lines.append(f"{result} # {note}" if note else result)
+    return lines
 
 
 def _name(text: str) -> str:
-    """A description: anything but '#', and not nothing."""
+    """Return a test's description: not empty, and without '#', which begins a directive."""
     return clean(text).replace("#", "_") or "unnamed"
 
 
@@ -70,11 +70,11 @@ def _group(name: str, tests: list[_Test]) -> _Test:
 
 
 def _suite(cell: Cell, source: Source) -> _Test:
-    found = items(cell)
-    tests = [_test(item, cell, source) for item in found if item.status is not Status.DONE]
+    cell_items = items(cell)
+    tests = [_test(item, cell, source) for item in cell_items if item.status is not Status.DONE]
     tests = tests or [_Test(WHOLE, ok=True)]
     suite = _group(cell.suite.name, tests)
-    measured = [item for item in found if item.status is Status.DONE]
+    measured = [item for item in cell_items if item.status is Status.DONE]
     suite.diagnostics = [clean(f"{item.path}: {item.text}") for item in measured if item.text]
     return suite
 
@@ -84,7 +84,7 @@ def _test(item: Item, cell: Cell, source: Source) -> _Test:
     if item.status is Status.SKIP:
         test.directive, test.reason = "SKIP", item.text
     elif item.status is not Status.PASS:
-        # The status stands before the reason: that may begin with a directive's word.
+        # The status is first, because the reason may begin with a directive's word.
         test.reason = f"{item.status.value}: {item.text}"
         test.ok = item.expected
         test.directive = "XFAIL" if item.expected else _directive(item)
@@ -94,7 +94,7 @@ def _test(item: Item, cell: Cell, source: Source) -> _Test:
 
 
 def _directive(item: Item) -> str:
-    """A FAIL needs none; what is not the kernel's fault has one."""
+    """Return the directive of a bad item: none for FAIL, which is the kernel's fault."""
     if item.status is Status.FAIL:
         return ""
     return "TIMEOUT" if item.kind in TIMEOUTS else "ERROR"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A run as Markdown (GitHub's and GitLab's), for a job's summary, a merge request or a mail.
 
-What a guest or a user named stands in code spans, where nothing is markup, nobody is mentioned
-and no HTML goes through.
+Texts of guests and users are in code spans, where nothing is markup, no `@name` notifies anybody
+and no HTML is let through.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Rows = Iterable[Sequence[str]]
 
 
 def render(source: Source) -> str:
-    """Return the document: the verdict, what differs, what failed, then all side by side."""
+    """Return the document: verdict, comparisons, findings, then all cells side by side."""
     run = source.run
     parts = [
         f"# {run.status.value}: {_code(run.run.plan or run.run.id)}",
@@ -38,7 +38,7 @@ def render(source: Source) -> str:
 
 
 def _code(text: str) -> str:
-    """A code span that is whole wherever it stands, a table's cell included."""
+    """Return a code span that nothing in `text` ends, also inside a table."""
     inner = clean(text, 2000).replace("`", "'").replace("|", "\\|")
     return f"`{inner}`" if inner else ""
 
@@ -48,17 +48,17 @@ def _table(head: Sequence[str], rows: Rows) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _grid(found: Grid) -> Iterator[str]:
-    columns = found.columns()
+def _grid(cells: Grid) -> Iterator[str]:
+    columns = cells.columns()
     if not columns:
         return
-    several = len(found.suites) > 1
+    several = len(cells.suites) > 1
     head = ["kernel", *(_code(f"{m} {s}" if several else m) for m, s in columns)]
     yield _table(
         head,
         (
-            [_code(kernel), *(_spot(found.spots.get((kernel, *column))) for column in columns)]
-            for kernel in found.kernels
+            [_code(kernel), *(_spot(cells.spots.get((kernel, *column))) for column in columns)]
+            for kernel in cells.kernels
         ),
     )
 
@@ -74,10 +74,10 @@ def _spot(spot: Spot | None) -> str:
 
 
 def _comparisons(run: Run) -> Iterator[str]:
-    told = sentences(pairs(run))
-    if told:
+    compared = sentences(pairs(run))
+    if compared:
         yield "## What differs between kernels"
-    for head, *clauses in told:
+    for head, *clauses in compared:
         yield "\n".join([f"- {_code(head)}", *(f"  - {_code(c.rstrip(';'))}" for c in clauses)])
 
 
@@ -101,10 +101,10 @@ def _entry(entry: matrix.Combination | None) -> str:
 
 
 def _findings(cells: Sequence[Cell]) -> Iterator[str]:
-    found = [(cell, findings(cell)) for cell in cells]
-    if any(lines for _, lines in found):
+    by_cell = [(cell, findings(cell)) for cell in cells]
+    if any(lines for _, lines in by_cell):
         yield "## Findings"
-    for cell, lines in found:
+    for cell, lines in by_cell:
         if lines:
             yield "\n".join(
                 [

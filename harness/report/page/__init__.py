@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A run as one HTML file that needs nothing else: no network, no other file, no script even.
+"""A run as one HTML file that needs no network and no other file, and works without scripts.
 
-Whatever a guest printed is escaped by the template (autoescape) and cleaned before; should both
-fail, the page's own policy lets no script run but the one whose hash it names.
+Texts of a guest are cleaned, then escaped by the template (autoescape); should both fail, the
+page's policy lets no script run but the one whose hash it names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.results.records import Run, Status
 
 NAME = "report.html"
 OPEN_FAILURES = 20  # failures that stand open
-OPEN_TABLES = 4  # tables of cells side by side that do
+OPEN_TABLES = 4  # tables of cells side by side that stand open
 
 
 def render(run: Run, folder: Path | None = None, trends: Trends | None = None) -> str:

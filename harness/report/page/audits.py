@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What was read from the page tables, mapping by mapping, and what the machines cannot show. Pure.
+"""The types read from page tables, mapping by mapping, and the limits of the machines. Pure.
 
 Equal readings of several cells are one line.
 """
@@ -18,7 +18,7 @@ from harness.results.records import Cell, Run, Status
 
 @dataclass(frozen=True)
 class TypesRead:
-    """What both stages' leaves said, each as its type and the bits behind it."""
+    """The types of both stages' leaves, each with the bits that it was decoded from."""
 
     stage1: str
     stage1_bits: str
@@ -32,7 +32,7 @@ class TypesRead:
 
 @dataclass
 class Line:
-    """The cells in which a mapping read the same."""
+    """The cells in which a mapping has the same reading."""
 
     reading: TypesRead
     kernels: list[str] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Line:
 
 @dataclass
 class Mapped:
-    """A mapping of a suite."""
+    """A mapping of a suite, with a line for each different reading."""
 
     suite: str
     mapping: str
@@ -50,13 +50,13 @@ class Mapped:
 
     @property
     def status(self) -> Status | None:
-        """Return the worst of its verdicts, where one is bad."""
+        """Return the worst status of the lines; None where no status is bad."""
         return next((s for s in BAD if any(line.reading.status is s for line in self.lines)), None)
 
 
 @dataclass
 class MachineLimits:
-    """What machines cannot show: the same sentences together, `what` being their subject."""
+    """Sentences about what `machines` cannot show; `what` is the subject of all sentences."""
 
     machines: list[str]
     what: str
@@ -65,30 +65,32 @@ class MachineLimits:
 
 def audits(run: Run) -> list[Mapped]:
     """Return every audited mapping, in the order of the run."""
-    found: dict[tuple[str, str], dict[TypesRead, Line]] = {}
+    by_mapping: dict[tuple[str, str], dict[TypesRead, Line]] = {}
     for index, cell in enumerate(run.cells):
         for audit in cell.audits:
             key = (clean(cell.suite.name), clean(audit.mapping))
             reading = _reading(audit, cell)
-            line = found.setdefault(key, {}).setdefault(reading, Line(reading))
+            line = by_mapping.setdefault(key, {}).setdefault(reading, Line(reading))
             line.cells.append(index)
-            _once(line.kernels, clean(cell.kernel.name))
-            _once(line.machines, clean(cell.machine.name))
-    return [Mapped(*key, lines=list(lines.values())) for key, lines in found.items()]
+            _add_once(line.kernels, clean(cell.kernel.name))
+            _add_once(line.machines, clean(cell.machine.name))
+    return [Mapped(*key, lines=list(lines.values())) for key, lines in by_mapping.items()]
 
 
 def limits(run: Run) -> list[MachineLimits]:
-    """Return what the emulators of this run cannot show at all, as it was measured."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    """Return the measured limits of this run's emulators; machines with the same limits as one."""
+    machines_with: dict[tuple[str, ...], list[str]] = {}
     for cell in run.cells:
         sentences = tuple(map(clean, cell.fidelity.limits.values()))
         if sentences:
-            _once(found.setdefault(sentences, []), clean(cell.machine.name))
-    return [MachineLimits(machines, *_split(sentences)) for sentences, machines in found.items()]
+            _add_once(machines_with.setdefault(sentences, []), clean(cell.machine.name))
+    return [
+        MachineLimits(machines, *_split(sentences)) for sentences, machines in machines_with.items()
+    ]
 
 
 def _split(sentences: Sequence[str]) -> tuple[str, list[str]]:
-    """What all sentences begin with, in whole words (it is the machine), and how each goes on."""
+    """Return the words that all sentences begin with (the machine), and the rest of each."""
     if len(sentences) == 1:
         return "", list(sentences)
     split = [sentence.split() for sentence in sentences]
@@ -98,7 +100,7 @@ def _split(sentences: Sequence[str]) -> tuple[str, list[str]]:
     return " ".join(split[0][:shared]), [" ".join(words[shared:]) for words in split]
 
 
-def _once(names: list[str], name: str) -> None:
+def _add_once(names: list[str], name: str) -> None:
     if name not in names:
         names.append(name)
 
@@ -123,5 +125,5 @@ def _reading(audit: AuditRecord, cell: Cell) -> TypesRead:
 
 
 def _bits(*named: tuple[str, str | int | None]) -> str:
-    said = (f"{name} {value}".strip() for name, value in named if value is not None)
-    return clean(", ".join(said))
+    bits = (f"{name} {value}".strip() for name, value in named if value is not None)
+    return clean(", ".join(bits))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Each cell that a reader has to look at: why, the log's lines, how to run it again."""
+"""The failed, flaky and skipped parts of a run: reasons, log lines, commands to run them again."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from harness.report.view.findings import BAD, Finding, failed_as_expected, findi
 from harness.results.records import Cell, Run, Status
 from harness.results.store import cell_path
 
-# Of a page: excerpts and scripts of more failures than that are left to `s2eval show`.
-BUDGET = 1_800_000  # characters
+BUDGET = 1_800_000  # characters of excerpts and scripts; `s2eval show` has those left out
 SCRIPT_LIMIT = 20_000
 
 
 @dataclass
 class FailedCell:
-    """`expected`: all of it was asked for. `log` is a path to read on in, `again` a command."""
+    """A cell that failed; `expected`: the plan asked for all its bad results.
+
+    `log` is a path to read on in, `again` a command that runs the cell again, `cut` tells that
+    excerpt and script were left out.
+    """
 
     index: int
     cell: Cell
@@ -39,7 +42,7 @@ class FailedCell:
 
 @dataclass(frozen=True)
 class FlakyItem:
-    """An observation, and how often it was what."""
+    """An observation, and how often it had each of its words (`seen`)."""
 
     index: int
     cell: str
@@ -49,7 +52,7 @@ class FlakyItem:
 
 @dataclass(frozen=True)
 class Skip:
-    """A reason for which something was skipped, and in how many cells."""
+    """The text of a SKIP, with the indices and the names of the cells that have it."""
 
     text: str
     cells: list[int]
@@ -57,26 +60,26 @@ class Skip:
 
 
 def failures(run: Run, folder: Path | None) -> list[FailedCell]:
-    """Return the failed cells in the run's order, those first that nobody expected."""
-    found = [
+    """Return the failed cells in the run's order, unexpected failures first."""
+    failed = [
         FailedCell(index, cell, failed_as_expected(cell), findings(cell))
         for index, cell in enumerate(run.cells)
         if _failed(cell)
     ]
-    found.sort(key=lambda failure: failure.expected)
+    failed.sort(key=lambda failure: failure.expected)
     left = BUDGET
-    for failure in found:
+    for failure in failed:
         _fill(failure, run, folder)
         size = len(failure.script) + sum(map(len, failure.excerpt))
         if size > left:
             failure.script, failure.excerpt, failure.cut = "", failure.excerpt[-1:], True
         else:
             left -= size
-    return found
+    return failed
 
 
 def flakes(run: Run) -> list[FlakyItem]:
-    """Return the observations that were not the same in all repeats of their cell."""
+    """Return the observations that differ between the repeats of their cell."""
     return [
         FlakyItem(index, clean(cell.name), clean(item.path), _counted(item.detail["flaky"]))
         for index, cell in enumerate(run.cells)
@@ -85,20 +88,20 @@ def flakes(run: Run) -> list[FlakyItem]:
     ]
 
 
-def _counted(seen: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} x {clean(str(word))}" for word, count in seen.items())
+def _counted(words: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} x {clean(str(word))}" for word, count in words.items())
 
 
 def skips(run: Run) -> list[Skip]:
-    """Return why tests of cells that did not fail were skipped, the same reason once."""
-    told: dict[str, list[int]] = {}
+    """Return the reasons for which tests of cells that did not fail were skipped, each once."""
+    cells_with: dict[str, list[int]] = {}
     for index, cell in enumerate(run.cells):
         if not _failed(cell):
             for finding in findings(cell):
-                told.setdefault(finding.text, []).append(index)
+                cells_with.setdefault(finding.text, []).append(index)
     return [
         Skip(text, cells, [run.cells[index].name for index in cells])
-        for text, cells in told.items()
+        for text, cells in cells_with.items()
     ]
 
 
@@ -116,14 +119,14 @@ def _fill(failure: FailedCell, run: Run, folder: Path | None) -> None:
     failure.again = "s2eval show {} --reproduce {} > again.sh && sh again.sh".format(*names)
     if folder is None:
         return
-    place = cell_path(folder, cell.name)
-    named = cell.failure.log if cell.failure else ""
-    failure.log = shown_path(place / named)
-    failure.script = _script(place / SCRIPT)
+    logs = cell_path(folder, cell.name)
+    log = cell.failure.log if cell.failure else ""
+    failure.log = shown_path(logs / log)
+    failure.script = _script(logs / SCRIPT)
 
 
 def _script(path: Path) -> str:
-    """What the cell's own script says; empty when the cell was never started."""
+    """Return the cell's own script; "" when the cell was never started, or the script is long."""
     try:
         text = path.read_text(errors="replace")
     except OSError:

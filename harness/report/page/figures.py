@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The figures of a run with their intervals, ready to be plotted and tabled."""
+"""The figures of a run with their intervals, for plots and tables."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ COUNTS = ("tests",)  # units of what is counted, not measured
 
 @dataclass
 class MeasuredPoint:
-    """One figure of one cell; `place` is the mapping it was measured on.
+    """One figure of one cell; `mapping` is the mapping it was measured on, "" for none.
 
-    `values` are what its summary is of: a median a boot, or the samples of a single boot.
+    `summary` is that of `values`: the median of each boot, or the samples of a single boot.
     """
 
     index: int
     path: str
     kernel: str
-    place: str
+    mapping: str
     samples: list[float]
     values: list[float]
     representative: bool
@@ -60,29 +60,31 @@ class Figure:
 
     @property
     def representative(self) -> bool:
+        """Tell whether all points say something about hardware."""
         return all(point.representative for point in self.points)
 
     @property
-    def places(self) -> list[str]:
-        return list(dict.fromkeys(point.place for point in self.points))
+    def mappings(self) -> list[str]:
+        """Return the mappings of the points, each once."""
+        return list(dict.fromkeys(point.mapping for point in self.points))
 
 
 def figures(run: Run) -> list[Figure]:
-    """Return every figure, and between which kernels it differs if timings mean anything."""
-    found: dict[tuple[str, str, str, str], Figure] = {}
+    """Return every figure; representative ones with the kernels between which they differ."""
+    by_key: dict[tuple[str, str, str, str], Figure] = {}
     for index, cell in enumerate(run.cells):
-        for item, place, name in measured(cell):
+        for item, mapping, name in measured(cell):
             unit = clean(item.unit or "")
             key = (cell.suite.name, cell.machine.name, name, unit)
-            made = found.setdefault(
+            figure = by_key.setdefault(
                 key, Figure(name, unit, clean(cell.suite.name), clean(cell.machine.name))
             )
-            made.points.append(_point(index, cell, place, item))
-    _summarize([point for made in found.values() for point in made.points])
+            figure.points.append(_point(index, cell, mapping, item))
+    _summarize([point for figure in by_key.values() for point in figure.points])
     shifts = _Shifts(run)
-    for made in found.values():
-        made.shifts = list(_told_shifts(made, shifts))
-    return list(found.values())
+    for figure in by_key.values():
+        figure.shifts = list(_shift_lines(figure, shifts))
+    return list(by_key.values())
 
 
 def measured(cell: Cell) -> Iterator[tuple[Observation, str, str]]:
@@ -98,13 +100,13 @@ def measured(cell: Cell) -> Iterator[tuple[Observation, str, str]]:
             yield item, parts[0] if len(parts) > 1 else "", ".".join(parts[1:] or parts)
 
 
-def _point(index: int, cell: Cell, place: str, item: Observation) -> MeasuredPoint:
+def _point(index: int, cell: Cell, mapping: str, item: Observation) -> MeasuredPoint:
     samples = item.samples or [float(item.value or 0)]
     return MeasuredPoint(
         index,
         item.path,
         clean(cell.kernel.name),
-        place,
+        mapping,
         samples,
         shown_values(boots_of(item, cell.repeats)) or samples,
         representative(item),
@@ -124,46 +126,43 @@ def _summarize(points: Sequence[MeasuredPoint]) -> None:
 
 
 class _Shifts:
-    """How the figures of two cells lie against each other: compared once, as a verdict does."""
+    """The shifts between the figures of two cells, each pair compared once, as a verdict does."""
 
     def __init__(self, run: Run) -> None:
         self._cells = run.cells
         self._known: dict[tuple[int, int], dict[str, Shift]] = {}
 
     def of(self, base: MeasuredPoint, other: MeasuredPoint) -> Shift | None:
-        """Return how a figure of two cells differs; None where the cells are not comparable."""
+        """Return how a figure of two cells differs; None when they are not comparable."""
         key = (base.index, other.index)
         if key not in self._known:
             pair = Pair(self._cells[base.index], self._cells[other.index])
-            self._known[key] = {one.base.path: one.shift for one in figure_shifts(pair)}
+            self._known[key] = {shift.base.path: shift.shift for shift in figure_shifts(pair)}
         return self._known[key].get(base.path)
 
 
-def _told_shifts(made: Figure, shifts: _Shifts) -> Iterator[str]:
-    """Where a kernel differs from the first, for figures that say something about hardware."""
-    if not made.representative:
+def _shift_lines(figure: Figure, shifts: _Shifts) -> Iterator[str]:
+    """Yield a line for each kernel that differs from the first, of a representative figure."""
+    if not figure.representative:
         return
-    for place in made.places:
-        base, *others = [point for point in made.points if point.place == place]
+    for mapping in figure.mappings:
+        prefix = f"{mapping}: " if mapping else ""
+        base, *others = [point for point in figure.points if point.mapping == mapping]
         for other in others:
-            found = shifts.of(base, other)
-            if found and found.differs:
-                yield f"{_where(place)}{base.kernel} -> {other.kernel}: {_ratio(found)}"
+            shift = shifts.of(base, other)
+            if shift and shift.differs:
+                yield f"{prefix}{base.kernel} -> {other.kernel}: {_ratio(shift)}"
 
 
-def _where(place: str) -> str:
-    return f"{place}: " if place else ""
-
-
-def _ratio(found: Shift) -> str:
-    counts = f"{found.base.count} and {found.patched.count} boots"
-    return f"x {found.ratio:.2f} (p = {found.p:.2g}, Cliff's delta {found.effect:+.2f}, {counts})"
+def _ratio(shift: Shift) -> str:
+    counts = f"{shift.base.count} and {shift.patched.count} boots"
+    return f"x {shift.ratio:.2f} (p = {shift.p:.2g}, Cliff's delta {shift.effect:+.2f}, {counts})"
 
 
 def short_names(kernels: Sequence[str]) -> dict[str, str]:
-    """Return `+stage2-normal-nc` for a kernel with series whose base is there as well."""
-    made = {}
+    """Return short names of `kernels`: `+SERIES` for `BASE+SERIES` if BASE is among them."""
+    names = {}
     for kernel in kernels:
         base, plus, series = kernel.partition("+")
-        made[kernel] = f"+{series}" if plus and base in kernels else kernel
-    return made
+        names[kernel] = f"+{series}" if plus and base in kernels else kernel
+    return names

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""All that the page shows, in its order; the template only lays it out.
+"""The contents of the page in their order; the template only lays them out.
 
-Texts stay texts: the template escapes each. Only `Plot.svg` is markup, of this project's making.
+Every value is plain text, which the template escapes. Only `Plot.svg` is markup, made here.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from harness.report.view.table import Block
 from harness.results.compare import pairs
 from harness.results.records import Cell, KernelRecord, MachineRecord, Run, Status
 
-UNCHANGED = " unchanged"  # ends the clause that counts what did not change
+UNCHANGED = " unchanged"  # ends the clause that counts observations that are the same
 
 
 @dataclass(frozen=True)
 class Group:
-    """Cells of one machine and suite side by side; `cells` are their places in the run."""
+    """Cells of one machine and suite side by side; `cells` are their indices in the run."""
 
     suite: str
     machine: str
@@ -41,7 +41,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Compared:
-    """The same changes, and between which kernels and on which machines they are."""
+    """The kernels and machines (`heads`) whose comparisons give the same changes (`clauses`)."""
 
     heads: list[str]
     clauses: list[str]
@@ -49,13 +49,15 @@ class Compared:
 
 @dataclass(frozen=True)
 class Plot:
+    """A figure and its drawing."""
+
     figure: Figure
     svg: str
 
 
 @dataclass(frozen=True)
 class Page:
-    """`news` counts the cells with bad results that nobody asked for."""
+    """The whole page; `news` counts the cells with bad results that the plan did not ask for."""
 
     run: Run
     verdict: str
@@ -79,19 +81,19 @@ class Page:
 
 
 def page_of(run: Run, folder: Path | None, trends: Trends) -> Page:
-    """Return everything about `run`, whose logs are in `folder`."""
-    found = failures(run, folder)
+    """Return the contents of the page of `run`, whose logs are in `folder`."""
+    failed = failures(run, folder)
     return Page(
         run=run,
         verdict=verdict(run),
         counts=_counts(run),
-        news=sum(not failure.expected for failure in found),
+        news=sum(not failure.expected for failure in failed),
         grid=grid(run),
         since=since(run, folder) if folder else None,
         comparisons=_compared(run),
         caught=caught.lines(run.cells),
         matrix=matrix.matrix(run.cells),
-        failures=found,
+        failures=failed,
         flakes=flakes(run),
         skips=skips(run),
         groups=_groups(run.cells),
@@ -110,33 +112,33 @@ def _plots(run: Run) -> list[Plot]:
 
 
 def _counts(run: Run) -> dict[str, int]:
-    """How many cells of each status, worst first, without those that nobody has."""
+    """Return the number of cells of each status that a cell has, worst first."""
     counts = {s.value: sum(cell.status is s for cell in run.cells) for s in Status}
     return {name: number for name, number in counts.items() if number}
 
 
 def _compared(run: Run) -> list[Compared]:
-    """Comparisons that come to the same together; how much did not change is no difference."""
-    found: dict[tuple[str, ...], list[str]] = {}
-    for head, *told in sentences(pairs(run)):
-        clauses = (clause.rstrip(";") for clause in told)
-        changes = tuple(clause for clause in clauses if not clause.endswith(UNCHANGED))
-        found.setdefault(changes, []).append(head.rstrip(":"))
-    return [Compared(heads, list(changes)) for changes, heads in found.items()]
+    """Return the comparisons, those with the same changes as one; unchanged counts may differ."""
+    heads_of: dict[tuple[str, ...], list[str]] = {}
+    for head, *clauses in sentences(pairs(run)):
+        stripped = (clause.rstrip(";") for clause in clauses)
+        changes = tuple(clause for clause in stripped if not clause.endswith(UNCHANGED))
+        heads_of.setdefault(changes, []).append(head.rstrip(":"))
+    return [Compared(heads, list(changes)) for changes, heads in heads_of.items()]
 
 
 def _groups(cells: Iterable[Cell]) -> list[Group]:
-    places: dict[tuple[str, str], list[tuple[int, Cell]]] = {}
+    groups: dict[tuple[str, str], list[tuple[int, Cell]]] = {}
     for index, cell in enumerate(cells):
-        places.setdefault((cell.suite.name, cell.machine.name), []).append((index, cell))
+        groups.setdefault((cell.suite.name, cell.machine.name), []).append((index, cell))
     return [
         Group(
             suite,
             machine,
-            about(found[0][1].machine),
-            [index for index, _ in found],
-            [cell.kernel.name for _, cell in found],
-            blocks([cell for _, cell in found]),
+            about(numbered[0][1].machine),
+            [index for index, _ in numbered],
+            [cell.kernel.name for _, cell in numbered],
+            blocks([cell for _, cell in numbered]),
         )
-        for (suite, machine), found in places.items()
+        for (suite, machine), numbered in groups.items()
     ]

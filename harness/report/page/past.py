@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The trends of a run from the history's database, or none where there is no such."""
+"""The trends of a run from the history's database; none where there is no database."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from harness.results.store import run_names
 
 
 def known_trends(run: Run, url: str, *, every: bool, say: Callable[[str], object]) -> Trends:
-    """Return the trends of `run`; raise only where `every` asks for them, else there are none.
+    """Return the trends of `run` from the history at `url` (empty: the default).
 
-    `url`: of the history, empty for the default. UsageError when `every` and there is none.
+    Without a usable history, return no trends and give `say` a warning; with `every`, which asks
+    for all trends, raise UsageError or MachineError.
     """
     try:
         return _trends(run, url, every=every, say=say)
@@ -32,8 +33,8 @@ def _trends(run: Run, url: str, *, every: bool, say: Callable[[str], object]) ->
 
     url = url or default_url()
     file = Database(url).file
-    comes = is_own_file(file) and run_names()  # it is made from them
-    if file is not None and not file.is_file() and not comes:
+    can_be_made = is_own_file(file) and run_names()  # its first read stores these runs
+    if file is not None and not file.is_file() and not can_be_made:
         if every:
             raise UsageError(f"no history in {file}: s2eval history --rebuild")
         return Trends([])

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figures as SVG: a row a kernel, a block a mapping; median, 95 % interval and every sample.
+"""Figures as SVG: a block for each mapping, with a row for each kernel.
+
+A row shows the median, the 95 % interval and every sample.
 
 The same figures give the same bytes: no date, no random id. Colours are custom properties of the
 page, so that light, dark and print each have their own.
@@ -24,16 +26,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-# Colours that stand for the page's own: no plot is drawn in them.
+# Placeholders: _inline() replaces these colours by the page's own.
 TEXT, LINE, MARK, PAPER = "#010203", "#010204", "#010205", "#010206"
 PROPERTIES = {TEXT: "fg", LINE: "line", MARK: "mark", PAPER: "bg"}
 WIDTH, ROW = 5.0, 0.19  # inches: of a plot, the height of a row
 ABOVE, BELOW = 0.12, 0.34  # inches: around the rows
-LABELS, RIGHT = 0.37, 0.97  # of the width: where the axes begin and end
+LABELS, RIGHT = 0.37, 0.97  # of the width: the left and the right end of the axes
 TICK = 0.2  # of a row: half a sample's tick
 LABEL_LENGTH = 24  # characters
 POINTS = 8.5  # size of letters
-INDENT = 0.07  # inches: where the labels of mappings begin; those of kernels begin at twice that
+INDENT = 0.07  # inches left of the labels of mappings; kernels have twice that
 INCH = 72  # points
 STYLE = {
     "svg.fonttype": "none",
@@ -52,7 +54,7 @@ STYLE = {
 
 
 class Plotter:
-    """Draws one figure after the other on the same axes: making axes takes as long as a plot."""
+    """Draws one figure after the other on the same axes: new axes take as long as a plot."""
 
     def __init__(self) -> None:
         with mpl.rc_context(_style(0)):
@@ -66,7 +68,7 @@ class Plotter:
             axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
 
     def svg(self, figure: Figure, number: int) -> str:
-        """Return the figure as an <svg> element; `number` sets its ids apart from others."""
+        """Return the figure as an <svg> element; `number` makes its ids unique in the page."""
         rows = _rows(figure)
         inside = ROW * len(rows)
         height = ABOVE + inside + BELOW
@@ -79,36 +81,39 @@ class Plotter:
             self._axes.set_xlim(_limits(figure))
             lines = _draw(self._axes, rows)
             out = io.StringIO()
-            nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-            self._canvas.savefig(out, format="svg", metadata=nothing)
+            no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+            self._canvas.savefig(out, format="svg", metadata=no_metadata)
             for line in lines:
                 line.remove()
         return _inline(out.getvalue(), figure, number, _labels(figure, rows, height))
 
 
 def _style(number: int) -> Any:
-    """matplotlib's settings; ids are made of `number` and of what they name."""
+    """Return matplotlib's settings; its ids are hashes over `number` and over their elements.
+
+    The type of their keys is a Literal in some versions of matplotlib, and str in others.
+    """
     return {**STYLE, "svg.hashsalt": f"plot{number}"}
 
 
 def _limits(figure: Figure) -> tuple[float, float]:
-    """Of the axis: 0 is always on it."""
+    """Return the limits of the axis, which always has 0."""
     samples = [x for point in figure.points for x in point.samples]
     low, high = min(0.0, *samples), max(0.0, *samples)
     return low, high + ((high - low) / 20 or 1.0)
 
 
 def _rows(figure: Figure) -> list[MeasuredPoint | str]:
-    """Top to bottom: the name of a mapping, then its kernels."""
+    """Return the rows from top to bottom: the name of a mapping, then its kernels' points."""
     rows: list[MeasuredPoint | str] = []
-    for place in figure.places:
-        rows += [place] if place else []
-        rows += [point for point in figure.points if point.place == place]
+    for mapping in figure.mappings:
+        rows += [mapping] if mapping else []
+        rows += [point for point in figure.points if point.mapping == mapping]
     return rows
 
 
 def _draw(axes: Axes, rows: list[MeasuredPoint | str]) -> list[Line2D]:
-    """One line for all ticks, one for all bars, two for the circles: artists are slow."""
+    """Draw ticks, bars and circles and return their lines: few lines, because each is slow."""
     points = [(height, row) for height, row in enumerate(rows) if not isinstance(row, str)]
     ticks = [(x, height) for height, point in points for x in point.samples]
     lines = axes.plot(
@@ -125,30 +130,32 @@ def _draw(axes: Axes, rows: list[MeasuredPoint | str]) -> list[Line2D]:
         lw=2,
     )
     for inside, representative in ((MARK, True), (PAPER, False)):
-        mine = [(height, p) for height, p in points if p.representative is representative]
-        medians = [point.summary.median for _, point in mine]
-        heights = [height for height, _ in mine]
+        alike = [(height, p) for height, p in points if p.representative is representative]
+        medians = [point.summary.median for _, point in alike]
+        heights = [height for height, _ in alike]
         lines += axes.plot(medians, heights, "o", color=MARK, mfc=inside, ms=6, mew=1.4)
     return lines
 
 
 def _labels(figure: Figure, rows: list[MeasuredPoint | str], height: float) -> str:
-    """The names of the rows as <text> elements: matplotlib would take longer over them than over
-    all the rest. `height` is that of the plot in inches."""
+    """Return the names of the rows as <text> elements, which matplotlib draws too slowly.
+
+    `height` is that of the plot in inches.
+    """
     names = short_names([point.kernel for point in figure.points])
     top = height - BELOW - ROW * len(rows)
-    made = []
+    elements = []
     for number, row in enumerate(rows):
         head = isinstance(row, str)
         x, y = INDENT if head else 2 * INDENT, top + ROW * (number + 0.5)
         text = escape(row if isinstance(row, str) else _cut(names[row.kernel]))
         kind = ' class="head"' if head else ""
-        made.append(f'<text{kind} x="{x * INCH:.1f}" y="{y * INCH:.1f}">{text}</text>')
-    return "\n".join(made)
+        elements.append(f'<text{kind} x="{x * INCH:.1f}" y="{y * INCH:.1f}">{text}</text>')
+    return "\n".join(elements)
 
 
 def _cut(text: str) -> str:
-    """A long name without its middle: names of kernels differ at their ends."""
+    """Return a long name without its middle: names of kernels differ at their ends."""
     if len(text) <= LABEL_LENGTH:
         return text
     front = LABEL_LENGTH // 3
@@ -156,9 +163,9 @@ def _cut(text: str) -> str:
 
 
 def _inline(svg: str, figure: Figure, number: int, labels: str) -> str:
-    """Only the element, small, with ids of its own, a name and the page's colours.
+    """Return the <svg> element alone, with unique ids, a label and the page's colours.
 
-    The style of letters is the page's (style.css).
+    Fonts are left to the page (style.css).
     """
     body = svg[svg.index("<svg") :]
     for unwanted in (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What changed since the run before of the same plan."""
+"""The changes of a run since the previous run of the same plan."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from harness.results.compare import Pair
 from harness.results.records import Cell, Run
 from harness.results.store import load_run, run_names
 
-LOOKED_AT = 20  # runs before this one: an older one than that is no neighbour
+SEARCHED = 20  # previous runs that are searched for one of the same plan
 _STAMP = "20260117-101530-"  # before the plan in a run's name
 NOTHING = "nothing changed"
 
 
 @dataclass(frozen=True)
 class CellChange:
-    """The same change in cells of one kernel and suite: where, the statuses, what was seen."""
+    """The same change in cells of one kernel and suite: machines, statuses, and clauses."""
 
     kernel: str
     suite: str
@@ -32,7 +32,11 @@ class CellChange:
 
 @dataclass
 class Since:
-    """`moved`: kernels built from another commit or series, or with another config."""
+    """The changes since another run.
+
+    `moved` are the kernels built from another commit or series, or with another config; `same`
+    counts the cells without a change.
+    """
 
     run: str
     started: str
@@ -45,94 +49,94 @@ class Since:
 
 
 def since(run: Run, folder: Path) -> Since | None:
-    """Return what changed since the run before; None when there is none to be found."""
+    """Return the changes since the previous run; None when there is no previous run."""
     before = previous(run, folder)
     return changes(before, run) if before else None
 
 
 def previous(run: Run, folder: Path) -> Run | None:
-    """Return the newest earlier run of the same plan; without a plan, one that shares a cell.
+    """Return the newest earlier run of the same plan that shares a cell; None when there is none.
 
-    Runs that cannot be read are passed over.
+    Runs that cannot be read are skipped.
     """
     names = run_names(folder.parent)
     older = names[: names.index(folder.name)] if folder.name in names else []
     alike = [name for name in reversed(older) if _kind(name) == _kind(folder.name)]
     mine = {cell.name for cell in run.cells}
-    for name in alike[:LOOKED_AT]:
+    for name in alike[:SEARCHED]:
         try:
-            found = load_run(folder.parent / name)
+            earlier = load_run(folder.parent / name)
         except S2EvalError:
             continue
-        same_plan = Path(found.run.plan).name == Path(run.run.plan).name
-        if same_plan and mine & {cell.name for cell in found.cells}:
-            return found
+        same_plan = Path(earlier.run.plan).name == Path(run.run.plan).name
+        if same_plan and mine & {cell.name for cell in earlier.cells}:
+            return earlier
     return None
 
 
 def _kind(name: str) -> str:
-    """The plan in a run's name; the same for a second run in that second."""
+    """Return the plan in a run's name, without the number of a second run in that second."""
     return re.sub(r"-\d+$", "", name[len(_STAMP) :])
 
 
 def changes(before: Run, after: Run) -> Since:
-    """Return how two runs of one plan differ, cell by cell. Pure."""
+    """Return the changes between two runs of one plan, cell by cell. Pure."""
     old = {cell.name: cell for cell in before.cells}
     new = {cell.name: (index, cell) for index, cell in enumerate(after.cells)}
-    found = Since(before.run.id, before.run.started, before.status.value)
-    found.added = [name for name in new if name not in old]
-    found.gone = [name for name in old if name not in new]
-    found.moved = _moved(before, after)
+    result = Since(before.run.id, before.run.started, before.status.value)
+    result.added = [name for name in new if name not in old]
+    result.gone = [name for name in old if name not in new]
+    result.moved = _moved(before, after)
     grouped: dict[tuple[str, str, str, tuple[str, ...]], list[tuple[str, int]]] = {}
     for name, (index, cell) in new.items():
         if name in old:
-            told = _clauses(old[name], cell)
+            clauses = tuple(_clauses(old[name], cell))
             statuses = _statuses(old[name], cell)
-            if statuses or told != [NOTHING]:
-                key = (cell.kernel.name, cell.suite.name, statuses, tuple(told))
+            if statuses or clauses != (NOTHING,):
+                key = (cell.kernel.name, cell.suite.name, statuses, clauses)
                 grouped.setdefault(key, []).append((cell.machine.name, index))
             else:
-                found.same += 1
-    for (kernel, suite, statuses, clauses), places in grouped.items():
-        machines, cells = [list(group) for group in zip(*places, strict=True)]
-        found.changes.append(CellChange(kernel, suite, machines, cells, statuses, list(clauses)))
-    return found
+                result.same += 1
+    for (kernel, suite, statuses, clauses), members in grouped.items():
+        machines, cells = [list(column) for column in zip(*members, strict=True)]
+        result.changes.append(CellChange(kernel, suite, machines, cells, statuses, list(clauses)))
+    return result
 
 
 def _clauses(before: Cell, after: Cell) -> list[str]:
-    """What changed, without the head of the sentence: it names a kernel against another."""
-    (told,) = sentences([Pair(before, after)])
-    return [clause.rstrip(";") for clause in told[1:]]
+    """Return the clauses of the changes, without the head, which compares two kernels."""
+    ((_, *clauses),) = sentences([Pair(before, after)])
+    return [clause.rstrip(";") for clause in clauses]
 
 
 def _statuses(before: Cell, after: Cell) -> str:
-    said = [
+    statuses = [
         f"{c.status.value} ({c.failure.kind})" if c.failure else c.status.value
         for c in (before, after)
     ]
-    return "" if said[0] == said[1] else " -> ".join(said)
+    return "" if statuses[0] == statuses[1] else " -> ".join(statuses)
 
 
 def _moved(before: Run, after: Run) -> list[str]:
-    """Kernels whose inputs are not those of the run before."""
+    """Return a line for each kernel whose inputs are not those of the previous run."""
     old = {cell.kernel.name: cell.kernel for cell in before.cells}
-    told = {}
+    lines = {}
     for cell in after.cells:
         now, was = cell.kernel, old.get(cell.kernel.name)
         if was is None or not (was.build_key and now.build_key) or was.build_key == now.build_key:
             continue
         parts = [
-            f"{what} {_short(one)} -> {_short(other)}"
-            for what, one, other in (
+            f"{name} {_short(old_input)} -> {_short(new_input)}"
+            for name, old_input, new_input in (
                 ("commit", was.commit, now.commit),
                 ("series", was.series_hash, now.series_hash),
                 ("config", was.config_hash, now.config_hash),
                 ("compiler", was.compiler, now.compiler),
             )
-            if one != other
+            if old_input != new_input
         ]
-        told[now.name] = f"{now.name}: {', '.join(parts) or 'another build'}"
-    return list(told.values())
+        lines[now.name] = f"{now.name}: {', '.join(parts) or 'another build'}"
+    return list(lines.values())
 
 
 def _short(text: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Progress as plain lines on standard error: for a log, or whoever reads a pipe."""
+"""Progress as plain lines on standard error, for a log or a pipe."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from harness.base.text import clean
 from harness.evaluate.events import CellDone, Event, Note, PhaseBegan
 from harness.evaluate.progress import Snapshot, duration
 
-HEARTBEAT = 30.0  # seconds without a line, after which one says that all is well
+HEARTBEAT = 30.0  # seconds without a line, after which a line says what still runs
 
 
 def done_line(event: CellDone) -> str:
-    """Return the line of a cell that is over."""
+    """Return the line of a cell that has ended."""
     text = f"{event.status.value:5} {event.cell} ({event.seconds:.1f} s) {clean(event.summary)}"
     return text.rstrip()
 
 
 class LineView:
-    """A View: a line for each event, and a sign of life when there was none for long."""
+    """A View that prints a line for each event, and a sign of life after HEARTBEAT seconds."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -29,10 +29,10 @@ class LineView:
         self._last_line = clock()
 
     def start(self, _look: Callable[[], Snapshot]) -> None:
-        """See View."""
+        """Do nothing: lines need no thread that draws them."""
 
     def stop(self) -> None:
-        """See View."""
+        """Do nothing: no line has to be removed."""
 
     def event(self, event: Event, now: Snapshot) -> None:
         """Print the line of an event."""
@@ -45,12 +45,12 @@ class LineView:
             self._print(done_line(event))
 
     def tick(self, now: Snapshot) -> None:
-        """Print that all is well: a line for what runs, one for the whole where it is known."""
+        """Print what still runs, and how far the run is where that is known, after a silence."""
         if self._clock() - self._last_line < HEARTBEAT:
             return
         cells = ", ".join(f"{r.cell}: {r.phase} {duration(r.phase_seconds)}" for r in now.running)
-        whole = [f"  {now.words()}"] if now.total else []
-        self._print("\n".join([f"  still {cells or 'waiting'}", *whole]))
+        overall = [f"  {now.words()}"] if now.total else []
+        self._print("\n".join([f"  still {cells or 'waiting'}", *overall]))
 
     def _print(self, line: str) -> None:
         self._last_line = self._clock()

@@ -43,15 +43,15 @@ STYLES = {
 def print_run(
     run: Run, folder: Path | None = None, *, file: TextIO | None = None, width: int | None = None
 ) -> None:
-    """Print the whole run; `folder` is where its logs are, `width` in characters.
+    """Print the whole run; its logs are in `folder`, a line has `width` characters.
 
-    Without `width` the terminal's, or 80 where there is none.
+    The default of `width` is that of the terminal, or 80 without a terminal.
     """
     file = file or sys.stdout
     console = Console(file=file, width=width, markup=False, highlight=False, emoji=False)
     with console.capture() as captured:
         _print(console, run, folder)
-    # Tables are padded to their width: nobody wants that in a pipe or a paste.
+    # rich pads tables with spaces, which are in the way in a pipe or a paste.
     file.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
 
 
@@ -67,12 +67,12 @@ def _print(console: Console, run: Run, folder: Path | None) -> None:
         console.print(text, soft_wrap=True)
     _print_findings(console, run, folder)
     _line(console, *_result(run))
-    where = _short(folder) if folder else clean(run.run.id)
-    console.print(Text(f"records: {where}"), soft_wrap=True)
+    records = _short(folder) if folder else clean(run.run.id)
+    console.print(Text(f"records: {records}"), soft_wrap=True)
 
 
 def _lines(console: Console, lines: Sequence[str]) -> None:
-    """A paragraph that is laid out already; nothing for no lines."""
+    """Print `lines` as they are, and an empty line after them; nothing for no lines."""
     for line in lines:
         console.print(Text(line), soft_wrap=True)
     if lines:
@@ -80,12 +80,12 @@ def _lines(console: Console, lines: Sequence[str]) -> None:
 
 
 def _line(console: Console, *pieces: str | Text) -> None:
-    """A line; what does not fit goes on in the next one."""
+    """Print `pieces` as one line, folded where it does not fit."""
     console.print(Text.assemble(*pieces, overflow="fold"))
 
 
 def _groups(run: Run) -> list[list[Cell]]:
-    """The cells of one machine and suite together."""
+    """Return the cells in groups of one machine and suite."""
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in run.cells:
         groups.setdefault((cell.machine.name, cell.suite.name), []).append(cell)
@@ -130,12 +130,12 @@ def _entry(entry: Entry) -> Text:
 
 
 def _print_findings(console: Console, run: Run, folder: Path | None) -> None:
-    found = [(cell, findings(cell)) for cell in run.cells]
-    if not any(lines for _, lines in found):
+    by_cell = [(cell, findings(cell)) for cell in run.cells]
+    if not any(lines for _, lines in by_cell):
         return
     console.print()
     _line(console, Text("Findings", style="bold"))
-    for cell, lines in found:
+    for cell, lines in by_cell:
         if lines:
             _line(console, clean(cell.name))
             _print_lines(console, lines, _log(cell, folder))
@@ -152,17 +152,17 @@ def _print_lines(console: Console, lines: Sequence[Finding], log: str) -> None:
         status = Text(line.status.value, style=style or STYLES[line.status])
         table.add_row("", status, Text(clean(line.text, 2000)), style=style)
     console.print(table)
-    if log and not any(log in line.text for line in lines):  # in one piece, to be copied
+    if log and not any(log in line.text for line in lines):  # never folded: it is copied
         console.print(Text(f"   log   {log}"), soft_wrap=True)
 
 
 def _log(cell: Cell, folder: Path | None) -> str:
-    """The file to read on in: the failure's, or the cell's folder."""
+    """Return the path to read on in: the failure's log, or the cell's folder."""
     if folder is None:
         return ""
-    place = cell_path(folder, cell.name)
-    path = place / cell.failure.log if cell.failure and cell.failure.log else place
-    return _short(path)
+    logs = cell_path(folder, cell.name)
+    named = cell.failure.log if cell.failure else ""
+    return _short(logs / named)
 
 
 def _short(path: Path) -> str:

@@ -19,7 +19,7 @@ TITLES = {
     ChangeKind.IMPROVED: "better",
     ChangeKind.CHANGED: "different",
 }
-NAMED = 4  # places that a line names before it counts the rest
+NAMED = 4  # paths that a line names before it counts the rest
 LISTED = 12  # lines of one kind
 TRACED = 8  # lines of a trace
 STAGES = {"stage1": "stage 1 of ", "stage2": "stage 2 of ", "combined": "effective type of "}
@@ -38,12 +38,12 @@ def show(
 
 
 def text(document: VerdictDocument, folder: str) -> str:
-    """Return the verdict, what it rests on, and how to see it again; `folder` is the run's."""
+    """Return the verdict, its evidence, and how to reproduce it; `folder` is the run's."""
     return "\n".join([*_lines(document), *_end(document, folder)]) + "\n"
 
 
 def markdown(document: VerdictDocument) -> str:
-    """Return the same facts to be pasted into a reply, without local paths."""
+    """Return the verdict and its evidence to be pasted into a reply, without local paths."""
     lines = [f"**{document.verdict.value.upper()}**: {clean(document.headline, 400)}", ""]
     lines += ["```", *_about(document), *_body(document), "```", ""]
     versions = sorted({cell.kernel.compiler for cell in document.patched.cells})
@@ -71,10 +71,10 @@ def _about(document: VerdictDocument) -> Iterator[str]:
         kernel = side.kernel
         version = f" ({kernel.version}, {kernel.source})" if kernel else ""
         yield _row(label, f"{clean(side.name, 200)}{version}")
-    places: dict[str, list[str]] = {}
+    suites_on: dict[str, list[str]] = {}
     for cell in document.patched.cells:
-        places.setdefault(cell.machine.name, []).append(cell.suite.name)
-    for machine, suites in places.items():
+        suites_on.setdefault(cell.machine.name, []).append(cell.suite.name)
+    for machine, suites in suites_on.items():
         boots = max((c.repeats for c in document.patched.cells), default=1)
         often = f", {boots} boots each" if boots > 1 else ""
         yield _row("cells", f"{clean(machine)}: {', '.join(map(clean, suites))}{often}")
@@ -104,34 +104,36 @@ def _body(document: VerdictDocument) -> Iterator[str]:
 
 
 def _step(step: StepRecord, total: int) -> Iterator[str]:
-    said = "does not build" if step.error else "the same Image" if step.same else step.verdict.value
-    yield f"  {step.count}/{total} {said:14} {clean(step.title, 80)}"
+    result = step.verdict.value
+    if step.error or step.same:
+        result = "does not build" if step.error else "the same Image"
+    yield f"  {step.count}/{total} {result:14} {clean(step.title, 80)}"
 
 
 def _changes(changes: Sequence[VerdictChange], *, several: bool) -> Iterator[str]:
-    """Places with the same change together."""
+    """Yield the lines of `changes`; paths with the same change share a line."""
     groups: dict[tuple[str, str, str, str], list[VerdictChange]] = {}
     for change in changes:
-        where = f"{change.machine}, {change.suite}: " if several and change.machine else ""
-        what, _ = _named(change)
-        groups.setdefault((where, what, change.base, change.patched), []).append(change)
-    for count, ((where, what, before, after), members) in enumerate(groups.items()):
+        cell = f"{change.machine}, {change.suite}: " if several and change.machine else ""
+        prefix, _ = _prefix_and_name(change)
+        groups.setdefault((cell, prefix, change.base, change.patched), []).append(change)
+    for count, ((cell, prefix, before, after), members) in enumerate(groups.items()):
         if count == LISTED:
             yield f"  and {len(groups) - LISTED} more (--json)"
             return
-        places = [_named(member)[1] for member in members]
-        more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
-        names = ", ".join(map(clean, places[:NAMED])) + more
+        paths = [_prefix_and_name(member)[1] for member in members]
+        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+        names = ", ".join(map(clean, paths[:NAMED])) + more
         if members[0].about == "log":
             word, line = ("new", after) if after != "not there" else ("gone", before)
-            yield f"  {where}{word} in {names}: {clean(line, 300)}"
+            yield f"  {cell}{word} in {names}: {clean(line, 300)}"
         else:
-            yield f"  {where}{what}{names}: {words(before)} -> {words(after)}"
+            yield f"  {cell}{prefix}{names}: {words(before)} -> {words(after)}"
         yield from _detail(members[0])
 
 
-def _named(change: VerdictChange) -> tuple[str, str]:
-    """What is said before the place, and the place."""
+def _prefix_and_name(change: VerdictChange) -> tuple[str, str]:
+    """Return a change's name, and the words that stand before names of its kind."""
     top, _, rest = change.path.partition(".")
     if change.about == "audit":
         mapping, _, stage = rest.rpartition(".")
@@ -144,8 +146,8 @@ def _named(change: VerdictChange) -> tuple[str, str]:
         return "compiler: ", rest
     if change.about == "expectation":
         return "expected: ", change.path
-    place = rest if top == change.suite and rest else change.path
-    return "", ".".join(LABELS.get(part, part) for part in place.split("."))
+    name = rest if top == change.suite and rest else change.path
+    return "", ".".join(LABELS.get(part, part) for part in name.split("."))
 
 
 def _detail(change: VerdictChange) -> Iterator[str]:
@@ -155,8 +157,8 @@ def _detail(change: VerdictChange) -> Iterator[str]:
         yield (f"    x {change.detail['ratio'] or 0:.3g}, effect {change.detail['effect']:+.2f}"
                f" (Cliff's delta), p {change.detail['p']:.2g}")  # fmt: skip
     for side, counts in change.detail.get("flaky", {}).items():
-        said = ", ".join(f"{n} times {clean(str(word))}" for word, n in counts.items())
-        yield f"    {side} flickers: {said}"
+        often = ", ".join(f"{n} times {clean(str(word))}" for word, n in counts.items())
+        yield f"    {side} flickers: {often}"
     if change.kind is ChangeKind.REGRESSED and change.detail.get("reason"):
         yield f"    {clean(str(change.detail['reason']), 300)}"
     trace = change.detail.get("trace", ())
@@ -166,24 +168,24 @@ def _detail(change: VerdictChange) -> Iterator[str]:
 
 
 def _sizes(document: VerdictDocument) -> Iterator[str]:
-    found = [
+    grown = [
         f"{name} {after - before:+,}"
         for name, (before, after) in document.size.items()
         if after != before
     ]
-    if found:
-        yield _row("bytes", ", ".join(found))
+    if grown:
+        yield _row("bytes", ", ".join(grown))
     elif document.size:
         yield _row("bytes", f"Image as large as before ({figure(document.size['Image'][0], '')})")
 
 
 def _style(document: VerdictDocument) -> Iterator[str]:
     for tool in ("checkpatch", "sparse"):
-        mine = [one for one in document.style if one.tool == tool]
-        for one in mine[:NAMED]:
-            yield _row(tool, f"{clean(one.text, 140)} ({clean(one.place)})")
-        if len(mine) > NAMED:
-            yield _row(tool, f"{len(mine) - NAMED} more (--json)")
+        complaints = [complaint for complaint in document.style if complaint.tool == tool]
+        for complaint in complaints[:NAMED]:
+            yield _row(tool, f"{clean(complaint.text, 140)} ({clean(complaint.place)})")
+        if len(complaints) > NAMED:
+            yield _row(tool, f"{len(complaints) - NAMED} more (--json)")
 
 
 def _end(document: VerdictDocument, folder: str) -> Iterator[str]:
@@ -196,9 +198,9 @@ def _end(document: VerdictDocument, folder: str) -> Iterator[str]:
     yield f"{took}exit code {document.exit_code}"
 
 
-def _row(label: str, said: str) -> str:
-    return f"{label:10} {said}".rstrip()
+def _row(label: str, value: str) -> str:
+    return f"{label:10} {value}".rstrip()
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+def _count(number: int, singular: str, plural: str) -> str:
+    return f"{number} {singular if number == 1 else plural}"

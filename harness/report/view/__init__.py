@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What every kind of output shows: rows, findings, sentences, as values."""
+"""Rows, findings and sentences as values, for every kind of output to lay out."""

@@ -14,21 +14,21 @@ from harness.results.records import OR, Cell, Observation, Status
 
 STAGES = {"stage2": "stage 2 (audit)", "combined": "effective (audit)"}
 WITNESSES = "witnesses"
-# What is there whatever a suite maps: pages of every Linux guest, and its VMM's mapping of the BAR.
+# Mappings that exist whatever a suite maps: pages of every Linux guest, and its VMM's of the BAR.
 OWN, OWN_TITLE = ("l2-", "l1-"), "must not change"
 TRAPS = "traps (no leaf)"
 BAD = (Status.FAIL, Status.ERROR, Status.MISS)
 
 
 def add_audits(blocks: dict[str, Block], cells: Sequence[Cell]) -> None:
-    """Put what was audited into the blocks of the mappings, by name; new ones where needed."""
+    """Add rows with the audits to the blocks of their mappings; add blocks that are missing."""
     columns = [{audit.mapping: audit for audit in cell.audits} for cell in cells]
     names = dict.fromkeys(name for column in columns for name in column)
     for name in (n for n in names if not n.startswith(OWN)):
         block = blocks.setdefault(name, Block(clean(name)))
         labels = [row.label for row in block.rows]
-        place = labels.index(LABELS["stage1"]) + 1 if LABELS["stage1"] in labels else 0
-        block.rows[place:place] = [
+        at = labels.index(LABELS["stage1"]) + 1 if LABELS["stage1"] in labels else 0
+        block.rows[at:at] = [
             Row(
                 label,
                 [_entry(cell, audits.get(name), stage) for cell, audits in _zip(cells, columns)],
@@ -54,7 +54,7 @@ def _zip(
 
 
 def _entry(cell: Cell, audit: AuditRecord | None, stage: str) -> Entry:
-    """One stage of an audited mapping; the verdict stands where it belongs."""
+    """Return the entry of one stage of a mapping; a FAIL stands at the stage that it blames."""
     if audit is None:
         return _nothing(cell)
     name = _type(audit, stage)
@@ -65,25 +65,25 @@ def _entry(cell: Cell, audit: AuditRecord | None, stage: str) -> Entry:
 
 
 def _type(audit: AuditRecord, stage: str) -> str:
-    """`Normal-NC`; `traps (no leaf)`; `MISS` where it could not be read."""
+    """Return `Normal-NC`, `traps (no leaf)`, or `MISS` where the type could not be read."""
     name = audit.combined if stage == "combined" else audit.stage2
     if name:
-        both = audit.detail.ambiguous and stage == "combined"
-        return clean(name) + (" (ambiguous)" if both else "")
+        ambiguous = audit.detail.ambiguous and stage == "combined"
+        return clean(name) + (" (ambiguous)" if ambiguous else "")
     if audit.status is Status.SKIP and not audit.detail.trapped:
         return "not seen"
     return TRAPS if audit.detail.trapped or audit.status not in BAD else audit.status.value
 
 
 def _blamed(audit: AuditRecord) -> str:
-    """The stage to which a FAIL belongs: what takes effect, or stage 2 behind a right effect."""
+    """Return the stage that a FAIL blames: stage 2 where the combined type is the expected one."""
     readings = (audit.combined or "").split(OR)
     wrong = audit.expected is not None and audit.expected not in readings
     return "combined" if wrong else "stage2"
 
 
 def _own(cell: Cell, audit: AuditRecord | None) -> Entry:
-    """A line for a page that every guest has: its type, and X where it must be executable."""
+    """Return the entry of a page that every guest has: its type, and X if it must be executable."""
     if audit is None:
         return _nothing(cell)
     status, detail = audit.status, audit.detail
@@ -97,16 +97,16 @@ def _own(cell: Cell, audit: AuditRecord | None) -> Entry:
 
 
 def _nothing(cell: Cell) -> Entry:
-    """A cell that never got to its guest has nothing to say of any mapping."""
+    """Return the entry of a mapping without an audit: `-` if the cell never reached its guest."""
     reached = cell.failure and cell.observations
     return Entry(NOT_REACHED, Status.SKIP) if reached else Entry("-")
 
 
 def _add_witnesses(block: Block, name: str, cells: Sequence[Cell]) -> None:
-    found = [_observation(cell, f"witness.{name}") for cell in cells]
-    if any(found):
+    witnesses = [_observation(cell, f"witness.{name}") for cell in cells]
+    if any(witnesses):
         block.rows.append(
-            Row(WITNESSES, [_verdict(c, o) for c, o in zip(cells, found, strict=True)])
+            Row(WITNESSES, [_verdict(c, o) for c, o in zip(cells, witnesses, strict=True)])
         )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests that only pass or fail as rows: how many came to what, and by name what is bad. Pure."""
+"""Rows of tests that only pass or fail: counts by status, and the bad ones by name. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.results.compare import ABSENT, absent
 from harness.results.records import Case, Cell, Status, worst
 
 TITLE = "cases"
-SHOWN = 20  # cases by name; the findings and the record have all
+SHOWN = 20  # cases by name; the record has all
 WORDS = {
     Status.PASS: "passed",
     Status.FAIL: "failed",
@@ -32,19 +32,19 @@ def add_cases(blocks: dict[str, Block], cells: Sequence[Cell]) -> None:
     block = blocks[TITLE] = Block(TITLE)
     block.rows.append(Row("all", [_counts(cell) for cell in cells]))
     names = dict.fromkeys(name for column in columns for name in column)
-    told = [name for name in names if _worth_a_row([column.get(name) for column in columns])]
-    for name in told[:SHOWN]:
+    shown = [name for name in names if _worth_a_row([column.get(name) for column in columns])]
+    for name in shown[:SHOWN]:
         entries = [
             _entry(cell, name, col.get(name)) for cell, col in zip(cells, columns, strict=True)
         ]
         block.rows.append(Row(clean(name), entries))
-    if len(told) > SHOWN:
-        more = Entry(f"{len(told) - SHOWN} more")
+    if len(shown) > SHOWN:
+        more = Entry(f"{len(shown) - SHOWN} more")
         block.rows.append(Row("", [more, *[Entry("") for _ in cells[1:]]]))
 
 
 def _worth_a_row(cases: Sequence[Case | None]) -> bool:
-    """Tell whether a case is bad somewhere, or not everywhere the same where it ran."""
+    """Tell whether a case is bad in some cell, or differs between the cells where it ran."""
     statuses = {case.status for case in cases if case}
     return bool(statuses & set(BAD)) or len(statuses) > 1
 
@@ -59,7 +59,7 @@ def _counts(cell: Cell) -> Entry:
 
 def _entry(cell: Cell, name: str, case: Case | None) -> Entry:
     if case is None:
-        why = absent(cell, f"{cell.suite.name}.{name}")
-        return Entry("-" if why == ABSENT or not cell.cases else why, Status.SKIP)
+        reason = absent(cell, f"{cell.suite.name}.{name}")
+        return Entry("-" if reason == ABSENT or not cell.cases else reason, Status.SKIP)
     word = "ok" if case.status is Status.PASS else case.status.value
     return Entry(f"{word} (flaky)" if case.flaky else word, case.status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which check caught which mutant, on which machine. Pure."""
+"""Lines that tell which check caught which mutant, on which machine. Pure."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from harness.results.records import Cell, Observation, Status
 
 
 def lines(cells: Iterable[Cell]) -> list[str]:
-    """Return a paragraph a mutant: for each machine what caught it, or that nothing did."""
-    told: dict[str, list[str]] = {}
+    """Return a paragraph for each mutant: on each machine, the check that caught it, if any did."""
+    by_mutant: dict[str, list[str]] = {}
     for cell in cells:
         for record in cell.expectations:
             if record.path == CAUGHT:
-                text = clean(f"{cell.machine.name}: {_words(record)}", 500)
-                told.setdefault(cell.kernel.name, []).append(f"  {text}")
-    return list(_paragraphs(told))
+                text = clean(f"{cell.machine.name}: {_catch(record)}", 500)
+                by_mutant.setdefault(cell.kernel.name, []).append(f"  {text}")
+    return list(_paragraphs(by_mutant))
 
 
-def _paragraphs(told: dict[str, list[str]]) -> Iterator[str]:
-    for kernel, machines in told.items():
+def _paragraphs(by_mutant: dict[str, list[str]]) -> Iterator[str]:
+    for kernel, machines in by_mutant.items():
         yield clean(kernel)
         yield from machines
 
 
-def _words(record: Observation) -> str:
+def _catch(record: Observation) -> str:
     if record.status is not Status.PASS:
         return f"{record.status.value}: {record.detail.get('reason', '')}"
-    by = record.detail.get("by", [])
-    more = [f"{one['path']}" for one in by[1:]]
-    also = f" (also {', '.join(more)})" if more else ""
-    return f"caught by {by[0]['path']}: {by[0]['reason']}{also}"
+    first, *others = record.detail.get("by", [])
+    paths = [str(other["path"]) for other in others]
+    also = f" (also {', '.join(paths)})" if paths else ""
+    return f"caught by {first['path']}: {first['reason']}{also}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a reader must know about a cell, one line each, with reasons. Pure."""
+"""Findings: the facts of a cell that a reader must know, each one line with a reason. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from harness.report.view.words import words
 from harness.results.records import UNREACHED, Cell, Observation, Status
 
 NAMED = 4  # paths that a line names before it counts the rest
-TOLD = 20  # findings of a kind that are told before the rest is counted
+LISTED = 20  # findings of a kind that are listed before the rest is counted
 BAD = (Status.FAIL, Status.ERROR, Status.MISS)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`expected`: the plan asked for it, or it follows from what the plan asked for."""
+    """A line about a cell; `expected`: the plan asked for this, or for its cause."""
 
     status: Status
     text: str
@@ -27,31 +27,31 @@ class Finding:
 
 
 def findings(cell: Cell) -> list[Finding]:
-    """Return what a reader must know: news first, worst first; what was expected last, all once."""
-    found = [*_bad(cell), *_unmet(cell), *_skips(cell)]
-    found.sort(key=lambda finding: finding.expected)
-    return list(_counted(dict.fromkeys(found)))
+    """Return the findings of a cell, each once: unexpected ones first, of each kind worst first."""
+    ordered = [*_bad(cell), *_unmet(cell), *_skips(cell)]
+    ordered.sort(key=lambda finding: finding.expected)
+    return list(_limited(dict.fromkeys(ordered)))
 
 
-def _counted(found: Iterable[Finding]) -> Iterator[Finding]:
-    """Of each kind as many as somebody may read; the record has all of them."""
-    for (expected, status), same in groupby(found, lambda f: (f.expected, f.status)):
+def _limited(ordered: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the first LISTED findings of each kind, and the number of others: run.json has all."""
+    for (expected, status), same in groupby(ordered, lambda f: (f.expected, f.status)):
         kind = list(same)
-        yield from kind[:TOLD]
-        if len(kind) > TOLD:
-            yield Finding(status, f"{len(kind) - TOLD} more: see run.json", expected)
+        yield from kind[:LISTED]
+        if len(kind) > LISTED:
+            yield Finding(status, f"{len(kind) - LISTED} more: see run.json", expected)
 
 
 def as_expected(cell: Cell, item: Observation) -> bool:
-    """Tell whether an expectation asked for what this observation saw."""
+    """Tell whether an expectation that was met asked for this observation."""
     met = [e for e in cell.expectations if e.status is Status.PASS]
-    # A mutant is meant to fail: what caught it was asked for.
+    # A mutant is meant to fail: a cell that caught it did what the plan asked for.
     catches = any(e.path == CAUGHT for e in met)
     return catches or any(fnmatchcase(item.path, e.path) for e in met)
 
 
 def failed_as_expected(cell: Cell) -> bool:
-    """Tell whether the cell has a bad result that a plan asked for, and no other."""
+    """Tell whether the cell has bad results, and the plan asked for all of them."""
     bad = [item for item in cell.outcomes() if item.status in BAD]
     unmet = any(e.status is not Status.PASS for e in cell.expectations)
     return bool(bad) and not unmet and all(as_expected(cell, item) for item in bad)
@@ -64,7 +64,7 @@ def below(cell: Cell, path: str) -> str:
 
 def _bad(cell: Cell) -> Iterator[Finding]:
     unmet = {e.path: e for e in cell.expectations if e.status is not Status.PASS}
-    told = False
+    has_death = False  # of a guest, which is the cell's failure as well
     for status in BAD:
         for item in cell.outcomes():
             if item.status is status:
@@ -72,21 +72,21 @@ def _bad(cell: Cell) -> Iterator[Finding]:
                 note = " (as expected)" if expected else ""
                 if item.path in unmet:
                     note = f" ({unmet[item.path].detail.get('reason', '')})"
-                told |= "failure" in item.detail
+                has_death |= "failure" in item.detail
                 yield Finding(status, f"{_sentence(cell, item)}{note}", expected)
-    if cell.failure and not told:
-        inside = cell.failure.where in ("L1", "L2")
-        where = f" in {cell.failure.where}" if inside else ""
-        yield Finding(cell.status, f"{cell.failure.kind}{where}: {cell.failure.summary}")
+    if cell.failure and not has_death:
+        in_guest = cell.failure.where in ("L1", "L2")
+        guest = f" in {cell.failure.where}" if in_guest else ""
+        yield Finding(cell.status, f"{cell.failure.kind}{guest}: {cell.failure.summary}")
 
 
 def _unmet(cell: Cell) -> Iterator[Finding]:
-    """Expectations that are not met, where nothing else has told so already."""
+    """Yield the expectations that are not met, unless _bad() has a finding for their path."""
     if cell.failure and not cell.outcomes():
         return
-    told = {item.path for item in cell.outcomes() if item.status in BAD}
+    bad_paths = {item.path for item in cell.outcomes() if item.status in BAD}
     for item in cell.expectations:
-        if item.status is not Status.PASS and item.path not in told:
+        if item.status is not Status.PASS and item.path not in bad_paths:
             yield Finding(item.status, _sentence(cell, item))
 
 
@@ -97,7 +97,7 @@ def _sentence(cell: Cell, item: Observation) -> str:
 
 
 def _skips(cell: Cell) -> Iterator[Finding]:
-    """Skipped tests by their reason."""
+    """Yield a finding for each reason, with the tests that were skipped for it."""
     reasons: dict[tuple[str, bool], list[str]] = {}
     for item in cell.outcomes():
         if item.status is Status.SKIP:
@@ -109,7 +109,7 @@ def _skips(cell: Cell) -> Iterator[Finding]:
 
 
 def _follows(cell: Cell, item: Observation) -> bool:
-    """Expected, or not reached because of a death that was."""
+    """Tell whether a skip was expected, or the guest died before the test as the plan expected."""
     deaths = [o for o in cell.observations if "failure" in o.detail]
     unreached = item.path.rpartition(".")[2] == UNREACHED
     died = unreached and bool(deaths) and all(as_expected(cell, o) for o in deaths)
@@ -117,8 +117,8 @@ def _follows(cell: Cell, item: Observation) -> bool:
 
 
 def _skipped(cell: Cell, item: Observation) -> str:
-    place, _, name = below(cell, item.path).rpartition(".")
+    group, _, name = below(cell, item.path).rpartition(".")
     if name != UNREACHED:
         return below(cell, item.path)
     tests = "1 test" if item.value == 1 else f"{item.value} tests"
-    return f"{tests} of {place or cell.suite.name}"
+    return f"{tests} of {group or cell.suite.name}"

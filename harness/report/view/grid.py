@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A run at a glance: kernels by machines and suites, with what stage 2 was. Pure."""
+"""A run at a glance: kernels by machines and suites, with the stage-2 types. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.results.records import Cell, MachineRecord, Run, Status, exit_code_
 
 @dataclass(frozen=True)
 class Spot:
-    """One cell: its place in the run's list, its status, what ended it, the devices' stage 2."""
+    """One cell: its index in the run, status, kind of failure, and its devices' stage-2 types."""
 
     index: int
     status: Status
@@ -34,7 +34,7 @@ class Grid:
     spots: dict[tuple[str, str, str], Spot]
 
     def columns(self) -> list[tuple[str, str]]:
-        """Return machine and suite of every column that has a cell."""
+        """Return machine and suite of every column with a cell."""
         filled = {(machine, suite) for _, machine, suite in self.spots}
         wanted = [(machine, suite) for machine in self.machines for suite in self.suites]
         return [column for column in wanted if column in filled]
@@ -57,9 +57,9 @@ def grid(run: Run) -> Grid:
 
 
 def verdict(run: Run) -> str:
-    """Return how the run went: `2 cells in 7.8 s, 5 of 5 expectations met, exit code 0`.
+    """Return a line about the run: `2 cells in 7.8 s, 5 of 5 expectations met, exit code 0`.
 
-    `(1 restored)` tells of L1s that did not boot.
+    `(1 restored)` counts the L1s that did not boot but were restored.
     """
     expectations = [e for cell in run.cells for e in cell.expectations]
     met = sum(e.status is Status.PASS for e in expectations)
@@ -81,7 +81,7 @@ def _once(names: Sequence[str]) -> list[str]:
 
 
 def about(machine: MachineRecord) -> str:
-    """Return what a machine is: `nested, TCG, max, 2 CPUs, QEMU 10.0.2`."""
+    """Return a machine in one line: `nested, TCG, max, 2 CPUs, QEMU 10.0.2`."""
     cpus = "1 CPU" if machine.smp == 1 else f"{machine.smp} CPUs"
     version = re.search(r"\d+\.\d+[.\d]*", machine.qemu)
     qemu = [f"QEMU {version[0]}"] if version else []
@@ -89,7 +89,7 @@ def about(machine: MachineRecord) -> str:
 
 
 def _stage2(cell: Cell) -> str:
-    """The stage-2 types of the devices' mappings, one where all have the same."""
+    """Return the stage-2 types of the devices' mappings, each once."""
     types = [
         clean(audit.stage2)
         for audit in cell.audits

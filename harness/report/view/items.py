@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A cell as a list of results, for formats that know nothing else (report/formats). Pure."""
+"""A cell as a flat list of results, as the formats of other tools need it. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.results.figures import figure
 from harness.results.records import Cell, Observation, Status
 from harness.results.shifts import representative
 
-WHOLE = "cell"  # the item of a cell whose observations do not say what became of it
+WHOLE = "cell"  # the path of the item for a cell's own end
 EXPECT = "expect"  # before the path of an expectation
 
 
@@ -21,16 +21,16 @@ EXPECT = "expect"  # before the path of an expectation
 class Item:
     """One fact of a cell, or one expectation about it.
 
-    `path` is without the suite; `reason` says why the status is not PASS; `said` is the word or
-    figure that was seen; `expected`: the plan asked for this FAIL, ERROR or MISS; `kind`: the class
-    of failure that a guest or the cell ended with here, `log`: the cell's log is about this one;
-    `seconds` is how long a case took, where it said so.
+    `path` is without the suite; `reason` says why the status is not PASS; `value` is the observed
+    word or figure; `expected`: the plan asked for this FAIL, ERROR or MISS; `kind` is the kind of
+    failure with which a guest or the cell ended here; `log`: the cell's log shows this item;
+    `seconds` is the duration of a case, where it reported one.
     """
 
     path: str
     status: Status
     reason: str = ""
-    said: str = ""
+    value: str = ""
     expected: bool = False
     kind: str = ""
     log: bool = False
@@ -39,29 +39,30 @@ class Item:
 
     @property
     def news(self) -> bool:
-        """Tell whether this is bad and nobody asked for it."""
+        """Tell whether this is a bad result that the plan did not ask for."""
         return self.status in BAD and not self.expected
 
     @property
     def text(self) -> str:
-        """Return what was seen and why, on one line."""
-        return ": ".join(filter(None, (self.said, self.reason)))
+        """Return value and reason on one line."""
+        return ": ".join(filter(None, (self.value, self.reason)))
 
 
 def items(cell: Cell) -> list[Item]:
-    """Return what each observation and case came to, the cell's end where none tells it, and
-    every expectation.
+    """Return an item for each observation, case and expectation.
+
+    A cell whose observations do not show how it ended has an item for that as well.
     """
     results = [*_observed(cell), *_ending(cell), *_expectations(cell)]
-    # Of several guests that died the log of the first is kept.
+    # The log of a cell is that of the first guest that died.
     first = next((number for number, item in enumerate(results) if item.kind), None)
     if first is not None:
         results[first] = replace(results[first], log=True)
     return results
 
 
-def said(item: Observation) -> str:
-    """Return the word or figure that was seen; empty for none."""
+def value_text(item: Observation) -> str:
+    """Return the word or figure of an observation; "" for an observation without a value."""
     value = item.value
     if value is None:
         return ""
@@ -80,7 +81,7 @@ def _observed(cell: Cell) -> Iterator[Item]:
             below(cell, item.path),
             item.status,
             reason=clean(str(item.detail.get("reason", ""))),
-            said=said(item),
+            value=value_text(item),
             expected=item.status in BAD and as_expected(cell, item),
             kind=clean(str(item.detail.get("failure", ""))),
             observation=item,
@@ -89,7 +90,7 @@ def _observed(cell: Cell) -> Iterator[Item]:
 
 
 def _ending(cell: Cell) -> Iterator[Item]:
-    """A failure before the guest said anything, or a cell without a word."""
+    """Yield a failure that no observation has, or that there are no observations at all."""
     if cell.failure and not any("failure" in o.detail for o in cell.observations):
         status = cell.status if cell.status in BAD else Status.MISS
         kind = clean(cell.failure.kind)
@@ -101,4 +102,4 @@ def _ending(cell: Cell) -> Iterator[Item]:
 def _expectations(cell: Cell) -> Iterator[Item]:
     for item in cell.expectations:
         reason = clean(str(item.detail.get("reason", "")))
-        yield Item(f"{EXPECT}.{item.path}", item.status, reason, said(item), observation=item)
+        yield Item(f"{EXPECT}.{item.path}", item.status, reason, value_text(item), observation=item)

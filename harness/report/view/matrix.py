@@ -2,8 +2,8 @@
 """The table of both stages: stage-1 types by stage-2 types, each entry as it was observed. Pure.
 
 Made from cells of a suite whose mappings are named after stage-1 types (guest-tests/stage-types):
-what the page tables gave (the audit), how an unaligned load behaved, and what the architecture
-says both stages combine to (harness/arm/combine.py, Arm ARM D8.6.5 and D8.6.6).
+the type in the page tables (the audit), the behaviour of an unaligned load, and the type to which
+the architecture combines both stages (harness/arm/combine.py, Arm ARM D8.6.5 and D8.6.6).
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from harness.results.records import VM_KILLED, Cell, Status
 from harness.suites.witness import BEHAVIOUR, predicted
 
 ROWS = tuple(MAIR_BYTES)  # strictest first
-_WORDS = {"works": "works", "faults": "faults", VM_KILLED: "kills VM"}
-_MARK = " !"  # after what is not as the architecture says
+_LOADS = {"works": "works", "faults": "faults", VM_KILLED: "kills VM"}
+_MARK = " !"  # after an entry that is not as the architecture says
 _GAP = 2
 
 
 @dataclass
 class Combination:
-    """A stage-1 type over a stage-2 type. `combined` and `behaviours` are what was observed.
+    """A stage-1 type over a stage-2 type. `combined` and `behaviours` were observed.
 
-    `expected` is what the architecture makes of both, `must` what an unaligned load has to do
-    then, None where nothing can be said. `behaviours` is empty where no load came back.
+    `expected` is the architecture's combination of both types, `must` the behaviour that an
+    unaligned load must have with it, None where the architecture leaves that open. `behaviours`
+    is empty where no load was observed.
     """
 
     expected: str
@@ -38,20 +39,21 @@ class Combination:
 
     @property
     def agrees(self) -> bool:
-        """Tell whether all that was observed is what the architecture says."""
+        """Tell whether all observed types and behaviours are those of the architecture."""
         loads = self.behaviours if self.must is not None else set()
         return self.combined <= {self.expected} and loads <= {self.must}
 
     @property
     def text(self) -> str:
-        types = "/".join(_short(one) for one in sorted(self.combined))
-        loads = "/".join(_WORDS.get(one, one) for one in sorted(self.behaviours))
+        """Return the observed types and behaviours, marked if they do not agree."""
+        types = "/".join(_short(name) for name in sorted(self.combined))
+        loads = "/".join(_LOADS.get(load, load) for load in sorted(self.behaviours))
         return ", ".join(filter(None, (types, loads))) + ("" if self.agrees else _MARK)
 
 
 @dataclass
 class Column:
-    """A stage-2 type and the kernels that gave it. `entries` has those of ROWS that were seen."""
+    """A stage-2 type and the kernels that used it; `entries` are by stage-1 type, of those seen."""
 
     memattr: int
     name: str
@@ -61,34 +63,36 @@ class Column:
 
 @dataclass
 class StagesTable:
-    """All columns with HCR_EL2.FWB as `fwb` says, by MemAttr."""
+    """All columns with one value of HCR_EL2.FWB, sorted by MemAttr."""
 
     fwb: bool
     columns: list[Column]
 
     @property
     def title(self) -> str:
+        """Return the heading of the table."""
         return f"FEAT_S2FWB {'on' if self.fwb else 'off'}: stage 1 (rows) over stage 2 (columns)"
 
     @property
     def agrees(self) -> bool:
+        """Tell whether every entry is as the architecture says."""
         return all(entry.agrees for column in self.columns for entry in column.entries.values())
 
 
 def matrix(cells: Iterable[Cell]) -> list[StagesTable]:
-    """Return the tables of all that `cells` show, FWB off first; none for cells of other suites."""
-    found: dict[tuple[bool, int], Column] = {}
+    """Return the tables of `cells`, FWB off first; none for suites with other mappings."""
+    by_key: dict[tuple[bool, int], Column] = {}
     for cell in cells:
         for record, leaf in _leaves(cell):
-            _enter(found, cell, record, leaf)
+            _enter(by_key, cell, record, leaf)
     return [
-        StagesTable(fwb, [found[key] for key in sorted(found) if key[0] is fwb])
-        for fwb in sorted({fwb for fwb, _ in found})
+        StagesTable(fwb, [by_key[key] for key in sorted(by_key) if key[0] is fwb])
+        for fwb in sorted({fwb for fwb, _ in by_key})
     ]
 
 
 def _leaves(cell: Cell) -> Iterator[tuple[AuditRecord, Stage2LeafRecord]]:
-    """The audits of mappings that are named after a type and have leaves of both stages."""
+    """Yield the audits of mappings named after a type, with leaves of both stages."""
     for record in cell.audits:
         leaf = record.detail.stage2
         if record.mapping in ROWS and record.combined and leaf and leaf.memattr:
@@ -96,15 +100,16 @@ def _leaves(cell: Cell) -> Iterator[tuple[AuditRecord, Stage2LeafRecord]]:
 
 
 def _enter(
-    found: dict[tuple[bool, int], Column], cell: Cell, record: AuditRecord, leaf: Stage2LeafRecord
+    by_key: dict[tuple[bool, int], Column], cell: Cell, record: AuditRecord, leaf: Stage2LeafRecord
 ) -> None:
+    """Add an audit and the loads of its mapping to the entry of its two types."""
     row, fwb = record.mapping, bool(record.detail.fwb)
     memattr = int(leaf.memattr or "", 16)
-    column = found.setdefault((fwb, memattr), Column(memattr, _stage2(memattr, fwb)))
+    column = by_key.setdefault((fwb, memattr), Column(memattr, _stage2(memattr, fwb=fwb)))
     if cell.kernel.name not in column.kernels:
         column.kernels.append(cell.kernel.name)
-    entry = column.entries.setdefault(row, _expected(row, memattr, fwb))
-    # A mapping that is not of its row's type cannot speak for it.
+    entry = column.entries.setdefault(row, _expected(row, memattr, fwb=fwb))
+    # A mapping whose stage-1 type is not the one it is named after is marked as such.
     entry.combined.add(
         str(record.combined) if record.stage1 == row else f"stage 1 is {record.stage1}"
     )
@@ -116,36 +121,36 @@ def _enter(
     }
 
 
-def _expected(row: str, memattr: int, fwb: bool) -> Combination:
-    """What the architecture says, from the type's name and MemAttr alone."""
+def _expected(row: str, memattr: int, *, fwb: bool) -> Combination:
+    """Return the architecture's combination of a stage-1 type and a MemAttr."""
     stage1 = Attributes(decode_mair_byte(MAIR_BYTES[row]), Shareability.INNER)
     both = combine(stage1, memattr, Shareability.INNER, Controls(fwb=fwb)).name
     return Combination(both, predicted(row, both))
 
 
-def _stage2(memattr: int, fwb: bool) -> str:
+def _stage2(memattr: int, *, fwb: bool) -> str:
     attr = decode_memattr(memattr, fwb=fwb)
     return f"forced {attr.name}" if attr.rule is Rule.FORCE_WB else attr.name
 
 
 def _short(name: str) -> str:
-    """`nGnRE` for `Device-nGnRE`: which of both it is, the type itself says."""
+    """Return `nGnRE` for `Device-nGnRE`: the rest of a name tells Device from Normal."""
     return name.replace("Device-", "").replace("Normal-", "")
 
 
 def lines(table: StagesTable, width: int = 80) -> list[str]:
     """Return the table as text of at most `width` characters, in parts where it is wider.
 
-    An entry is the combined type and what an unaligned load did. What the architecture says
-    otherwise is marked and told below.
+    An entry is the combined type and the behaviour of an unaligned load. An entry that is not as
+    the architecture says is marked, and explained below the table.
     """
     label = max(map(len, ROWS)) + _GAP
-    made = [table.title]
+    text = [table.title]
     for part in _parts(table.columns, width - label):
         wide = [_width(column) for column in part]
-        made += ["", _line("", [f"{c.memattr:#x} {_short(c.name)}" for c in part], wide, label)]
-        made += [_line(row, [_text(column, row) for column in part], wide, label) for row in ROWS]
-    return [*made, "", *_sources(table.columns), *_odd(table)]
+        text += ["", _line("", [f"{c.memattr:#x} {_short(c.name)}" for c in part], wide, label)]
+        text += [_line(row, [_text(column, row) for column in part], wide, label) for row in ROWS]
+    return [*text, "", *_sources(table.columns), *_odd(table)]
 
 
 def _parts(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
@@ -183,7 +188,7 @@ def _odd(table: StagesTable) -> Iterator[str]:
     for column in table.columns:
         for row, entry in column.entries.items():
             if not entry.agrees:
-                must = f", {_WORDS[entry.must]}" if entry.must else ""
+                must = f", {_LOADS[entry.must]}" if entry.must else ""
                 yield (
                     f"{_MARK.strip()} {row} over {column.name}: the architecture says"
                     f" {_short(entry.expected)}{must}"

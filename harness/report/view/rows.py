@@ -2,8 +2,8 @@
 """Cells of one machine and suite side by side: blocks of rows of words. Pure.
 
 Works for any suite: the first component of a path below the suite makes a block (a mapping), the
-rest a row. What the host saw of a test joins the test's own entry, what was audited the block of
-its mapping. Many rows of one family (`ioremap_wc.accessors.*`) are folded into one.
+rest a row. The host's own look at a test joins the test's entry, an audit joins the block of its
+mapping. Many rows of one family (`ioremap_wc.accessors.*`) are folded into one.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from harness.results.records import UNREACHED, VM_KILLED, Cell, Observation, Sta
 from harness.results.repeats import boots_of
 from harness.results.stats import shown_values
 
-MAX_PARTS = 3  # block, test, figure; what is deeper is for --json
+MAX_PARTS = 3  # block, test, figure; deeper paths are only in --json
 FOLDED = 4  # a family with more rows is one row, as is one without a row of its own
-HIDDEN = (HOST, UNREACHED, MAPPING)  # what a row of its own would not help with
+HIDDEN = (HOST, UNREACHED, MAPPING)  # last components that make no row of their own
 ELSEWHERE = ("audit.", "witness.")  # observations that add_audits() shows
 
 
 def blocks(cells: Sequence[Cell]) -> list[Block]:
-    """Return the table of cells of one machine and suite, one entry a cell in each row."""
+    """Return the table of cells of one machine and suite; each row has an entry for each cell."""
     columns = [_Column(cell) for cell in cells]
-    made: dict[str, Block] = {}
+    by_title: dict[str, Block] = {}
     order = _row_order(columns)
     families = Counter(parts[:2] for parts in order if len(parts) > 2)
     own = set(order)
@@ -50,10 +50,11 @@ def blocks(cells: Sequence[Cell]) -> list[Block]:
         depth = max(0, len(parts) - 2)
         label = LABELS.get(name, name) if depth == 0 else parts[-1]
         entries = [c.family(parts) if parts in folded else c.entry(parts) for c in columns]
-        made.setdefault(title, Block(clean(title))).rows.append(Row(clean(label), entries, depth))
-    add_audits(made, cells)
-    add_cases(made, cells)
-    return [_head(cells), *made.values()]
+        block = by_title.setdefault(title, Block(clean(title)))
+        block.rows.append(Row(clean(label), entries, depth))
+    add_audits(by_title, cells)
+    add_cases(by_title, cells)
+    return [_head(cells), *by_title.values()]
 
 
 def _head(cells: Sequence[Cell]) -> Block:
@@ -62,15 +63,15 @@ def _head(cells: Sequence[Cell]) -> Block:
         block.rows.append(Row("version", [Entry(clean(c.kernel.version)) for c in cells]))
     results = []
     for cell in cells:
-        why = f": {clean(cell.failure.kind)}" if cell.failure else ""
+        kind = f": {clean(cell.failure.kind)}" if cell.failure else ""
         note = ", expected" if failed_as_expected(cell) else ""
-        results.append(Entry(f"{cell.status.value}{why}{note}", cell.status))
+        results.append(Entry(f"{cell.status.value}{kind}{note}", cell.status))
     block.rows.append(Row("result", results))
     return block
 
 
 class _Column:
-    """One cell, ready to be asked for entries."""
+    """The entries of one cell."""
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
@@ -79,22 +80,23 @@ class _Column:
         self.by_path = {o.path.removeprefix(prefix): o for o in own}
 
     def paths(self) -> list[tuple[str, ...]]:
-        """Return the rows this cell has something to say in."""
-        found = []
+        """Return the rows in which this cell has an observation, as paths below the suite."""
+        rows = []
         for path in self.by_path:
             parts = tuple(path.split("."))
             if parts[-1] not in HIDDEN and parts != ("device",) and len(parts) <= MAX_PARTS:
-                found.append(parts)
-        return found
+                rows.append(parts)
+        return rows
 
     def entry(self, parts: tuple[str, ...]) -> Entry:
+        """Return the entry of the row `parts`; `-` or the reason where there is no observation."""
         path = ".".join(parts)
         item = self.by_path.get(path)
         if item is None:
-            why = absent(self.cell, f"{self.cell.suite.name}.{path}")
-            if why == ABSENT or not self.cell.observations:
+            reason = absent(self.cell, f"{self.cell.suite.name}.{path}")
+            if reason == ABSENT or not self.cell.observations:
                 return Entry("-")
-            return Entry(why, Status.SKIP)
+            return Entry(reason, Status.SKIP)
         text, status = self._text(path, item), item.status
         host = self._host(path)
         if host is not None:
@@ -103,18 +105,18 @@ class _Column:
         return Entry(text, status)
 
     def _host(self, path: str) -> Observation | None:
-        """What the host saw of a test, where it had a look."""
+        """Return the host's observation of a test; None where the host did not look."""
         host = self.by_path.get(f"{path}.{HOST}")
         return None if host is None or host.status is Status.SKIP else host
 
     def family(self, parts: tuple[str, ...]) -> Entry:
         """Return one entry for all rows below `parts`."""
-        place = ".".join(parts)
-        own = self.by_path.get(place)
+        family = ".".join(parts)
+        own = self.by_path.get(family)
         items = {
             path: item
             for path, item in self.by_path.items()
-            if path.startswith(place + ".")
+            if path.startswith(family + ".")
             and path.count(".") == len(parts)
             and path.rpartition(".")[2] not in HIDDEN
         }
@@ -124,10 +126,10 @@ class _Column:
         figures = [o.value for o in items.values() if o.unit and isinstance(o.value, int | float)]
         if len(figures) == len(items):
             units = {o.unit for o in items.values()}
-            said = self._measured(place) or (
+            text = self._not_representative(family) or (
                 spread(min(figures), max(figures), units.pop()) if len(units) == 1 else "measured"
             )
-            return Entry(said, Status.DONE)
+            return Entry(text, Status.DONE)
         hosts = {path: self._host(path) for path in items}
         return fold(
             {path.rpartition(".")[2]: (self._text(path, o), o.status) for path, o in items.items()},
@@ -137,23 +139,23 @@ class _Column:
     def _text(self, path: str, item: Observation) -> str:
         value, status = item.value, item.status
         if isinstance(value, int | float) and not isinstance(value, bool):
-            spread_told = len(item.samples) > 1 and item.detail.get("representative") is True
-            values = shown_values(boots_of(item, self.cell.repeats)) if spread_told else []
-            said = interval(values, item.unit) if values else figure(value, item.unit)
+            with_interval = len(item.samples) > 1 and item.detail.get("representative") is True
+            values = shown_values(boots_of(item, self.cell.repeats)) if with_interval else []
+            text = interval(values, item.unit) if values else figure(value, item.unit)
         else:
-            said = words(str(value)) if value is not None else ""
+            text = words(str(value)) if value is not None else ""
         if status is Status.DONE:
-            return said or "done"
+            return text or "done"
         if status is Status.PASS:
-            return said or self._measured(path) or OK
+            return text or self._not_representative(path) or OK
         if status is Status.SKIP:
             return "skipped"
         if value == VM_KILLED:
-            return f"{said}: {clean(str(item.detail.get('reason', '')))}"
-        return f"{status.value}: {said}" if said else status.value
+            return f"{text}: {clean(str(item.detail.get('reason', '')))}"
+        return f"{status.value}: {text}" if text else status.value
 
-    def _measured(self, path: str) -> str:
-        """What a test that only measures says of its figures."""
+    def _not_representative(self, path: str) -> str:
+        """Return a note that the figures below `path` are an emulator's; "" where they are not."""
         figures = [o for p, o in self.by_path.items() if p.startswith(path + ".") and o.unit]
         if any(o.detail.get("representative") is False for o in figures):
             return f"not representative ({self.cell.machine.accel.upper()})"
@@ -161,15 +163,15 @@ class _Column:
 
 
 def _row_order(columns: Iterable[_Column]) -> list[tuple[str, ...]]:
-    """All rows, in the order of the cell that has the most, each block in one piece."""
+    """Return all rows in the order of the cell with the most rows, each block in one piece."""
     longest_first = sorted((c.paths() for c in columns), key=len, reverse=True)
     rows = list(dict.fromkeys(path for paths in longest_first for path in paths))
     order = {path: index for index, path in enumerate(rows)}
     titles = list(dict.fromkeys(path[0] if len(path) > 1 else "" for path in rows))
 
-    def place(path: tuple[str, ...]) -> tuple[int, int, int]:
+    def sort_key(path: tuple[str, ...]) -> tuple[int, int, int]:
         title = path[0] if len(path) > 1 else ""
         test = order.get(path[:2], order[path])
         return titles.index(title), test, order[path] if len(path) > 2 else -1
 
-    return sorted(rows, key=place)
+    return sorted(rows, key=sort_key)

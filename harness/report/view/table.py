@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a table of cells consists of: blocks of rows of entries, one entry a cell."""
+"""A table of cells: blocks of rows, each with an entry for each cell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.results.records import Status
 
 @dataclass(frozen=True)
 class Entry:
-    """What one cell says in one row."""
+    """The text of one cell in one row; `status` sets its colour."""
 
     text: str
     status: Status | None = None
@@ -18,6 +18,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
+    """A line of the table; `depth` is how far its label is indented."""
+
     label: str
     entries: list[Entry]
     depth: int = 0
@@ -25,7 +27,7 @@ class Row:
 
 @dataclass
 class Block:
-    """`title` is empty for what concerns the whole cell."""
+    """Rows of one mapping, named by `title`; it is empty for rows about the whole cell."""
 
     title: str
     rows: list[Row] = field(default_factory=list)

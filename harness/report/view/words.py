@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Names and values in the words a kernel developer knows them by. Pure."""
+"""Names and values as a kernel developer calls them. Pure."""
 
 from __future__ import annotations
 
 from harness.base.text import clean
 from harness.results.records import VM_KILLED
 
-# Paths' components; the rest stands as it is.
+# Components of paths that are shown under another name.
 LABELS = {
     "stage1": "stage 1",
     "iowrite64_copy": "__iowrite64_copy",
@@ -24,5 +24,5 @@ HOST, MAPPING = "host", "mapping"  # last components of paths
 
 
 def words(value: str) -> str:
-    """Return a value in the words of a reader."""
+    """Return a value as it is shown: `VM killed` for `vm-killed`."""
     return WORDS.get(value, clean(value))

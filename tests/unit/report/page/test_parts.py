@@ -64,8 +64,11 @@ def together(*runs: Run) -> Run:
 
 def test_a_figure_has_every_kernel_and_mapping() -> None:
     (rate,) = figures(together(measured("a", [1.0, 2, 3]), measured("b", [4.0, 5, 6])))
-    assert (rate.name, rate.unit, rate.places) == ("rate", "MB/s", ["ioremap", "ioremap_wc"])
-    assert [(p.kernel, p.place) for p in rate.points][:2] == [("a", "ioremap"), ("a", "ioremap_wc")]
+    assert (rate.name, rate.unit, rate.mappings) == ("rate", "MB/s", ["ioremap", "ioremap_wc"])
+    assert [(p.kernel, p.mapping) for p in rate.points][:2] == [
+        ("a", "ioremap"),
+        ("a", "ioremap_wc"),
+    ]
 
 
 def test_intervals_are_those_of_the_statistics() -> None:

@@ -45,14 +45,16 @@ def test_words_are_bars_and_a_change_is_marked() -> None:
     assert [bar.status for bar in line.bars] == ["PASS", "PASS", "FAIL"]
     assert [bar.other for bar in line.bars] == [False, False, True]
     assert line.bars[2].height > line.bars[1].height
-    assert line.said == "FAIL guest faults since 2026-01-03; before: 2 x PASS works"
-    assert trend(0, "c", "p", points(("DONE", "x"), ("DONE", "x"))).said == "DONE x in all 2 runs"
+    assert line.summary == "FAIL guest faults since 2026-01-03; before: 2 x PASS works"
+    assert (
+        trend(0, "c", "p", points(("DONE", "x"), ("DONE", "x"))).summary == "DONE x in all 2 runs"
+    )
 
 
 def test_figures_are_a_line() -> None:
     line = trend(0, "c", "p", points(("DONE", 1.0), ("DONE", 3.0), ("DONE", 2.0), unit="ns"))
     assert line.line == "3,14.0 9,2.0 15,8.0" and line.bars == []
-    assert line.said == "2 ns now, 1 to 3 in 3 runs"
+    assert line.summary == "2 ns now, 1 to 3 in 3 runs"
     flat = trend(0, "c", "p", points(("DONE", 1.0), ("DONE", 1.0), unit="ns"))
     assert flat.line == "3,14.0 9,14.0"
 
@@ -87,7 +89,7 @@ def test_the_trends_of_a_database(tmp_path: Path) -> None:
     many = known_trends(recorded(), url, every=True, say=said.append).lines
     assert "audit.ioremap_wc.stage2" in [line.path for line in few]
     assert not any(line.line for line in few) and any(line.line for line in many)
-    assert all(line.said.endswith("in all 2 runs") for line in few) and said == []
+    assert all(line.summary.endswith("in all 2 runs") for line in few) and said == []
 
 
 def test_a_page_does_not_fail_for_want_of_a_history() -> None:
