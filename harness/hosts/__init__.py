@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whatever runs the kernel under test: machines, QEMU, L1."""
+"""Hosts, which run the kernel under test: machines, QEMU, L1."""

@@ -28,7 +28,7 @@ Events = queue.Queue[Event]
 
 
 class EventSource(Protocol):
-    """Where lines come from, and where answers go."""
+    """A source of lines that also takes answers."""
 
     def wait(
         self,

@@ -22,7 +22,7 @@ from harness.suites.failures.guest_log import GuestLog
 T = TypeVar("T")
 
 
-class HostLost(Exception):  # noqa: N818 - it is a finding first
+class HostLost(Exception):  # noqa: N818 - a finding about the kernel, no error of the harness
     """The host under test died, or does not answer any more; `failure` says how."""
 
     def __init__(self, failure: Failure) -> None:

@@ -110,12 +110,12 @@ def _values(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     """Return the values of a suite.toml over those of the suites that it extends."""
     if path in extending:
         raise UsageError(f"{path}: suites extend each other in a circle")
-    own = read_toml(path)
-    if "extends" not in own:
-        return {**own, "folder": path.parent}
-    base = str(own["extends"])
+    values = read_toml(path)
+    if "extends" not in values:
+        return {**values, "folder": path.parent}
+    base = str(values["extends"])
     if "/" in base:
         extended = (path.parent / base).resolve() / "suite.toml"
     else:
         extended = _named(base, behind=path if base == path.parent.name else None)
-    return {**_values(extended, (*extending, path)), **own}
+    return {**_values(extended, (*extending, path)), **values}

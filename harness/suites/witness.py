@@ -77,12 +77,12 @@ def witnesses(
     results = []
     for record in audits:
         mapping = record.mapping
-        own = by_path.get(f"{suite}.{mapping}.stage1")
+        at_result = by_path.get(f"{suite}.{mapping}.stage1")
         name = MANY if f"{suite}.{mapping}.{MANY}" in by_path else BEHAVIOUR
         probe = by_path.get(f"{suite}.{mapping}.{name}")
-        if own is None and probe is None:
+        if at_result is None and probe is None:
             continue
-        results.append(_witness(record, own, probe, _limit(f"{mapping}.{name}", limits)))
+        results.append(_witness(record, at_result, probe, _limit(f"{mapping}.{name}", limits)))
     return results
 
 
@@ -96,11 +96,11 @@ def _limit(test: str, limits: Mapping[str, str]) -> str:
 
 
 def _witness(
-    record: AuditRecord, own: Observation | None, probe: Observation | None, limit: str
+    record: AuditRecord, at_result: Observation | None, probe: Observation | None, limit: str
 ) -> Observation:
     must = predicted(record.stage1, record.combined)
     did = None if limit or probe is None else probe.value
-    par = None if own is None else own.value  # the type in PAR_EL1 after AT S1E1R
+    par = None if at_result is None else at_result.value  # the type in PAR_EL1 after AT S1E1R
     witness = Observation(path=f"witness.{record.mapping}", status=Status.PASS)
     witness.detail.update(_testimony(record, must, did, limit))
     problems = []

@@ -109,8 +109,8 @@ def _faulted(walk: Walk, expected: Expectation) -> tuple[Status, str]:
     assert fault is not None  # noqa: S101 - the caller checked
     if _trapped(walk):
         return (Status.PASS, "") if expected.may_trap else (Status.SKIP, NO_LEAF)
-    own = fault.stage == 1 and fault.kind is not FaultKind.EXTERNAL
-    return Status.ERROR if own else Status.MISS, fault.describe()
+    of_guest = fault.stage == 1 and fault.kind is not FaultKind.EXTERNAL
+    return Status.ERROR if of_guest else Status.MISS, fault.describe()
 
 
 def _trapped(walk: Walk) -> bool:
@@ -126,11 +126,11 @@ def _trapped(walk: Walk) -> bool:
 
 def _type_problems(walk: Walk, expected: Expectation) -> list[str]:
     """Return problems of the memory types; where sources disagree, either combined type passes."""
-    both = walk.combined.names if walk.combined else ()
-    own = (walk.stage2.attr.name,) if walk.stage2 else ()
+    combined = walk.combined.names if walk.combined else ()
+    stage2 = (walk.stage2.attr.name,) if walk.stage2 else ()
     wanted = (
-        ("both stages together give", both, expected.type),
-        ("stage 2 gives", own, expected.stage2),
+        ("both stages together give", combined, expected.type),
+        ("stage 2 gives", stage2, expected.stage2),
     )
     return [
         f"{subject} {_name(names)}, expected {name}"

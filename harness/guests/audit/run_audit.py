@@ -62,7 +62,7 @@ class RunAudit:
     def host_resources(self, text: str) -> None:
         """Take the host's /sys/bus/pci/devices/BDF/resource, which has the BARs' addresses.
 
-        A BAR is a line: start, end and flags (Documentation/ABI/testing/sysfs-bus-pci).
+        A BAR is a line: start, end and flags (Documentation/PCI/sysfs-pci.rst).
         """
         rows = [line.split() for line in text.splitlines()]
         self._host_bars = [int(columns[0], 16) for columns in rows if len(columns) == 3]

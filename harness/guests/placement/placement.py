@@ -60,7 +60,7 @@ class RunContext:
 
 
 class Placement(Protocol):
-    """Where a suite runs on a machine.
+    """A way to run a suite on a machine: in L1, or in a guest of L1.
 
     `name` is the machine's topology, as files and records have it. `el2`: the machine's CPU has
     EL2. `has_guest`: the machine's own QEMU runs a host under test, with the suite in a guest of

@@ -154,8 +154,8 @@ class L1Host(L1Link):
     def put(self, files: Mapping[str, Path | str]) -> dict[str, str]:
         """Copy files and texts into the shared folder; return the path of each in L1.
 
-        Each gets a name that L1 has not read before (L1 caches what it reads). A file that was
-        put before is not copied again.
+        Each gets a name that L1 has not read before. A file that was put before is not copied
+        again.
         """
         paths = {}
         for name, content in files.items():

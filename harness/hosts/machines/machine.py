@@ -159,16 +159,16 @@ def _values(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
     if path in extending:
         circle = " -> ".join(file.stem for file in (*extending, path))
         raise UsageError(f"{path}: machines extend each other in a circle: {circle}")
-    own = read_toml(path)
-    if "extends" not in own:
-        return own
-    base = str(own["extends"])
+    values = read_toml(path)
+    if "extends" not in values:
+        return values
+    base = str(values["extends"])
     if "/" in base:
         extended = (path.parent / Path(base).expanduser()).resolve()
     else:
         extended = _file(base, behind=path if base == path.stem else None)
     merged = _values(extended, (*extending, path))
-    for key, value in own.items():
+    for key, value in values.items():
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = {**merged[key], **value}
         else:

@@ -19,8 +19,8 @@ BAR_SIZE = 4 * 1024 * 1024  # bytes; the size in qemu-configs/common.j2
 class BootFiles:
     """The files that QEMU is started with; `folder` is a temporary folder of this QEMU.
 
-    `archive` is the initramfs: a suite's, or with `rootfs` (the same file) L1's whole root. `ram`
-    is a file with the memory of a machine that is saved or restored (harness/hosts/l1/saved.py).
+    `archive` is the initramfs with the suite. `rootfs` is the archive with L1's root, which QEMU
+    boots in its place; None where L1 runs the suite itself. `ram` is a file with the memory of a machine that is saved or restored (harness/hosts/l1/saved.py).
     """
 
     folder: Path

@@ -41,8 +41,8 @@ def error_of(printed: str, returncode: int) -> str:
         return ""
     prefix = f"{PROGRAM}: "
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    own = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
-    errors = [line for line in own if not line.startswith(ASIDE)]
+    messages = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+    errors = [line for line in messages if not line.startswith(ASIDE)]
     if errors:
         return errors[0]
     if returncode < 0:
