@@ -20,7 +20,8 @@ class BootFiles:
     """The files that QEMU is started with; `folder` is a temporary folder of this QEMU.
 
     `archive` is the initramfs with the suite. `rootfs` is the archive with L1's root, which QEMU
-    boots in its place; None where L1 runs the suite itself. `ram` is a file with the memory of a machine that is saved or restored (harness/hosts/l1/saved.py).
+    boots in its place; None where L1 runs the suite itself. `ram` is a file with the memory of a
+    machine that is saved or restored (harness/hosts/l1/saved.py).
     """
 
     folder: Path
