@@ -23,7 +23,7 @@ from typing import IO, Any
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.base.lasting_thread import in_lasting_thread
-from harness.base.signals import held
+from harness.base.signals import signals_held
 
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 TERM_SECONDS = 10.0
@@ -61,8 +61,8 @@ def start(  # noqa: PLR0913 - those of Popen that are needed
     It inherits the file descriptors `keep`. In a `session` of its own it gets no Ctrl-C of the
     terminal, which is ours to handle. When this process ends, by whatever cause, the command gets
     the signal `parents_end`; None saves the fork (10 ms and more) that this needs, for commands
-    that write nothing and end in a moment. Callers wrap this in signals.held() until they know
-    the process.
+    that write nothing and end in a moment. Callers wrap this in signals_held() until they know the
+    process.
     """
 
     prepare = None
@@ -161,7 +161,7 @@ def run_on_terminal(command: Sequence[str]) -> int:
     """
     process = None
     try:
-        with held():
+        with signals_held():
             process = start(command, stdin=None, session=False)
         return process.wait()
     finally:
@@ -254,7 +254,7 @@ def _group(
     """A process in a group of its own; the whole group is ended on the way out."""
     process = None
     try:
-        with held(), _told_why(command):  # a process that was started is known, and ended
+        with signals_held(), _told_why(command):  # a process that was started is known, and ended
             process = start(
                 command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=env,
                 parents_end=parents_end,

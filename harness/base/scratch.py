@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.base.signals import held
+from harness.base.signals import signals_held
 
 PREFIX = "s2eval-cell-"
 OWNER = ".owner"
@@ -24,7 +24,7 @@ OWNER = ".owner"
 @contextlib.contextmanager
 def scratch_folder(prefix: str = PREFIX) -> Iterator[Path]:
     """Yield a temporary folder that is removed afterwards. Raise OSError without room for it."""
-    with held():
+    with signals_held():
         temporary = tempfile.TemporaryDirectory(prefix=prefix)
     with temporary as name:
         folder = Path(name)

@@ -18,7 +18,7 @@ AGAIN = 0.01  # seconds
 
 @dataclass
 class _State:
-    holding: int = 0  # blocks of held() that the main thread is in
+    holding: int = 0  # blocks of signals_held() that the main thread is in
     came: bool = False  # a signal that waits for their end
     ours: list[signal.Signals] = field(default_factory=list)  # that are not ignored, as by nohup
 
@@ -29,7 +29,7 @@ _state = _State()
 def end_in_good_order() -> None:
     """Let Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt from now on, once.
 
-    A process that was forked within held() is not within it any more.
+    A process that was forked within signals_held() is not within it any more.
     """
     came, _state.holding, _state.came = _state.came, 0, False
     _state.ours = [n for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN]
@@ -62,7 +62,7 @@ def _raise_again(lost: sys.UnraisableHookArgs) -> None:
 
 
 @contextlib.contextmanager
-def held() -> Iterator[None]:
+def signals_held() -> Iterator[None]:
     """Hold ending signals back in a block, which they do not cut in two: they come at its end.
 
     For the moments in which something exists that nobody would know of: a process just started.

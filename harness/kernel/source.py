@@ -34,7 +34,7 @@ from harness.base.files import write_atomic
 from harness.base.locks import locked
 from harness.base.paths import cache_dir
 from harness.base.process import start
-from harness.base.signals import held
+from harness.base.signals import signals_held
 from harness.kernel.git import GitError, git, own_env, plain_env, run
 from harness.kernel.spec import KernelSource
 
@@ -273,7 +273,7 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     """A stage of a pipe; `running` kills it on the way out unless it has ended."""
     try:
-        with held():
+        with signals_held():
             process = start(command, stdin=stdin, stdout=stdout, stderr=errors, env=own_env())
             running.callback(process.wait)
             running.callback(process.kill)

@@ -65,9 +65,9 @@ def resumed(store: RunStore) -> Run:
         "resumed": record.run.resumed + 1,
         "seconds": max(record.run.seconds, seconds_of(store.folder)),
     }
-    kept = [cell for cell in record.cells if not _lacked(cell)]
+    kept = [cell for cell in record.cells if not _to_run_again(cell)]
     return record.model_copy(update={"run": record.run.model_copy(update=update), "cells": kept})
 
 
-def _lacked(cell: Cell) -> bool:
+def _to_run_again(cell: Cell) -> bool:
     return cell.status is Status.MISS and cell.failure is not None and cell.failure.kind.ours

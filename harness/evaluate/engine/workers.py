@@ -21,7 +21,7 @@ from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
 
 from harness.base.errors import ExitCode, MachineError
 from harness.base.process import die_with_parent
-from harness.base.signals import end_in_good_order, held
+from harness.base.signals import end_in_good_order, signals_held
 from harness.evaluate.cell.cell import blank
 from harness.evaluate.engine.execute import Cells, execute
 from harness.evaluate.engine.queue import Order
@@ -91,7 +91,7 @@ class Workers:
         live = (theirs, links, os.getpid(), self._work)
         process = context.Process(target=_live, args=live, name=name)
         try:
-            with held():  # a process that was started is known, and ended
+            with signals_held():  # a process that was started is known, and ended
                 process.start()
                 self._workers.append(_Worker(process, ours))
         except BaseException:

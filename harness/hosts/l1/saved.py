@@ -117,11 +117,11 @@ class SavedState:
         """Note that a run wants this state; return whether one did before, and none failed."""
         if (self.folder / REFUSED).exists():
             return False
-        asked_before = (self.folder / ASKED).exists()
+        was_wanted = (self.folder / ASKED).exists()
         with contextlib.suppress(OSError):
             self.folder.mkdir(exist_ok=True)
             (self.folder / ASKED).touch()
-        return asked_before
+        return was_wanted
 
     def discard(self) -> None:
         """Remove the state, if it is there."""

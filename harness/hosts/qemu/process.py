@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from harness.base.errors import MachineError
 from harness.base.process import start
-from harness.base.signals import held
+from harness.base.signals import signals_held
 from harness.hosts.events import Event, EventQueue
 from harness.hosts.qemu.channel import LINE_LIMIT, PAUSE, Channel
 from harness.results.failure_kinds import FailureKind
@@ -112,7 +112,7 @@ class QemuProcess(EventQueue):
         """
         with (self.logs / "qemu.log").open("wb") as log:
             try:
-                with held():  # no signal comes between QEMU's start and close() knowing its process
+                with signals_held():  # until close() knows of the process
                     self._process = start(command, stdout=log, stderr=log, keep=keep)
             except OSError as error:
                 raise MachineError(f"{command[0]}: {error.strerror}") from None

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.base.signals import ENDING, end_in_good_order, held
+from harness.base.signals import ENDING, end_in_good_order, signals_held
 
 
 @pytest.fixture(autouse=True)
@@ -36,18 +36,18 @@ def test_a_signal_interrupts_once(number: signal.Signals) -> None:
 @pytest.mark.parametrize("number", ENDING)
 def test_a_held_one_comes_at_the_end_of_the_outermost_block(number: signal.Signals) -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt), held():
-        with held():
+    with pytest.raises(KeyboardInterrupt), signals_held():
+        with signals_held():
             os.kill(os.getpid(), number)
             done.append("inner")
         done.append("outer")
     assert done == ["inner", "outer"]
-    with held():
+    with signals_held():
         done.append("later")  # it came once
 
 
 def test_an_error_of_a_block_without_a_signal_is_that_error() -> None:
-    with pytest.raises(OSError, match="full"), held():
+    with pytest.raises(OSError, match="full"), signals_held():
         raise OSError("full")
 
 
@@ -55,7 +55,7 @@ def test_a_block_of_another_thread_holds_nothing_back() -> None:
     entered, leave = threading.Event(), threading.Event()
 
     def work() -> None:
-        with held():
+        with signals_held():
             entered.set()
             leave.wait(10)
 
