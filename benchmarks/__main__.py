@@ -40,7 +40,7 @@ import atexit, resource, sys
 path = sys.argv.pop()
 atexit.register(lambda: open(path, "w").write(
     str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)))
-from harness.cli import main
+from harness.cli.main import main
 main()
 """
 

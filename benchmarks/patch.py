@@ -82,7 +82,7 @@ def by_hand(
     """
     tree, out = base.tree, base.tree.out(llvm=False)
     ours = toolchain(llvm=False).make(tree.work, out, "Image", "modules")
-    make = [word for word in ours if not word.startswith("cmd=")]  # an option of the harness
+    make = [word for word in ours if not word.startswith("cmd=")]  # the harness's own speed-up
     with tree.locked():
         series.apply(base, [])
         subprocess.run(make, env=environment(), stdout=subprocess.DEVNULL, check=True)

@@ -90,9 +90,7 @@ class Command(click.Group):
             ctx.exit(ExitCode.INTERRUPTED)
         except BrokenPipeError:
             discard_stdout()
-            ctx.exit(
-                128 + signal.SIGPIPE
-            )  # the exit code that a shell gives a filter killed by SIGPIPE
+            ctx.exit(128 + signal.SIGPIPE)  # what a shell returns for a filter that SIGPIPE ends
         except OSError as error:  # no space, a read-only cache: file and reason are enough
             file = f"{error.filename}: " if error.filename else ""
             click.echo(f"s2eval: {file}{error.strerror or error}", err=True)

@@ -11,13 +11,8 @@ from harness.results.base import SEVERITY, Record, Status, exit_code_of, worst
 from harness.results.failure_kinds import Blame, FailureKind
 from harness.results.readings import AuditRecord, FidelityRecord
 
-__all__ = [
-    "SEVERITY",
-    "Record",
-    "Status",
-    "exit_code_of",
-    "worst",
-]  # imported from here
+# Defined in base.py; users of records import these names from here.
+__all__ = ["SEVERITY", "Record", "Status", "exit_code_of", "worst"]
 
 SCHEMA = "s2eval-run-1"
 # The value of a test that the guest did not survive.

@@ -68,7 +68,10 @@ class RunStore:
 
     @property
     def lock(self) -> int:
-        """The descriptor of the lock; a process that it is sent to keeps others out, too."""
+        """Return the lock's file descriptor: a process that gets a copy holds the lock as well.
+
+        Raise AssertionError unless the store was entered.
+        """
         if self._lock is None:
             raise AssertionError("a store that was not entered")
         return self._lock
