@@ -190,3 +190,20 @@ def test_interrupted(
     assert ran.code == 130 and "Traceback" not in ran.err, ran.err
     assert ran.err.splitlines()[-1] == "s2eval: interrupted"
     assert s2eval.leftovers() == []
+    if len(when) > 1:
+        _goes_on(s2eval)
+
+
+def _goes_on(s2eval: S2Eval) -> None:
+    """In another folder, with more workers; the base's guests are not booted again."""
+    status = json.loads((s2eval.folder() / "status.json").read_text())
+    assert (status["state"], status["total"], status["done"]) == ("interrupted", 2, 1)
+    assert "go on with 's2eval patch --resume" in s2eval("run", "--resume").one_line()
+    s2eval.home = s2eval.home / "elsewhere"
+    s2eval.home.mkdir()
+    ran = s2eval("patch", "--resume", "--json", "--jobs", "2")
+    told = json.loads(ran.out)
+    assert (ran.code, told["verdict"]) == (0, "improved"), ran.err
+    assert ran.err.count(": start L2") == 1 and told["run"] == s2eval.run().run.id
+    assert [cell["status"] for cell in told["base"]["cells"]] == ["FAIL"]
+    assert s2eval.run().run.resumed == 1 and s2eval.leftovers() == []

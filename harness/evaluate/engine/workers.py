@@ -227,7 +227,7 @@ def _work_on(task: Task, link: Connection, work: Callable[[Task, Listener], Cell
         send(_TaskEnded())
     except BrokenPipeError:
         raise
-    except Exception as error:
+    except Exception as error:  # it ends the run, in the process that has begun it
         send(_failed(error))
 
 
@@ -236,6 +236,6 @@ def _failed(error: Exception) -> _Failed:
     trace = traceback.format_exc()
     try:
         ForkingPickler.loads(ForkingPickler.dumps(error))
-    except Exception:
+    except Exception:  # whatever the pickling of an exception may raise
         return _Failed(RuntimeError(f"{type(error).__name__}: {error}"), trace)
     return _Failed(error, trace)

@@ -203,8 +203,13 @@ def test_without_room_for_a_record_the_way_on_is_told(
 
     monkeypatch.setattr(RunStore, "add", full)
     way_on = r"free some space, then go on with 's2eval run --resume \d+"
-    with pytest.raises(DiskFullError, match=way_on), engine_for(PLAN) as engine:
+    ended: list[int] = []
+    with (
+        pytest.raises(DiskFullError, match=way_on),
+        engine_for(PLAN, after=lambda _run, _folder: ended.append(batches.closed)) as engine,
+    ):
         engine.run(REQUESTS)
+    assert ended == [2]  # no guest goes on while the record is written
     assert state(engine) == "stopped" and load_run(engine.store.folder).run.interrupted
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from harness.base.errors import BuildError, MachineError, UsageError
 from harness.evaluate.engine.crew import ThisProcess
-from harness.evaluate.engine.engine import Surroundings
+from harness.evaluate.engine.engine import AfterRun, Surroundings
 from harness.evaluate.engine.new_run import resumed
 from harness.evaluate.patch.intake.intake import PatchSeries
 from harness.evaluate.patch.patch import Changes, plan_of
@@ -120,11 +120,16 @@ def take(
     changes: Changes = Changes(),  # noqa: B008 - frozen
     view: Watcher | None = None,
     gone_on: tuple[RunStore, Run] | None = None,
+    after: AfterRun = lambda _run, _folder: None,
 ) -> PatchSession:
     """All steps of a job, as the command takes them."""
     with Progress(*([view] if view else [])) as progress:
         around = Surroundings(
-            ThisProcess(), progress, QEMU, "go on with 's2eval patch --resume {run}'"
+            ThisProcess(),
+            progress,
+            QEMU,
+            "go on with 's2eval patch --resume {run}'",
+            after=after,
         )
         plan = plan_of(job, changes)
         with session(job, plan, around, ["s2eval", "patch"], gone_on) as done:
@@ -230,10 +235,15 @@ def test_interrupted_the_build_ends_first_and_what_was_done_is_recorded(
         assert make.begun.wait(30)
         raise KeyboardInterrupt
 
+    building: list[bool] = []
+
+    def after(_run: Run, _folder: Path) -> None:
+        building.append(any(t.name == "builds" for t in threading.enumerate()))
+
     batches.boot = boot
     with pytest.raises(KeyboardInterrupt):
-        take(job)
-    assert not [t for t in threading.enumerate() if t.name == "builds"]
+        take(job, after=after)
+    assert building == [False]
     run = load_run((tmp_path / "results/latest").resolve())
     assert run.run.interrupted and run.cells == [] and run.status is Status.MISS
 
