@@ -18,8 +18,7 @@ from harness.base.errors import ExitCode, UsageError
 from harness.evaluate.cell.batch import batches
 from harness.evaluate.engine import known_paths
 from harness.evaluate.engine.engine import Engine, Surroundings, still_to_do
-from harness.evaluate.engine.new_run import new_run, resumed
-from harness.evaluate.patch.saved_job import JOB
+from harness.evaluate.engine.new_run import JOB, new_run, resumed
 from harness.evaluate.plan.elsewhere import cells_named_in
 from harness.evaluate.plan.plan import NO_LIMITS, CellRequest, Limits, Plan, cells_of, load_plan
 from harness.kernel import source

@@ -13,6 +13,8 @@ from harness.evaluate.engine.status import seconds_of
 from harness.results.records import Cell, Comparison, HostInfo, Run, RunInfo, Status
 from harness.results.store import RunStore, load_run
 
+JOB = "job.json"  # in the folder of a run of `s2eval patch` (patch/saved_job.py)
+
 
 def host_info() -> HostInfo:
     """Return what a record says of this machine."""

@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from harness.base.deadline import Deadline
 from harness.base.errors import BuildError
 from harness.base.process import end_running
 from harness.kernel.build import Build, build
 from harness.kernel.spec import KernelSpec
+
+STOP_SECONDS = 60.0  # for make to end its compilers, or a download its connection
 
 
 class _StoppedError(Exception):
@@ -58,7 +61,7 @@ class Builds:
         self.all = [Building(kernel) for kernel in kernels]
         self._note = note
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="builds")
+        self._thread = threading.Thread(target=self._run, name="builds", daemon=True)
 
     def __enter__(self) -> Builds:
         self._thread.start()
@@ -68,9 +71,13 @@ class Builds:
         self.stop()
 
     def stop(self) -> None:
-        """End what is being built; nothing is built any more."""
+        """End what is being built; nothing is built any more.
+
+        What does not heed that for STOP_SECONDS is left: signals are not looked at any more.
+        """
         self._stop.set()
-        while self._thread.is_alive():
+        limit = Deadline(STOP_SECONDS)
+        while self._thread.is_alive() and not limit.over:
             end_running()
             self._thread.join(0.05)
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from harness.base.errors import BuildError
 from harness.base.paths import cache_dir
 from harness.evaluate.engine.engine import Engine, Surroundings
-from harness.evaluate.engine.new_run import new_run
+from harness.evaluate.engine.new_run import JOB, new_run
 from harness.evaluate.events import Listener, notes
 from harness.evaluate.patch.builds import Builds
 from harness.evaluate.patch.request import PatchJob, Step
-from harness.evaluate.patch.saved_job import JOB, SavedJob
+from harness.evaluate.patch.saved_job import SavedJob
 from harness.evaluate.patch.source.reach import may_change
 from harness.evaluate.plan.plan import Plan
 from harness.kernel.build import Build, applies, is_built

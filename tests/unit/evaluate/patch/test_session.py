@@ -15,11 +15,11 @@ import pytest
 from harness.base.errors import BuildError, MachineError, UsageError
 from harness.evaluate.engine.crew import ThisProcess
 from harness.evaluate.engine.engine import AfterRun, Surroundings
-from harness.evaluate.engine.new_run import resumed
+from harness.evaluate.engine.new_run import JOB, resumed
 from harness.evaluate.patch.intake.intake import PatchSeries
 from harness.evaluate.patch.patch import Changes, plan_of
 from harness.evaluate.patch.request import Matrix, PatchJob, step_of
-from harness.evaluate.patch.saved_job import JOB, load_job
+from harness.evaluate.patch.saved_job import load_job
 from harness.evaluate.patch.session import PatchSession, session
 from harness.evaluate.plan.expect import Expect
 from harness.evaluate.plan.plan import CellRequest, Limits
