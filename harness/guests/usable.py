@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.base.deadline import Deadline
 from harness.base.tools import as_tuple
@@ -121,9 +121,7 @@ def _measured(machine: Machine, qemu: QemuBinary, offers: Offers) -> Offers:
     if offers.el2:  # the kernel is L1's and L2's: KVM needs its granule in stage 2 as well
         second = fidelity.facts.s2_granules.split(",")
         granules = [granule for granule in granules if granule in second]
-    return Offers(
-        offers.device, offers.vmm, offers.el2, offers.memory_mib, tuple(granules), fidelity.label
-    )
+    return replace(offers, granules=tuple(granules), label=fidelity.label)
 
 
 def _granule(fragments: Iterable[str]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The suites made of guest-tests/wcprobe: tables in C and in TOML that must fit each other."""
+"""Suites: every file names what is there, and wcprobe's tables in C and TOML fit each other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from harness.base import paths
 from harness.base.errors import UsageError
-from harness.suites.suite import load_suite
+from harness.hosts.machines.machine import list_devices
+from harness.suites.suite import list_suites, load_suite
 
 FOLDER = paths.PROJECT / "guest-tests" / "wcprobe"
 SUITES = {"wcprobe": "basic", "wcprobe-figures": "figures", "wcprobe-risky": "risky"}
@@ -18,6 +19,16 @@ SUITES = {"wcprobe": "basic", "wcprobe-figures": "figures", "wcprobe-risky": "ri
 
 def source(name: str) -> str:
     return (FOLDER / name).read_text()
+
+
+@pytest.mark.parametrize("name", list_suites())
+def test_every_suite_has_what_its_file_names(name: str) -> None:
+    suite = load_suite(name)
+    assert suite.description and set(suite.devices) <= set(list_devices())
+    assert all((suite.folder / f"{program}.c").is_file() for program in suite.programs)
+    for module in suite.modules:
+        objects = (suite.folder / "Kbuild").read_text()
+        assert f" {module.removesuffix('.ko')}.o" in objects
 
 
 @pytest.mark.parametrize("name", SUITES)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -232,6 +233,12 @@ def test_a_row_of_the_table_with_an_unknown_kind_is_refused(
     with pytest.raises(ValueError, match="sorrow"):
         classify.classes.__wrapped__("kernel")
     classify._rows.cache_clear()
+
+
+def test_each_row_of_the_table_has_a_source_and_an_effect_that_are_known() -> None:
+    for row in classify._rows():
+        assert row["source"] in get_args(classify.Source), row
+        assert row["effect"] in get_args(classify.Effect), row
 
 
 # -- foreign text -----------------------------------------------------------------------------
