@@ -161,10 +161,11 @@ def test_no_space_left_for_the_results(s2eval: S2Eval) -> None:
 
 
 def test_no_space_left_for_the_guests_files(s2eval: S2Eval) -> None:
-    """The folder that L1 sees as /share has no room for a kernel."""
+    """L1's /share has no room for a kernel. An L1 that is restored would need none."""
     tiny = s2eval.home / "tiny"
     prefix = on_a_tiny_disk(tiny)
-    ran = s2eval("run", "-k", KERNEL, "-m", "nested-tcg", prefix=prefix, TMPDIR=str(tiny))
+    command = ("run", "-k", KERNEL, "-m", "nested-tcg", "--fresh")
+    ran = s2eval(*command, prefix=prefix, TMPDIR=str(tiny))
     assert ran.code == 125 and "Traceback" not in ran.err
     (cell,) = s2eval.run().cells
     assert cell.failure and cell.failure.kind == "disk-full"
