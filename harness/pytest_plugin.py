@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -121,7 +121,7 @@ class HostUnderTest:
             raise UsageError(f"machine {machine} has no L2: take a nested one (s2eval list)")
         self.logs = logs
         self._qemu = find_qemu()
-        self._pool: HostPool[L1Host] = HostPool()
+        self._pool = HostPool()
         self._numbers = itertools.count(1)
 
     def boot(self) -> None:
@@ -201,4 +201,4 @@ class HostUnderTest:
     def _host(self) -> L1Host:
         if self._pool.host is None:
             raise RuntimeError("this L1 is not there any more: boot() makes a new one")
-        return self._pool.host
+        return cast("L1Host", self._pool.host)  # boot() put it there

@@ -46,7 +46,9 @@ QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress on standar
 def show_run(record: Run, folder: Path, *, as_json: bool) -> None:
     """Print a run's tables, or its record."""
     if as_json:
-        click.echo(record.model_dump_json(indent=2, by_alias=True))
+        from harness.base.json_text import json_text  # noqa: PLC0415 - not for `--help`
+
+        click.echo(json_text(record, indent=2, by_alias=True))
     else:
         from harness.report.terminal.run import print_run  # noqa: PLC0415 - rich takes 100 ms
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from harness.hosts.machines.machine import Machine
 
@@ -28,10 +28,7 @@ class PooledHost(Protocol):
         """End the host and remove its files."""
 
 
-H = TypeVar("H", bound=PooledHost)
-
-
-class HostPool(Generic[H]):
+class HostPool:
     """Keeps one host for the next cell of its batch. A context manager.
 
     `host` is the host that waits. `enabled` is off while the last cell runs: no cell comes after
@@ -40,9 +37,9 @@ class HostPool(Generic[H]):
 
     def __init__(self) -> None:
         self.enabled = True
-        self.host: H | None = None
+        self.host: PooledHost | None = None
 
-    def __enter__(self) -> HostPool[H]:
+    def __enter__(self) -> HostPool:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -54,16 +51,16 @@ class HostPool(Generic[H]):
         if host:
             host.close()
 
-    def contains(self, host: H) -> bool:
+    def contains(self, host: PooledHost) -> bool:
         """Return whether `host` waits here."""
         return self.host is host
 
-    def release(self, host: H) -> None:
+    def release(self, host: PooledHost) -> None:
         """Keep `host` for the next cell; do nothing when no cell comes any more."""
         if self.enabled:
             self.host = host
 
-    def acquire(self, machine: Machine, image: Path) -> H | None:
+    def acquire(self, machine: Machine, image: Path) -> PooledHost | None:
         """Return the waiting host if it is usable and runs this machine and kernel, else None.
 
         Any other host that waits is ended.

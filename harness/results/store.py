@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 from harness.base import paths
 from harness.base.errors import DiskFullError, UsageError
 from harness.base.files import replacing, write_atomic
+from harness.base.json_text import json_text
 from harness.base.toml import unknown
 from harness.results.records import SCHEMA, Cell, Run
 
@@ -102,7 +103,7 @@ class RunStore:
         name = hashlib.sha256(cell.name.encode()).hexdigest()[:20]
         with _readable(self.folder):
             (self.folder / JOURNAL).mkdir(exist_ok=True)
-            text = cell.model_dump_json(by_alias=True)
+            text = json_text(cell, by_alias=True)
             write_atomic(self.folder / JOURNAL / f"{name}.json", text, durable=True)
 
     def write(self, run: Run) -> None:
@@ -111,7 +112,7 @@ class RunStore:
         Raise DiskFullError without room for it, UsageError when the folder cannot be written.
         """
         with _readable(self.folder):
-            text = run.model_dump_json(by_alias=True, indent=1)
+            text = json_text(run, by_alias=True, indent=1)
             write_atomic(self.folder / RECORD, text, durable=True)
             shutil.rmtree(self.folder / JOURNAL, ignore_errors=True)
 
@@ -121,7 +122,7 @@ class RunStore:
         Raise DiskFullError without room for it, UsageError when the folder cannot be written.
         """
         with _readable(self.folder):
-            text = document.model_dump_json(by_alias=True, indent=1)
+            text = json_text(document, by_alias=True, indent=1)
             write_atomic(self.folder / name, text, durable=True)
 
 

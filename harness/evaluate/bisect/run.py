@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.base.errors import MachineError, UsageError
+from harness.base.json_text import json_text
 from harness.base.text import clean
 from harness.evaluate.bisect.bisect import BAD, GOOD, Result, bisect
 from harness.evaluate.bisect.commits import History, of_series, of_tree
@@ -95,7 +96,7 @@ def shape_of(good: CellRequest, qemu: QemuBinary, repeat: int) -> str:
     the cell of the good end.
     """
     key = unchanged.build_key(good.kernel)
-    parts = [key, good.kernel.model_dump_json(), unchanged.inputs_hash(good, key, qemu, repeat)]
+    parts = [key, json_text(good.kernel), unchanged.inputs_hash(good, key, qemu, repeat)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from harness.evaluate.cell.cell import Tools, run_cell
 from harness.evaluate.plan.plan import CellRequest
-from harness.hosts.l1.host import L1Host
 from harness.hosts.pool import HostPool
 from harness.kernel.spec import KernelSpec
 from harness.results.records import Cell
@@ -32,7 +31,7 @@ def run_batch(
     `folder(name)` makes and returns the folder for the logs of the cell `name`. Errors are in the
     records, as run_cell() has them.
     """
-    pool: HostPool[L1Host] = HostPool()
+    pool = HostPool()
     with pool:
         for request in batch:
             last = request is batch[-1]

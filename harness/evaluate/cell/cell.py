@@ -21,7 +21,6 @@ from harness.guests.calibrate.machine import calibrate_machine
 from harness.guests.placement import placement_of
 from harness.guests.placement.placement import RunContext
 from harness.guests.usable import why_not
-from harness.hosts.l1.host import L1Host
 from harness.hosts.l1.userland import guest_program, initramfs, l1_root
 from harness.hosts.pool import HostPool
 from harness.hosts.qemu.binary import QemuBinary
@@ -92,9 +91,7 @@ def blank(request: CellRequest) -> Cell:
     )
 
 
-def run_cell(
-    request: CellRequest, tools: Tools, logs: Path, pool: HostPool[L1Host], *, last: bool
-) -> Cell:
+def run_cell(request: CellRequest, tools: Tools, logs: Path, pool: HostPool, *, last: bool) -> Cell:
     """Run one cell and return its record, which has every S2EvalError and OSError as a failure.
 
     `logs` is the cell's own folder. An L1 that the next cell can use is left in `pool`, unless
@@ -143,7 +140,7 @@ def _run(
     tools: Tools,
     logs: Path,
     phases: Phases,
-    pool: HostPool[L1Host],
+    pool: HostPool,
 ) -> None:
     placement = placement_of(request.machine)
     # L1's root is made while the kernel builds; one in the cache costs nothing.

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from harness.base.deadline import Deadline
 from harness.base.files import write_atomic
+from harness.base.json_text import json_text
 from harness.base.locks import locked
 from harness.base.paths import cache_dir
 from harness.evaluate.engine.unchanged import harness_hash
@@ -30,7 +31,7 @@ NAMED = 3  # suites or machines in a warning
 def _file(request: CellRequest) -> Path:
     """Where the paths of the request's suite on its machine are kept."""
     suite, machine = request.suite, request.machine
-    shape = machine.model_dump_json(exclude={"name", "extends", "description", "limits"})
+    shape = json_text(machine, exclude={"name", "extends", "description", "limits"})
     parts = json.dumps([suite.source_hash, shape, harness_hash()])
     return (
         cache_dir("paths") / f"{suite.name}-{hashlib.sha256(parts.encode()).hexdigest()[:16]}.json"

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.base.files import write_atomic
-from harness.base.signals import signals_held
+from harness.base.json_text import json_text
 from harness.evaluate.events import Event
 from harness.evaluate.progress import Snapshot
 from harness.results.records import Status
@@ -88,8 +88,7 @@ class StatusFile:
             if self._ended:
                 return
             self._ended = state != "running"
-            with signals_held():  # pydantic turns an interrupt into an error of its own
-                text = self._status(state).model_dump_json(indent=1, by_alias=True)
+            text = json_text(self._status(state), indent=1, by_alias=True)
             with contextlib.suppress(OSError):
                 write_atomic(self._folder / FILE, text)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import harness
 from harness.base import paths
 from harness.base.errors import S2EvalError
+from harness.base.json_text import json_text
 from harness.evaluate.plan.plan import CellRequest
 from harness.hosts.qemu.binary import QemuBinary
 from harness.kernel import source, store
@@ -55,8 +56,8 @@ def inputs_hash(request: CellRequest, build_key: str, qemu: QemuBinary, repeat: 
     """Return a hash over all that shapes a cell's record: kernel, machine, suite, QEMU, harness."""
     parts = [
         build_key,
-        request.machine.model_dump_json(),
-        request.suite.model_dump_json(exclude={"folder"}),
+        json_text(request.machine),
+        json_text(request.suite, exclude={"folder"}),
         request.suite.source_hash,
         f"{qemu.path} {' '.join(qemu.args)} {qemu.version}",
         str(repeat),
@@ -105,7 +106,7 @@ def _same(
     keys: dict[str, str] = {}
     wanted: dict[str, str] = {}
     for one in requests:
-        kernel = one.kernel.model_dump_json()
+        kernel = json_text(one.kernel)
         if kernel not in keys:
             keys[kernel] = build_key(one.kernel)
         if keys[kernel]:

@@ -20,6 +20,7 @@ from harness.base import paths
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.base.files import write_atomic
+from harness.base.json_text import json_text
 from harness.base.locks import locked
 from harness.guests.calibrate import guest
 from harness.guests.calibrate.report import (
@@ -100,7 +101,7 @@ class Identity(Frozen):
 
     def key(self) -> str:
         """Return a hash of the identity, which names the cached calibration."""
-        identity = self.model_dump_json(include=set(Identity.model_fields))
+        identity = json_text(self, include=set(Identity.model_fields))
         return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
     @property
@@ -220,7 +221,7 @@ def calibrate(
             if known is None:
                 image = guest.build_image(folder, deadline)
                 known = _measure(identity, image, deadline)
-                write_atomic(cached, known.model_dump_json(indent=1))
+                write_atomic(cached, json_text(known, indent=1))
             return known
     except OSError as error:
         raise MachineError(f"the cache of calibrations cannot be used: {error}") from None

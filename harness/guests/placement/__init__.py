@@ -3,16 +3,37 @@
 
 from __future__ import annotations
 
-from harness.guests.placement.flat import FlatPlacement
-from harness.guests.placement.nested import NestedPlacement
+import functools
+from collections.abc import Callable
+
 from harness.guests.placement.placement import Placement
 from harness.hosts.machines.machine import Machine
 
-PLACEMENTS: dict[str, Placement] = {
-    placement.name: placement for placement in (FlatPlacement(), NestedPlacement())
-}
+
+def _flat() -> Placement:
+    from harness.guests.placement.flat import FlatPlacement  # noqa: PLC0415 - see placement_of()
+
+    return FlatPlacement()
+
+
+def _nested() -> Placement:
+    from harness.guests.placement.nested import NestedPlacement  # noqa: PLC0415
+
+    return NestedPlacement()
+
+
+PLACEMENTS: dict[str, Callable[[], Placement]] = {"flat": _flat, "nested": _nested}
 
 
 def placement_of(machine: Machine) -> Placement:
-    """Return the placement of suites on `machine`, which its topology names."""
-    return PLACEMENTS[machine.topology]
+    """Return the placement of suites on `machine`, which its topology names.
+
+    A placement's module is imported when a machine needs it: a flat run needs neither L1's
+    agent nor the walk of page tables, whose imports take 0.1 s.
+    """
+    return _placement(machine.topology)
+
+
+@functools.cache
+def _placement(name: str) -> Placement:
+    return PLACEMENTS[name]()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from harness.base.errors import MachineError
 from harness.guests.audit.linux import linux_targets
@@ -54,7 +55,8 @@ class NestedPlacement:
         Raise MachineError or OSError when L1 cannot be run.
         """
         machine = context.machine
-        host = context.pool.acquire(machine, context.image)
+        # A host of this machine comes from this placement.
+        host = cast("L1Host | None", context.pool.acquire(machine, context.image))
         if host:
             host.begin_cell(context.logs)
         else:

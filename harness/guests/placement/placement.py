@@ -11,7 +11,6 @@ from typing import Protocol
 from harness.base.deadline import Deadline
 from harness.guests.run.suite_run import SuiteOutcome
 from harness.guests.vmm.vmm import Chardev
-from harness.hosts.l1.host import L1Host
 from harness.hosts.machines.machine import Machine
 from harness.hosts.pool import HostPool
 from harness.hosts.qemu.binary import QemuBinary
@@ -46,7 +45,7 @@ class RunContext:
     image: Path
     archive: Path
     logs: Path
-    pool: HostPool[L1Host]
+    pool: HostPool
     begin: Callable[[PhaseName | None], None]
     note: Callable[[str], None]
     started: Started

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from harness.base import paths
 from harness.base.errors import UsageError
 from harness.base.files import write_atomic
+from harness.base.json_text import json_text
 
 PLACEHOLDER = re.compile(r"@\{([\w:.]+)(,?)\}")
 CHANNEL = "chardev:"
@@ -57,7 +58,7 @@ def _with_placeholders(
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for name, path in paths.TEMPLATES.files().items():
         digest.update(name.encode() + b"\0" + path.read_bytes())
-    digest.update(json.dumps([template, machine.model_dump_json(), names, control]).encode())
+    digest.update(json.dumps([template, json_text(machine), names, control]).encode())
     cached = paths.cache_dir("options") / f"{digest.hexdigest()[:32]}.json"
     with contextlib.suppress(OSError, ValueError):
         return [str(argument) for argument in json.loads(cached.read_bytes())]

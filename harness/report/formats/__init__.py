@@ -31,5 +31,7 @@ class Source:
 def export(source: Source, name: str) -> str:
     """Return the run in format `name`, one of FORMATS; raise UsageError for a bad origin."""
     if name == "json":
-        return source.run.model_dump_json(indent=2, by_alias=True) + "\n"
+        from harness.base.json_text import json_text  # noqa: PLC0415 - not for FORMATS
+
+        return json_text(source.run, indent=2, by_alias=True) + "\n"
     return str(import_module(f"{__name__}.{name}").render(source))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from harness.base.json_text import json_text
 from harness.base.text import clean
 from harness.evaluate.patch.verdict.document import StepRecord, VerdictDocument
 from harness.evaluate.patch.verdict.verdict import ChangeKind, VerdictChange
@@ -30,7 +31,7 @@ def show(
 ) -> None:
     """Print a verdict; `folder` is its run's, None when it made none."""
     if as_json:
-        click.echo(document.model_dump_json(indent=2, by_alias=True))
+        click.echo(json_text(document, indent=2, by_alias=True))
     elif as_markdown:
         click.echo(markdown(document), nl=False)
     else:

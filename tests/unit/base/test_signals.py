@@ -12,7 +12,9 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
+from pydantic import BaseModel, field_serializer
 
+from harness.base.json_text import json_text
 from harness.base.signals import ENDING, end_in_good_order, signals_held
 
 
@@ -44,6 +46,22 @@ def test_a_held_one_comes_at_the_end_of_the_outermost_block(number: signal.Signa
     assert done == ["inner", "outer"]
     with signals_held():
         done.append("later")  # it came once
+
+
+class Interrupted(BaseModel):
+    """A model in whose serializer a signal comes, as it can in one of a record."""
+
+    text: str = ""
+
+    @field_serializer("text")
+    def _with_a_signal(self, text: str) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        return text
+
+
+def test_a_signal_within_a_serializer_is_an_interrupt_and_no_error_of_pydantic() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        json_text(Interrupted())
 
 
 def test_an_error_of_a_block_without_a_signal_is_that_error() -> None:

@@ -21,7 +21,7 @@ def host() -> FakeHost:
 
 
 def test_the_next_cell_of_the_same_kernel_and_machine_gets_the_host(host: FakeHost) -> None:
-    pool: HostPool[FakeHost] = HostPool()
+    pool = HostPool()
     pool.release(host)
     assert pool.contains(host)
     assert pool.acquire(NESTED, IMAGE) is host
@@ -30,7 +30,7 @@ def test_the_next_cell_of_the_same_kernel_and_machine_gets_the_host(host: FakeHo
 
 @pytest.mark.parametrize("what", ["machine", "kernel", "harm"])
 def test_a_host_that_does_not_fit_is_ended(host: FakeHost, what: str) -> None:
-    pool: HostPool[FakeHost] = HostPool()
+    pool = HostPool()
     pool.release(host)
     host.usable = what != "harm"
     machine = load_machine("nested-tcg-cortex-a72") if what == "machine" else NESTED
@@ -40,13 +40,13 @@ def test_a_host_that_does_not_fit_is_ended(host: FakeHost, what: str) -> None:
 
 
 def test_no_host_waits_behind_the_last_cell(host: FakeHost) -> None:
-    pool: HostPool[FakeHost] = HostPool()
+    pool = HostPool()
     pool.enabled = False
     pool.release(host)
     assert not pool.contains(host)
 
 
 def test_a_host_that_waits_is_ended_with_the_batch(host: FakeHost) -> None:
-    with HostPool[FakeHost]() as pool:
+    with HostPool() as pool:
         pool.release(host)
     assert host.asked == ["close"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guests.placement import PLACEMENTS, nested, placement_of
+from harness.guests.placement import nested, placement_of
 from harness.guests.placement.nested import NestedPlacement, saved_state
 from harness.guests.placement.placement import RunContext
 from harness.guests.run import nested_run
@@ -37,7 +37,7 @@ class Cell:
     def __init__(self, folder: Path, machine: str = "nested-tcg", **suite: object) -> None:
         self.seen: list[str] = []
         self.notes: list[str] = []
-        self.pool: HostPool[FakeHost] = HostPool()
+        self.pool = HostPool()
         self.logs = folder / "logs"
         self.logs.mkdir(exist_ok=True)
         given = {"name": "s", "folder": folder, "description": "", "script": "", **suite}
@@ -189,6 +189,6 @@ def test_which_machines_are_saved_the_second_time(tmp_path: Path, machine: str, 
 def test_every_machine_has_a_placement_of_its_topology(name: str) -> None:
     machine = load_machine(name)
     placement = placement_of(machine)
-    assert placement.name == machine.topology and placement is PLACEMENTS[placement.name]
+    assert placement.name == machine.topology and placement_of(machine) is placement
     script = placement.guest_script(machine, lambda one: f"null,id={one}", "")
     assert (script is not None) == placement.has_guest == (machine.l2 is not None)

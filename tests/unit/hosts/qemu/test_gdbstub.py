@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -222,12 +223,13 @@ def test_a_running_vm_is_left_alone_at_the_end(short_path: Path) -> None:
     assert stub_peer.requests[-1] == b"c"
 
 
+@pytest.mark.parametrize("step", ["interrupt", "receive"])  # before the stop is sent; after
 def test_the_vm_runs_after_an_interrupt_while_it_was_being_stopped(
-    short_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     deadline = Deadline(20)
 
-    def interrupted(_deadline: Deadline) -> bytes:
+    def interrupted(_deadline: Deadline) -> NoReturn:
         raise KeyboardInterrupt
 
     with (
@@ -236,26 +238,7 @@ def test_the_vm_runs_after_an_interrupt_while_it_was_being_stopped(
         GdbStub(short_path, deadline) as stub,
     ):
         stub.resume(deadline)
-        monkeypatch.setattr(stub.wire, "receive", interrupted)
-        stub.stop(deadline)
-    assert stub_peer.running
-
-
-def test_the_vm_runs_after_an_interrupt_before_the_stop_was_sent(
-    short_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deadline = Deadline(20)
-
-    def interrupted(_deadline: Deadline) -> None:
-        raise KeyboardInterrupt
-
-    with (
-        peer(short_path, Faults()) as stub_peer,
-        pytest.raises(KeyboardInterrupt),
-        GdbStub(short_path, deadline) as stub,
-    ):
-        stub.resume(deadline)
-        monkeypatch.setattr(stub.wire, "interrupt", interrupted)
+        monkeypatch.setattr(stub.wire, step, interrupted)
         stub.stop(deadline)
     assert stub_peer.running
 
