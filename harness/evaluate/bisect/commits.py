@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.errors import UsageError
-from harness.evaluate.patch.intake import intake
 from harness.evaluate.patch.request import (
     Options,
     at_commit,
@@ -20,6 +19,7 @@ from harness.evaluate.patch.request import (
 from harness.kernel import series as applied
 from harness.kernel import source
 from harness.kernel.git import git, plain_env
+from harness.kernel.intake import commits, kept
 from harness.kernel.spec import KernelSpec
 
 Make = Callable[[str], KernelSpec]
@@ -65,8 +65,8 @@ def of_tree(options: Options, good: str, bad: str) -> History:
     if not good or not bad:
         raise UsageError("give --good REF and --bad REF, or a series")
     tree = tree_of(options.tree)
-    first = intake.commit_in(tree, good, "--good")
-    last = intake.commit_in(tree, bad, "--bad")
+    first = commits.commit_in(tree, good, "--good")
+    last = commits.commit_in(tree, bad, "--bad")
     if first == last:
         raise UsageError(f"--good {good} and --bad {bad} are the same commit")
     return History(tree, first, last, lambda commit: with_config(at_commit(tree, commit), options))
@@ -86,6 +86,6 @@ def of_series(given: str, options: Options, progress: source.Progress) -> Histor
 
     def kernel(commit: str) -> KernelSpec:
         count = counts.get(commit, 0)
-        return with_patches(base, intake.first(job.series, count)) if count else base
+        return with_patches(base, kept.first(job.series, count)) if count else base
 
     return History(tree.work, first, last, kernel)

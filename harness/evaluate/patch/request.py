@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.base.errors import UsageError
-from harness.evaluate.patch.intake import intake
-from harness.evaluate.patch.intake.intake import PatchSeries
 from harness.evaluate.plan.expect import Expect, Filter
 from harness.evaluate.plan.plan import (
     KEEP_ALL,
@@ -22,6 +20,8 @@ from harness.evaluate.plan.plan import (
     request,
 )
 from harness.hosts.machines.machine import Machine, load_machine
+from harness.kernel.intake import commits, intake, kept
+from harness.kernel.intake.kept import PatchSeries
 from harness.kernel.source import has_changes, kernel_version
 from harness.kernel.spec import KernelSource, KernelSpec, find_fragment, resolve
 from harness.suites.suite import Suite, load_suite
@@ -112,7 +112,7 @@ def job_of(given: str, options: Options, *, each: bool) -> PatchJob:
         raise UsageError("--base is a commit of a tree: give it with --tree, not with --kernel")
     matrix = matrix_of(options)
     tree = None if options.kernel else tree_of(options.tree)
-    refs = tree or intake.kernel_tree(None)
+    refs = tree or commits.kernel_tree(None)
     named = resolve(options.kernel) if options.kernel else None
     series = intake.take(given, tree=refs, base=options.base)
     notes = list(series.notes)
@@ -133,7 +133,7 @@ def job_of(given: str, options: Options, *, each: bool) -> PatchJob:
     steps = [step_of(base, 0, "base", matrix)]
     for count in counts:
         title = series.subjects[count - 1] if each else "patched"
-        steps.append(step_of(with_patches(base, intake.first(series, count)), count, title, matrix))
+        steps.append(step_of(with_patches(base, kept.first(series, count)), count, title, matrix))
     return PatchJob(series, tuple(steps), matrix, tree, tuple(notes))
 
 
@@ -155,12 +155,12 @@ def tree_of(given: str) -> Path:
     place = Path(given).expanduser() if given else None
     if place and not place.is_dir():
         raise UsageError(f"--tree {given}: no such folder")
-    top = intake.kernel_tree(place)
+    top = commits.kernel_tree(place)
     if top is None:
         here = f"--tree {given}: not in a git tree" if given else "this is no kernel tree"
         raise UsageError(f"{here}: go into one, or name it: --tree DIR or --kernel NAME")
     try:
-        kernel_version(top, intake.commit_in(top, "HEAD", f"{top}:"))
+        kernel_version(top, commits.commit_in(top, "HEAD", f"{top}:"))
     except UsageError as error:
         raise UsageError(f"{error}: name a tree or a kernel: --tree DIR, --kernel NAME") from None
     return top
@@ -209,8 +209,8 @@ def _base_of(tree: Path, series: PatchSeries, base: str) -> KernelSpec:
     if series.start:
         return at_commit(tree, series.start)
     if base:
-        return at_commit(tree, intake.commit_in(tree, base, "--base"))
+        return at_commit(tree, commits.commit_in(tree, base, "--base"))
     if series.base_commit:
-        found = intake.commit_in(tree, series.base_commit, f"{series.name} is based on")
+        found = commits.commit_in(tree, series.base_commit, f"{series.name} is based on")
         return at_commit(tree, found)
-    return at_commit(tree, intake.commit_in(tree, "HEAD", f"{tree}:"))
+    return at_commit(tree, commits.commit_in(tree, "HEAD", f"{tree}:"))

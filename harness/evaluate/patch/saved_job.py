@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 
 from harness.base.errors import UsageError
 from harness.evaluate.engine.new_run import JOB
-from harness.evaluate.patch.intake.intake import PatchSeries
 from harness.evaluate.patch.request import Matrix, PatchJob, step_of
 from harness.evaluate.plan.elsewhere import kernel_named_in
 from harness.evaluate.plan.plan import Plan
+from harness.kernel.intake.kept import PatchSeries
 from harness.kernel.spec import KernelSpec
 
 

@@ -16,7 +16,6 @@ from harness.base.errors import BuildError, MachineError, UsageError
 from harness.evaluate.engine.crew import ThisProcess
 from harness.evaluate.engine.engine import AfterRun, Surroundings
 from harness.evaluate.engine.new_run import JOB, resumed
-from harness.evaluate.patch.intake.intake import PatchSeries
 from harness.evaluate.patch.patch import Changes, plan_of
 from harness.evaluate.patch.request import Matrix, PatchJob, step_of
 from harness.evaluate.patch.saved_job import load_job
@@ -25,6 +24,7 @@ from harness.evaluate.plan.expect import Expect
 from harness.evaluate.plan.plan import CellRequest, Limits
 from harness.evaluate.progress import Progress
 from harness.hosts.machines.machine import load_machine
+from harness.kernel.intake.kept import PatchSeries
 from harness.kernel.spec import KernelSpec, resolve
 from harness.kernel.store import Build
 from harness.results.records import Cell, Comparison, KernelRecord, Run, Status

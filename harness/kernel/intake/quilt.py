@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.base.errors import UsageError
 from harness.base.text import clean
-from harness.evaluate.patch.intake.mails import Mail, read_mails
+from harness.kernel.intake.mails import Mail, read_mails
 
 
 def stack(folder: Path) -> Path | None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import UsageError
-from harness.evaluate.patch.intake import intake
 from harness.evaluate.patch.request import Options, job_of
 from harness.kernel import series, source
 from harness.kernel.git import git as own_git
+from harness.kernel.intake import intake
 from harness.kernel.spec import KernelSource
 
 Git = Callable[..., str]

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import MachineError
-from harness.evaluate.patch.intake import b4, intake
 from harness.evaluate.patch.request import Options, job_of
 from harness.kernel import series, source
 from harness.kernel.build import build
 from harness.kernel.git import git as own_git
+from harness.kernel.intake import b4, intake, kept
 from harness.kernel.spec import KernelSource, find_series
 
 Git = Callable[..., str]
@@ -41,7 +41,7 @@ def topic(tree: Path, git: Git) -> Path:
     return tree
 
 
-def result(tree: Path, taken: intake.PatchSeries) -> str:
+def result(tree: Path, taken: kept.PatchSeries) -> str:
     """The git tree that the patches give on top of main."""
     base = source.prepare(KernelSource(tree=str(tree), ref="main"), print)
     commit = series.apply(base, series.patches([str(taken.folder)]))
@@ -275,7 +275,7 @@ def test_the_same_patches_are_the_same_kernel(topic: Path, git: Git, tmp_path: P
     first, again = (intake.take(str(tmp_path / "x.mbox"), tree=None) for _ in range(2))
     assert first.folder == again.folder
     assert find_series(first.folder.name) == first.folder
-    assert len(list(intake.first(first, 2).glob("*.patch"))) == 2
+    assert len(list(kept.first(first, 2).glob("*.patch"))) == 2
 
 
 def test_no_b4_and_no_network_are_told_apart(
