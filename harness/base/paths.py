@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ _CARRIED = _PACKAGE / "data"  # where a wheel has them (pyproject.toml)
 ROOT = _PACKAGE.parent  # of a checkout
 INSTALLED = _CARRIED.is_dir() or not (ROOT / "pyproject.toml").is_file()
 PROJECT = _CARRIED if INSTALLED else ROOT  # the project's own data folder
+_MAIL_OF = re.compile(r"(.+)#(\d{1,6})")  # mail N of a mailbox
 NEEDED = ("kernels", "qemu-configs", "guest-tests", "plans")
 
 
@@ -92,6 +94,20 @@ TEMPLATES = Named("qemu-configs", ".j2")
 SUITES = Named("guest-tests", "/suite.toml")
 HEADERS = Named("guest-tests/include", ".h")
 PLANS = Named("plans", ".toml")
+
+
+def file_and_mail(name: str) -> tuple[Path, int] | None:
+    """Return the file or folder that `name` is, and N of `FILE#N`, mail N of a mailbox; else None.
+
+    N is 0 where none is named.
+    """
+    match = _MAIL_OF.fullmatch(name)
+    for file, number in ((name, 0), *([(match[1], int(match[2]))] if match else [])):
+        with contextlib.suppress(OSError, RuntimeError, ValueError):  # too long; ~ of nobody
+            path = Path(file).expanduser()
+            if path.exists():
+                return path, number
+    return None
 
 
 def own_program(name: str) -> Path:

@@ -57,6 +57,8 @@ def build(
     tools = toolchain(llvm=spec.llvm)
     if source.has_changes(spec.source):
         progress(f"{spec.source.tree} has uncommitted changes: not part of {spec.source.ref}")
+    for note in series.notes(spec.series):
+        progress(note)
     done = None if update else _stored(spec, tools)
     if done:
         return done

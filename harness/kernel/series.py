@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Patch series: reading, hashing and applying them.
 
-A series is a folder of *.patch (applied in the order of their names) or one file: a patch in
-`git format-patch` form or a mailbox, as `b4 am` writes it.
+A series of kernels/patches, or one in the cache, is a folder of *.patch that are applied in the
+order of their names. A user's file or folder is taken in as `s2eval patch` takes it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.base.errors import UsageError
+from harness.base.paths import SERIES, cache_dir
 from harness.kernel.git import GitError, git, run
+from harness.kernel.intake.intake import take_file
 from harness.kernel.source import Base
 from harness.kernel.spec import find_series
 
+_HEADERS = re.compile(rb"^(?:diff --git |--- |\+\+\+ ).*$", re.MULTILINE)
 # What `git am --3way` says of a patch that changes nothing, and goes on.
 _ALREADY = "No changes -- Patch already applied."
 
@@ -26,11 +29,23 @@ def patches(series: Iterable[str]) -> list[Path]:
     patch_files: list[Path] = []
     for name in series:
         path = find_series(name)
-        files = sorted(path.glob("*.patch")) if path.is_dir() else [path]
+        files = sorted(path.glob("*.patch")) if _is_ready(path) else take_file(str(path)).patches
         if not files:
             raise UsageError(f"series {name}: no *.patch in {path}")
         patch_files += files
     return patch_files
+
+
+def notes(series: Iterable[str]) -> list[str]:
+    """Return what is to be told of how users' files and folders were read; errors as patches()."""
+    taken = (take_file(str(path)) for path in map(find_series, series) if not _is_ready(path))
+    return [note for one in taken for note in one.notes]
+
+
+def _is_ready(path: Path) -> bool:
+    """Whether it is a folder of kernels/patches or of the cache, not a file of a user's."""
+    folders = [*SERIES.folders(), cache_dir("series")]
+    return path.is_dir() and any(path.is_relative_to(one.resolve()) for one in folders)
 
 
 def patchset_hash(files: Iterable[Path]) -> str:
@@ -58,7 +73,7 @@ def apply(base: Base, files: list[Path]) -> str:
     tree.switch(base.commit)
     tree.unsettle()
     try:
-        output = git(tree.work, "am", "--3way", *(str(path.resolve()) for path in files))
+        output = git(tree.work, "am", "--3way", *_ends(files), *(str(p.resolve()) for p in files))
     except GitError as error:
         raise _explain(base, files, error.output) from None
     if _ALREADY in output:
@@ -69,6 +84,12 @@ def apply(base: Base, files: list[Path]) -> str:
     git(tree.work, "update-ref", ref, commit)
     tree.settle()
     return commit
+
+
+def _ends(files: Iterable[Path]) -> list[str]:
+    """git am's option for patches whose hunks alone have CR LF: these are a file's own."""
+    headers = (line for path in files for line in _HEADERS.findall(path.read_bytes()))
+    return [] if any(line.endswith(b"\r") for line in headers) else ["--keep-cr"]
 
 
 def _explain(base: Base, files: list[Path], output: str) -> UsageError:

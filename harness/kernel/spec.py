@@ -5,7 +5,8 @@ Names a user may give:
 
     debian-6.1                            a file kernels/NAME.toml
     debian-6.1+stage2-normal-nc           with a series of kernels/patches/, repeatable
-    debian-6.1+./fix.patch                with a patch file, a mailbox or a folder of patches
+    debian-6.1+./fix.patch                with a patch, a mailbox or a folder, as `s2eval patch` has
+                                          it (docs/patch.md)
     tree:~/linux                          a local git tree at HEAD
     tree:~/linux@v6.12+stage2-normal-nc   at a branch, tag or commit
     debian-6.1+llvm                       built with clang and lld (LLVM=1)
@@ -20,7 +21,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.base.errors import UsageError
-from harness.base.paths import FRAGMENTS, KERNELS, SERIES, cache_dir
+from harness.base.paths import FRAGMENTS, KERNELS, SERIES, cache_dir, file_and_mail
 from harness.base.toml import parse, read_toml, unknown
 
 LLVM = "llvm"  # in a name, beside the series: the compiler
@@ -103,7 +104,7 @@ def load(path: Path) -> KernelSpec:
 def find_series(series: str) -> Path:
     """Return the folder or file of a series: a path, or a name in kernels/patches or the cache.
 
-    Raise UsageError when there is none.
+    The path of one mail of a mailbox ends in #N. Raise UsageError when there is none.
     """
     named = list_series()
     if series in named:
@@ -111,9 +112,10 @@ def find_series(series: str) -> Path:
     kept = cache_dir("series") / series
     if "/" not in series and kept.is_dir():  # put there by `s2eval patch`
         return kept
-    path = Path(series).expanduser()
-    if path.exists():
-        return path.resolve()
+    found = file_and_mail(series)
+    if found:
+        path, number = found[0].resolve(), found[1]
+        return path.with_name(f"{path.name}#{number}") if number else path
     if series.startswith((".", "/", "~")):
         raise UsageError(f"series {series}: no such file or folder")
     raise unknown("series", series, named)

@@ -211,6 +211,9 @@ def _base_of(tree: Path, series: PatchSeries, base: str) -> KernelSpec:
     if base:
         return at_commit(tree, commits.commit_in(tree, base, "--base"))
     if series.base_commit:
-        found = commits.commit_in(tree, series.base_commit, f"{series.name} is based on")
+        try:
+            found = commits.commit_in(tree, series.base_commit, f"{series.name} is based on")
+        except UsageError as error:
+            raise UsageError(f"{error}; name another base: --base REF") from None
         return at_commit(tree, found)
     return at_commit(tree, commits.commit_in(tree, "HEAD", f"{tree}:"))

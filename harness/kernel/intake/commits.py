@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from harness.base.errors import UsageError
 from harness.base.text import clean
 from harness.kernel.git import plain_env, run
-from harness.kernel.intake.mails import in_order, read_mails
+from harness.kernel.intake.mail import box, order
 from harness.kernel.intake.taken import Taken
 
 _RANGE = re.compile(r"(?P<start>.*?)(?P<dots>\.{2,3})(?P<end>.*)")
@@ -66,11 +65,9 @@ def _commits(tree: Path, start: str, end: str, given: str) -> Taken:
     done = run(tree, "--no-optional-locks", *_FORMAT, span, env=plain_env())
     if done.returncode:
         raise UsageError(f"{given}: {clean(done.stderr.strip() or 'git format-patch fails')}")
-    with tempfile.TemporaryDirectory(prefix="s2eval-range-") as scratch:
-        file = Path(scratch) / "range"
-        file.write_text(done.stdout, errors="surrogateescape")
-        # Numbers come from git, whatever a commit's own subject looks like.
-        return Taken(in_order(read_mails(file, given), given)[0], start=start)
+    # Numbers come from git, whatever a commit's own subject looks like.
+    data = done.stdout.encode("utf-8", errors="surrogateescape")
+    return replace(order.series(box.read_mails(data, given), given), start=start)
 
 
 def _merge_base(tree: Path, start: str, end: str, given: str) -> str:

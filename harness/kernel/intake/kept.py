@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.paths import cache_dir
-from harness.kernel.intake.mails import Mail
+from harness.kernel.intake.taken import Patch
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ def first(series: PatchSeries, count: int) -> Path:
     return keep(series.name, [(p.name, p.read_bytes()) for p in series.patches[:count]])
 
 
-def patch_file(number: int, mail: Mail) -> tuple[str, bytes]:
+def patch_file(number: int, patch: Patch) -> tuple[str, bytes]:
     """Return name and content of a patch."""
-    word = re.sub(r"[^A-Za-z0-9.]+", "-", mail.subject).strip("-.")[:52]
-    text = mail.text.encode("utf-8", errors="surrogateescape")
+    word = re.sub(r"[^A-Za-z0-9.]+", "-", patch.subject).strip("-.")[:52]
+    text = patch.text.encode("utf-8", errors="surrogateescape")
     return f"{number:04}-{word or 'patch'}.patch", text
 
 

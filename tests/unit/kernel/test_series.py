@@ -23,14 +23,16 @@ def base(spec: KernelSpec) -> Base:
     return source.prepare(spec.source, print)
 
 
-def test_the_hash_is_kcidbs(tmp_path: Path) -> None:
+def test_the_hash_is_kcidbs(cache: Path) -> None:
+    folder = cache / "series/x"
+    folder.mkdir(parents=True)
     for name, text in (("0001-a.patch", "one"), ("0002-b.patch", "two")):
-        (tmp_path / name).write_text(text)
+        (folder / name).write_text(text)
     formula = "sha256sum *.patch | cut -c-64 | sha256sum | cut -c-64"
     by_shell = subprocess.run(
-        ["sh", "-c", formula], cwd=tmp_path, capture_output=True, text=True, check=True
+        ["sh", "-c", formula], cwd=folder, capture_output=True, text=True, check=True
     )
-    files = series.patches([str(tmp_path)])
+    files = series.patches(["x"])
     assert [path.name for path in files] == ["0001-a.patch", "0002-b.patch"]
     assert series.patchset_hash(files) == by_shell.stdout.strip()
     assert series.patchset_hash([]) == ""

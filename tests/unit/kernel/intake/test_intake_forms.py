@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import email
 import email.message
-import hashlib
 import io
 import mailbox
 import shutil
@@ -21,10 +20,12 @@ from harness.evaluate.patch.request import Options, job_of
 from harness.kernel import series, source
 from harness.kernel.build import build
 from harness.kernel.git import git as own_git
-from harness.kernel.intake import b4, intake, kept
+from harness.kernel.intake import intake, kept
+from harness.kernel.intake.mail import b4
 from harness.kernel.spec import KernelSource, find_series
 
 Git = Callable[..., str]
+State = Callable[[Path], list[tuple[str, int, str]]]
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 
 
@@ -149,6 +150,7 @@ def test_what_comes_in_is_what_git_would_apply(
     git: Git,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    state: State,
 ) -> None:
     offline(tmp_path, monkeypatch)
     (tmp_path / "in").mkdir()
@@ -164,20 +166,8 @@ def test_what_comes_in_is_what_git_would_apply(
         assert authors == ["Dev", "Žofie Ünal", "Dev"]
 
 
-def state(tree: Path) -> list[tuple[str, int, str]]:
-    """Every file of a tree, its repository and index included: name, time, hash.
-
-    Git renews the time of an object that it would otherwise have to write, lent or not.
-    """
-    found = []
-    for path in sorted(path for path in tree.rglob("*") if path.is_file()):
-        time = 0 if "objects" in path.parts else path.stat().st_mtime_ns
-        found.append((str(path), time, hashlib.sha256(path.read_bytes()).hexdigest()))
-    return found
-
-
 def test_the_users_tree_is_not_touched(
-    topic: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    topic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: State
 ) -> None:
     """From the request to the last build, by hash: files, index, refs, reflogs."""
     monkeypatch.chdir(topic)
@@ -282,7 +272,7 @@ def test_no_b4_and_no_network_are_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offline(tmp_path, monkeypatch)
-    with pytest.raises(MachineError, match="<x@localhost>: b4 does not reach the archive"):
+    with pytest.raises(MachineError, match="x@localhost: b4 does not reach the archive"):
         intake.take("<x@localhost>", tree=None)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(MachineError, match="b4 is missing"):

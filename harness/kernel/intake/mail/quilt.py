@@ -7,7 +7,9 @@ from pathlib import Path
 
 from harness.base.errors import UsageError
 from harness.base.text import clean
-from harness.kernel.intake.mails import Mail, read_mails
+from harness.kernel.intake.mail.box import read_mails
+from harness.kernel.intake.mail.mails import Mail
+from harness.kernel.intake.mail.unpack import read_file
 
 
 def stack(folder: Path) -> Path | None:
@@ -34,7 +36,11 @@ def read(series: Path, source: str) -> list[Mail]:
             raise UsageError(f"{line_name}: the path {clean(name)} leaves the folder")
         if not file.is_file():
             raise UsageError(f"{line_name}: no such patch: {clean(name)}")
-        mails = [mail for mail in read_mails(file, f"{source}/{name}") if mail.text]
+        mails = [
+            mail
+            for mail in read_mails(read_file(file, f"{source}/{name}"), f"{source}/{name}")
+            if mail.text
+        ]
         if not mails:
             raise UsageError(f"{source}/{name}: no patch in it")
         patches += mails
