@@ -12,7 +12,6 @@ from harness.app.run import resume_run, run_plan
 from harness.app.surroundings import Options
 from harness.base.errors import UsageError
 from harness.evaluate.plan.plan import CellRequest, Plan, Retention
-from harness.kernel.series import patches
 from harness.results.records import Cell
 from harness.results.store import run_names
 from tests.unit.evaluate.engine.fake_cells import QEMU, FakeBatches, names, passed
@@ -73,15 +72,15 @@ def test_a_run_goes_on_from_any_folder(
     (*_, name) = run_names(here / "results")
     elsewhere = here.parent / "elsewhere"
     monkeypatch.chdir(elsewhere)
-    seen: list[tuple[Path, list[Path]]] = []
+    seen: list[tuple[Path, tuple[str, ...]]] = []
 
     def boot(request: CellRequest) -> Cell:
-        seen.append((Path.cwd(), patches(request.kernel.series)))
+        seen.append((Path.cwd(), request.kernel.series))
         return passed(request)
 
     batches.boot = boot
     outcome = resume_run(str(here / "results" / name), OPTIONS)
-    assert seen == [(elsewhere, [here / "fix.patch"])]
+    assert seen == [(elsewhere, (str(here / "fix.patch"),))]
     assert names(outcome.run.cells) == [
         f"debian-6.1+./fix.patch/mine/{suite}" for suite in ("one", "two")
     ]
