@@ -19,7 +19,9 @@ from typing import Any
 from harness.base.errors import UsageError
 from harness.base.files import full_disk_raises, write_atomic
 from harness.base.paths import cache_dir
-from harness.kernel import config, headers, series, source, store
+from harness.kernel import headers, series, source, store
+from harness.kernel.config import fragments
+from harness.kernel.config.kconfig import KconfigFiles
 from harness.kernel.git import git
 from harness.kernel.make import Maker
 from harness.kernel.modules import build_modules
@@ -141,7 +143,7 @@ def _configure(spec: KernelSpec, base: Base, commit: str, maker: Maker) -> str:
     What kconfig makes of the fragments depends on the Kconfig files, the scripts they call and
     the compiler: with the same ones, kconfig is not run again.
     """
-    options = config.read(spec.fragments, base.version)
+    options = fragments.read(spec.fragments, base.version)
     rules = [
         line
         for line in git(base.tree.work, "ls-tree", "-r", commit).splitlines()
@@ -158,10 +160,12 @@ def _configure(spec: KernelSpec, base: Base, commit: str, maker: Maker) -> str:
             target.write_text(text)
         return text
     wanted = maker.out / "fragments.config"
+    files = KconfigFiles(base.tree.work)
+    options = fragments.settled(options, files)
     wanted.write_text("".join(f"{option}\n" for option in options.values()))
     maker.make(f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig")
     text = target.read_text()
-    config.check(options, config.parse(text), base.tree.work, spec.name)
+    fragments.check(options, fragments.parse(text), files, spec.name)
     kept.parent.mkdir(exist_ok=True)
     write_atomic(kept, text)
     return text

@@ -23,7 +23,8 @@ from typing import Any
 from harness.base.deadline import Deadline
 from harness.base.locks import locked
 from harness.base.paths import cache_dir
-from harness.kernel import config, series
+from harness.kernel import series
+from harness.kernel.config import fragments
 from harness.kernel.source import Base
 from harness.kernel.spec import KernelSpec
 from harness.kernel.toolchain import FIXED, Toolchain
@@ -77,7 +78,7 @@ class Build:
 
 def inputs(spec: KernelSpec, base: Base, tools: Toolchain) -> dict[str, Any]:
     """Return all that shapes the build of `spec`; names, places and comments do not."""
-    options = config.read(spec.fragments, base.version)
+    options = fragments.read(spec.fragments, base.version)
     return {
         "schema": SCHEMA,
         "commit": base.commit,
