@@ -138,6 +138,7 @@ def browser(home: Path) -> Iterator[Browser]:
          "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
          "--remote-debugging-pipe", f"--user-data-dir={home}"],
         pass_fds=(theirs, back),
+        env={**os.environ, "TMPDIR": str(home)},  # what Chromium leaves when it is ended
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

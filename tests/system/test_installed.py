@@ -6,10 +6,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -167,8 +167,7 @@ def test_the_user_extends_what_the_wheel_carries(installed: Installed, folder: P
 
 def test_a_wheel_of_the_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None:
     sdist = build("sdist", ROOT, tmp_path / "sdist")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(sdist, tmp_path)
     (sources,) = tmp_path.glob("s2eval-*")
     again = build("wheel", sources, tmp_path / "wheel")
     assert contents(again) == contents(wheel)

@@ -100,7 +100,9 @@ class Project:
     def environment(self, **more: str) -> dict[str, str]:
         """Nearly empty, as on a fresh machine."""
         path = f"{self.bin}:/usr/bin:/bin"
-        return {"PATH": path, "HOME": str(self.home), "PIP_NO_INDEX": "1", **more}
+        home = str(self.home)
+        # A pip that is killed leaves its temporary files.
+        return {"PATH": path, "HOME": home, "TMPDIR": home, "PIP_NO_INDEX": "1", **more}
 
     def run(self, *arguments: str, **more: str) -> Done:
         done = subprocess.run(
