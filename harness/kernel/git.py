@@ -15,9 +15,11 @@ from harness.base.process import ToolMissingError, run_quiet
 GIT_SECONDS = 1800.0  # for a worktree of 80,000 files on a slow disk
 # Commands of git that change nothing and end in a moment.
 _READERS = {
-    "cat-file", "diff-index", "for-each-ref", "grep", "ls-tree", "merge-base", "rev-list",
-    "rev-parse", "show",
+    "cat-file", "config", "diff-index", "for-each-ref", "grep", "hash-object", "log", "ls-tree",
+    "merge-base", "rev-list", "rev-parse", "show",
 }  # fmt: skip
+# The first of them is known to git 2.45 and newer; the other keeps older ones from the network.
+_NO_FETCH = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
 IDENTITY = {
     "GIT_AUTHOR_NAME": "s2eval",
     "GIT_AUTHOR_EMAIL": "s2eval@localhost",
@@ -42,14 +44,23 @@ class GitError(MachineError):
 
 
 def plain_env() -> dict[str, str]:
-    """Return the environment without GIT_*, which git sets for what it starts (bisect, hooks)."""
+    """Return the environment without GIT_*, which git sets for what it starts (bisect, hooks).
+
+    With it git fetches nothing: a partial clone would otherwise get objects that it lacks.
+    """
     env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    return {**env, "LC_ALL": "C"}
+    return {**env, "LC_ALL": "C", **_NO_FETCH}
 
 
 def own_env() -> dict[str, str]:
     """Return the environment for the cache's repositories: nobody's configuration, one identity."""
-    isolated = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    # GIT_CONFIG_GLOBAL came with git 2.32; older ones look into the home folder.
+    isolated = {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "HOME": "/nonexistent",
+        "XDG_CONFIG_HOME": "/nonexistent",
+    }
     return {**plain_env(), **isolated, **IDENTITY}
 
 

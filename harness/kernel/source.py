@@ -35,7 +35,8 @@ from harness.base.locks import locked
 from harness.base.paths import cache_dir
 from harness.base.process import start
 from harness.base.signals import signals_held
-from harness.kernel.git import GitError, git, own_env, plain_env, run
+from harness.kernel import repository
+from harness.kernel.git import git, own_env
 from harness.kernel.spec import KernelSource
 
 Progress = Callable[[str], None]
@@ -143,61 +144,93 @@ def prepare(source: KernelSource, progress: Progress, *, update: bool = False) -
     if base is None:
         raise AssertionError("a local tree always has a commit or raises")
     if not source.package:
-        _borrow(Path(source.tree), base.tree)
+        borrow(Path(source.tree), base.tree)
+        require_files(Path(source.tree), base.tree, base.commit)
     return base
 
 
-def kernel_version(repository: Path, commit: str) -> tuple[int, int]:
-    """Return VERSION and PATCHLEVEL of the top Makefile. Raise UsageError: not a kernel tree."""
+def require_files(path: Path, tree: Tree, commit: str) -> None:
+    """Raise UsageError when the user's tree `path`, a partial clone, lacks files of `commit`.
+
+    `tree` borrows its objects.
+    """
+    if not repository.is_partial(path):
+        return
+    every = git(tree.work, "rev-list", "--objects", "--no-walk", "--missing=print", commit)
+    if any(line.startswith("?") for line in every.splitlines()):
+        raise repository.missing_objects(path, commit)
+
+
+def is_kernel(tree: Path, commit: str) -> bool:
+    """Return whether a commit is a Linux kernel with arch/arm64. No file is read."""
+    found = repository.read(tree, "ls-tree", commit, "Makefile", "arch/arm64/Kconfig")
+    return found.returncode == 0 and len(found.stdout.splitlines()) == 2
+
+
+def kernel_version(tree: Path, commit: str) -> tuple[int, int]:
+    """Return VERSION and PATCHLEVEL of the top Makefile.
+
+    Raise UsageError when that is no kernel tree, or a partial clone without the file.
+    """
+    makefile = repository.read(tree, "cat-file", "blob", f"{commit}:Makefile")
+    if makefile.returncode and repository.is_partial(tree):
+        raise repository.missing_objects(tree, commit)
+    lines = makefile.stdout.splitlines()[:12]
+    values = dict(line.split(" = ", 1) for line in lines if " = " in line)
     try:
-        makefile = git(repository, "show", f"{commit}:Makefile", env=plain_env())
-        git(repository, "cat-file", "-e", f"{commit}:arch/arm64/Kconfig", env=plain_env())
-        values = dict(line.split(" = ", 1) for line in makefile.splitlines()[:12] if " = " in line)
-        return int(values["VERSION"]), int(values["PATCHLEVEL"])
-    except (GitError, KeyError, ValueError) as error:
-        raise UsageError(
-            f"{repository}: {commit[:12]} is not a Linux kernel with arch/arm64"
-        ) from error
+        if is_kernel(tree, commit):
+            return int(values["VERSION"]), int(values["PATCHLEVEL"])
+    except (KeyError, ValueError):
+        pass
+    raise UsageError(f"{tree}: {commit[:12]} is not a Linux kernel with arch/arm64")
 
 
 def has_changes(source: KernelSource) -> bool:
     """Return whether a local tree has edits that its commit, and so the build, does not hold."""
     if source.package or source.ref != "HEAD":
         return False
-    env = {**plain_env(), "GIT_OPTIONAL_LOCKS": "0"}
-    return run(Path(source.tree), "diff-index", "--quiet", "HEAD", env=env).returncode == 1
+    done = repository.read(
+        Path(source.tree), "--no-optional-locks", "-c", "core.fsmonitor=false",
+        "status", "--porcelain", "--untracked-files=no", "--no-renames",
+        "--ignore-submodules=dirty",
+    )  # fmt: skip
+    return done.returncode == 0 and bool(done.stdout)
 
 
 def _rev_parse(source: KernelSource) -> str:
     path = Path(source.tree)
-    try:
-        return git(
-            path, "rev-parse", "--verify", "--end-of-options", f"{source.ref}^{{commit}}",
-            env=plain_env(),
-        ).splitlines()[-1].strip()  # fmt: skip
-    except GitError as error:
-        if "dubious ownership" in error.output:
-            raise UsageError(
-                f"{path}: belongs to somebody else; see git's safe.directory"
-            ) from None
-        if "not a git repository" in error.output:
-            raise UsageError(f"{path} is not a git tree") from None
-        raise UsageError(f"{path}: no branch, tag or commit {source.ref}") from None
+    commit = repository.commit_of(path, source.ref)
+    if commit:
+        return commit
+    if repository.top_of(path) is None:
+        raise UsageError(f"{path} is not a git tree")
+    hint = repository.shallow_hint(path)
+    raise UsageError(f"{path}: no branch, tag or commit {source.ref}{hint}")
 
 
-def _borrow(path: Path, tree: Tree) -> None:
-    """A repository in the cache that reads the objects of the user's one."""
-    if not (tree.work / ".git").exists():
-        _init(tree)
-    shared = git(path, "rev-parse", "--path-format=absolute", "--git-path", "objects",
-                 env=plain_env()).strip()  # fmt: skip
-    (tree.work / ".git/objects/info/alternates").write_text(f"{shared}\n")
+def borrow(path: Path, tree: Tree) -> None:
+    """Let the repository in the cache read the objects of the user's one, at `path`."""
+    wanted = repository.object_format(path)
+    if not (tree.work / ".git").exists() or repository.object_format(tree.work) != wanted:
+        _init(tree, wanted)
+    lent = {
+        "objects/info/alternates": f"{repository.git_path(path, 'objects')}\n",
+        "shallow": repository.shallow_commits(path),
+    }
+    for name, text in lent.items():
+        file = tree.work / ".git" / name
+        known = file.read_text() if file.exists() else ""
+        if text and text != known:
+            write_atomic(file, text)
+        elif known and not text:
+            file.unlink()
 
 
-def _init(tree: Tree) -> None:
+def _init(tree: Tree, objects: str = "sha1") -> None:
+    tree.unsettle()
     shutil.rmtree(tree.work, ignore_errors=True)
     tree.work.mkdir(parents=True)
-    git(tree.work, "init", "-q", "-b", "main")
+    git(tree.work, "init", "-q", "-b", "main", f"--object-format={objects}")
     # A kernel tree is an archive of its own: nothing to compress again, nothing to collect.
     for key in ("core.compression", "pack.compression", "gc.auto"):
         git(tree.work, "config", key, "0")

@@ -21,28 +21,34 @@ from filelock import FileLock, Timeout
 from harness.base.errors import UsageError
 from harness.base.paths import cache_dir
 from harness.evaluate.bisect.commits import History
+from harness.evaluate.bisect.confidence import BAD, GOOD, confidence
 from harness.evaluate.bisect.git_bisect import GitBisect
 from harness.evaluate.events import Listener, Note
 from harness.evaluate.patch.verdict.check import CheckResult
 
-GOOD, BAD, SKIP = "good", "bad", "skip"
+SKIP = "skip"
 MOST = 5  # boots of a commit whose check flickers; more than one dissenter: skip
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What was found out about a commit."""
+    """What was found out about a commit. `dissent` of the `boots` said otherwise."""
 
     commit: str
     answer: str
     why: str
     boots: int = 1
     subject: str = ""
+    dissent: int = 0
 
 
 @dataclass
 class Result:
-    """`found` is the first bad commit; "" with the candidates in `left`."""
+    """`found` is the first bad commit; "" with the candidates in `left`.
+
+    `confidence` is the chance (0 to 1) that it is the one; None when none was found. Of the
+    commits that were looked at, in `boots` boots, `flickered` had boots that disagreed.
+    """
 
     check: str
     good: str
@@ -51,6 +57,9 @@ class Result:
     left: list[str] = field(default_factory=list)
     tried: list[Tried] = field(default_factory=list)
     resumed: int = 0  # answers of an earlier run
+    confidence: float | None = None
+    boots: int = 0
+    flickered: int = 0
 
 
 class Answers:
@@ -126,7 +135,17 @@ def _locked(
         commit = git.asks
         git.answer(commit, tried(commit).answer)
     result.found, result.left = git.found, git.left
+    _weigh(result)
     return result
+
+
+def _weigh(result: Result) -> None:
+    """Say how much the answers are worth."""
+    every = list({one.commit: one for one in result.tried}.values())
+    result.boots = sum(one.boots for one in every)
+    result.flickered = sum(one.dissent > 0 for one in every)
+    if result.found:
+        result.confidence = round(confidence(every), 4)
 
 
 def _ends(history: History, tried: Callable[[str], Tried]) -> None:
@@ -157,5 +176,6 @@ def _look(commit: str, subject: str, boots: Boots, repeat: int) -> Tried:
     why = next(answer.why for answer in seen if answer.met == met)
     if others:
         why = f"{why} ({times} of {len(seen)} boots)"
-    answer = GOOD if met else BAD
-    return Tried(commit, answer if times >= len(seen) - 1 else SKIP, why, len(seen), subject)
+    dissent = len(seen) - times
+    answer = SKIP if dissent > 1 else GOOD if met else BAD
+    return Tried(commit, answer, why, len(seen), subject, dissent)

@@ -16,10 +16,10 @@ from harness.evaluate.patch.request import (
     with_config,
     with_patches,
 )
+from harness.kernel import repository, source
 from harness.kernel import series as applied
-from harness.kernel import source
-from harness.kernel.git import git, plain_env
-from harness.kernel.intake import commits, kept
+from harness.kernel.git import git
+from harness.kernel.intake import kept
 from harness.kernel.spec import KernelSpec
 
 Make = Callable[[str], KernelSpec]
@@ -37,22 +37,22 @@ class History:
     @property
     def objects(self) -> Path:
         """Return the folder of the repository's objects."""
-        return self._place("objects")
+        return repository.git_path(self.repository, "objects")
+
+    @property
+    def object_format(self) -> str:
+        """Return the hash that names the repository's objects: sha1 or sha256."""
+        return repository.object_format(self.repository)
 
     @property
     def shallow(self) -> str:
         """Return what git knows of commits whose parents a shallow clone lacks; "" for others."""
-        path = self._place("shallow")
-        return path.read_text() if path.is_file() else ""
+        return repository.shallow_commits(self.repository)
 
     def subject(self, commit: str) -> str:
         """Return the first line of a commit's message."""
-        command = ("show", "-s", "--format=%s", commit)
-        return git(self.repository, *command, env=plain_env()).strip()
-
-    def _place(self, name: str) -> Path:
-        command = ("rev-parse", "--path-format=absolute", "--git-path", name)
-        return Path(git(self.repository, *command, env=plain_env()).strip())
+        command = ("show", "-s", "--no-show-signature", "--format=%s", commit)
+        return repository.read(self.repository, *command).stdout.strip()
 
 
 def of_tree(options: Options, good: str, bad: str) -> History:
@@ -65,8 +65,8 @@ def of_tree(options: Options, good: str, bad: str) -> History:
     if not good or not bad:
         raise UsageError("give --good REF and --bad REF, or a series")
     tree = tree_of(options.tree)
-    first = commits.commit_in(tree, good, "--good")
-    last = commits.commit_in(tree, bad, "--bad")
+    first = repository.commit_in(tree, good, "--good")
+    last = repository.commit_in(tree, bad, "--bad")
     if first == last:
         raise UsageError(f"--good {good} and --bad {bad} are the same commit")
     return History(tree, first, last, lambda commit: with_config(at_commit(tree, commit), options))

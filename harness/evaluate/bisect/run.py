@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ from pathlib import Path
 from harness.base.errors import MachineError, UsageError
 from harness.base.json_text import json_text
 from harness.base.text import clean
-from harness.evaluate.bisect.bisect import BAD, GOOD, Result, bisect
+from harness.evaluate.bisect.bisect import Result, bisect
 from harness.evaluate.bisect.commits import History, of_series, of_tree
+from harness.evaluate.bisect.confidence import BAD, GOOD
 from harness.evaluate.engine import unchanged
 from harness.evaluate.engine.engine import Engine, Surroundings
 from harness.evaluate.engine.new_run import new_run
@@ -186,8 +188,30 @@ def text(done: Finished) -> str:
         f"tried     {len(by_commit)} commits: {counts[GOOD]} good, {counts[BAD]} bad, "
         f"{skipped} skipped{resumed}"
     )
+    lines.append(f"sure      {_sure(result)}")
     for one in by_commit.values():
         lines.append(f"  {one.answer:5} {one.commit[:12]} {clean(one.subject, 60)}")
         lines.append(f"        {clean(one.why, 200)}")
     lines.append(f"records   {done.folder}")
     return "\n".join([*lines, f"{done.seconds:.1f} s", ""])
+
+
+def _sure(result: Result) -> str:
+    """How much the answer is worth, and what that rests on."""
+    looked = f"{result.boots} boots"
+    if result.flickered:
+        commits = "1 commit" if result.flickered == 1 else f"{result.flickered} commits"
+        looked += f", those of {commits} disagreed"
+    else:
+        looked += ", those of a commit always agreed"
+    if result.confidence is None:
+        return f"of no commit: {looked}"
+    percent = min(math.floor(1000 * result.confidence) / 10, 99.9)
+    return f"{percent:g} %: {looked}{_unlike(result)}"
+
+
+def _unlike(result: Result) -> str:
+    """Tell when the first bad commit fails otherwise than the bad end does."""
+    whys = {one.commit: one.why.partition(" (")[0] for one in result.tried}
+    first, end = whys.get(result.found), whys.get(result.bad)
+    return "; it fails otherwise than --bad" if first and end and first != end else ""

@@ -20,9 +20,10 @@ from harness.evaluate.plan.plan import (
     request,
 )
 from harness.hosts.machines.machine import Machine, load_machine
-from harness.kernel.intake import commits, intake, kept
+from harness.kernel import repository
+from harness.kernel.intake import intake, kept
 from harness.kernel.intake.kept import PatchSeries
-from harness.kernel.source import has_changes, kernel_version
+from harness.kernel.source import has_changes, is_kernel
 from harness.kernel.spec import KernelSource, KernelSpec, find_fragment, resolve
 from harness.suites.suite import Suite, load_suite
 
@@ -112,7 +113,7 @@ def job_of(given: str, options: Options, *, each: bool) -> PatchJob:
         raise UsageError("--base is a commit of a tree: give it with --tree, not with --kernel")
     matrix = matrix_of(options)
     tree = None if options.kernel else tree_of(options.tree)
-    refs = tree or commits.kernel_tree(None)
+    refs = tree or _tree_here()
     named = resolve(options.kernel) if options.kernel else None
     series = intake.take(given, tree=refs, base=options.base)
     notes = list(series.notes)
@@ -155,15 +156,25 @@ def tree_of(given: str) -> Path:
     place = Path(given).expanduser() if given else None
     if place and not place.is_dir():
         raise UsageError(f"--tree {given}: no such folder")
-    top = commits.kernel_tree(place)
+    top = repository.top_of(place)
     if top is None:
         here = f"--tree {given}: not in a git tree" if given else "this is no kernel tree"
         raise UsageError(f"{here}: go into one, or name it: --tree DIR or --kernel NAME")
-    try:
-        kernel_version(top, commits.commit_in(top, "HEAD", f"{top}:"))
-    except UsageError as error:
-        raise UsageError(f"{error}: name a tree or a kernel: --tree DIR, --kernel NAME") from None
+    head = repository.commit_of(top, "HEAD")  # a mirror may have none
+    if head and not is_kernel(top, head):
+        raise UsageError(
+            f"{top}: {head[:12]} is not a Linux kernel with arch/arm64: name a tree or a kernel: "
+            "--tree DIR, --kernel NAME"
+        )
     return top
+
+
+def _tree_here() -> Path | None:
+    """The tree that the user stands in, when it can be read; a kernel has been named."""
+    try:
+        return repository.top_of(None)
+    except UsageError:
+        return None
 
 
 def matrix_of(options: Options) -> Matrix:
@@ -209,11 +220,11 @@ def _base_of(tree: Path, series: PatchSeries, base: str) -> KernelSpec:
     if series.start:
         return at_commit(tree, series.start)
     if base:
-        return at_commit(tree, commits.commit_in(tree, base, "--base"))
+        return at_commit(tree, repository.commit_in(tree, base, "--base"))
     if series.base_commit:
         try:
-            found = commits.commit_in(tree, series.base_commit, f"{series.name} is based on")
+            found = repository.commit_in(tree, series.base_commit, f"{series.name} is based on")
         except UsageError as error:
             raise UsageError(f"{error}; name another base: --base REF") from None
         return at_commit(tree, found)
-    return at_commit(tree, commits.commit_in(tree, "HEAD", f"{tree}:"))
+    return at_commit(tree, repository.commit_in(tree, "HEAD", f"{tree}:"))

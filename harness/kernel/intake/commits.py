@@ -9,9 +9,9 @@ from pathlib import Path
 
 from harness.base.errors import UsageError
 from harness.base.text import clean
-from harness.kernel.git import plain_env, run
 from harness.kernel.intake.mail import box, order
 from harness.kernel.intake.taken import Taken
+from harness.kernel.repository import commit_of, read, shallow_hint
 
 _RANGE = re.compile(r"(?P<start>.*?)(?P<dots>\.{2,3})(?P<end>.*)")
 # What the configuration of a user's tree must not change about a patch.
@@ -27,42 +27,45 @@ def named(given: str, tree: Path, base: str) -> Taken | None:
     """Return the commits that a range or a ref stands for; None when it is neither."""
     match = _RANGE.fullmatch(given)
     if match:
-        start, end = _commit(tree, match["start"] or "HEAD"), _commit(tree, match["end"] or "HEAD")
+        start, end = (
+            commit_of(tree, match["start"] or "HEAD"),
+            commit_of(tree, match["end"] or "HEAD"),
+        )
         if not start or not end:
             missing = match["end"] if start else match["start"]
             raise UsageError(
-                f"{given}: no branch, tag or commit {missing} in {tree}{_shallow(tree)}"
+                f"{given}: no branch, tag or commit {missing} in {tree}{shallow_hint(tree)}"
             )
         # A..B and A...B are the same here: what B has on top of where the two parted.
         commits = _commits(tree, _merge_base(tree, start, end, given), end, given)
         return replace(commits, start="") if base else commits
-    tip = _commit(tree, given)
+    tip = commit_of(tree, given)
     if not tip:
         return None
-    start = _commit(tree, base) if base else _upstream(tree, given)
+    start = commit_of(tree, base) if base else _upstream(tree, given)
     if base and not start:
-        raise UsageError(f"--base {base}: no such commit in {tree}{_shallow(tree)}")
+        raise UsageError(f"--base {base}: no such commit in {tree}{shallow_hint(tree)}")
     if start:
         return _commits(tree, _merge_base(tree, start, tip, given), tip, given)
     branch = ("show-ref", "--verify", "--quiet", f"refs/heads/{given}")
-    if not run(tree, *branch, env=plain_env()).returncode:
+    if not read(tree, *branch).returncode:
         raise UsageError(
             f"{given}: a branch without upstream: say where it begins: BASE..{given} or --base BASE"
         )
-    parent = _commit(tree, f"{tip}^")
+    parent = commit_of(tree, f"{tip}^")
     if not parent:
-        raise UsageError(f"{given}: its parent is not in {tree}{_shallow(tree)}")
+        raise UsageError(f"{given}: its parent is not in {tree}{shallow_hint(tree)}")
     return _commits(tree, parent, tip, given)
 
 
 def _commits(tree: Path, start: str, end: str, given: str) -> Taken:
     span = f"{start}..{end}"
-    if not run(tree, "rev-list", "-n1", span, env=plain_env()).stdout:
+    if not read(tree, "rev-list", "-n1", span).stdout:
         raise UsageError(f"{given}: an empty series: no commit in it")
-    merges = run(tree, "rev-list", "-n1", "--merges", span, env=plain_env()).stdout.strip()
+    merges = read(tree, "rev-list", "-n1", "--merges", span).stdout.strip()
     if merges:
         raise UsageError(f"{given}: it holds a merge, {merges[:12]}: give a linear range")
-    done = run(tree, "--no-optional-locks", *_FORMAT, span, env=plain_env())
+    done = read(tree, "--no-optional-locks", *_FORMAT, span)
     if done.returncode:
         raise UsageError(f"{given}: {clean(done.stderr.strip() or 'git format-patch fails')}")
     # Numbers come from git, whatever a commit's own subject looks like.
@@ -71,40 +74,11 @@ def _commits(tree: Path, start: str, end: str, given: str) -> Taken:
 
 
 def _merge_base(tree: Path, start: str, end: str, given: str) -> str:
-    common = run(tree, "merge-base", start, end, env=plain_env()).stdout.strip()
+    common = read(tree, "merge-base", start, end).stdout.strip()
     if not common:
-        raise UsageError(f"{given}: the two have no common ancestor in {tree}{_shallow(tree)}")
+        raise UsageError(f"{given}: the two have no common ancestor in {tree}{shallow_hint(tree)}")
     return common
 
 
 def _upstream(tree: Path, ref: str) -> str:
-    return _commit(tree, f"{ref}@{{upstream}}") if "@{" not in ref and ref != "HEAD" else ""
-
-
-def _commit(tree: Path, ref: str) -> str:
-    """The full name of a commit, "" when there is none."""
-    command = ("rev-parse", "-q", "--verify", "--end-of-options", f"{ref}^{{commit}}")
-    return run(tree, *command, env=plain_env()).stdout.strip().rpartition("\n")[2]
-
-
-def _shallow(tree: Path) -> str:
-    answer = run(tree, "rev-parse", "--is-shallow-repository", env=plain_env()).stdout.strip()
-    return ": it is a shallow clone (git fetch --unshallow)" if answer == "true" else ""
-
-
-def commit_in(tree: Path, ref: str, what: str) -> str:
-    """Return the full name of the commit `ref` of a user's tree.
-
-    Raise UsageError that begins with `what` when the tree has none.
-    """
-    commit = _commit(tree, ref)
-    if not commit:
-        raise UsageError(f"{what} {ref}: no such commit in {tree}{_shallow(tree)}")
-    return commit
-
-
-def kernel_tree(folder: Path | None) -> Path | None:
-    """Return the top of the git tree that `folder` (default: the current one) is in, or None."""
-    done = run(folder or Path.cwd(), "rev-parse", "--show-toplevel", env=plain_env())
-    top = done.stdout.strip()
-    return Path(top) if done.returncode == 0 and top else None
+    return commit_of(tree, f"{ref}@{{upstream}}") if "@{" not in ref and ref != "HEAD" else ""

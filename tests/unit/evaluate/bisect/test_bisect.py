@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from harness.base.errors import UsageError
+from harness.base.errors import MachineError, UsageError
 from harness.evaluate.bisect.bisect import Result, bisect
 from harness.evaluate.bisect.commits import History
 from harness.evaluate.events import to_nobody
@@ -132,6 +134,11 @@ def test_a_flicker_is_booted_again_and_the_odd_boot_told(
     assert result.found == commits[20] and table.boots.count(14) == 5
     (flickered,) = [t for t in result.tried if t.commit == commits[14]]
     assert (flickered.answer, flickered.why) == ("good", "works (4 of 5 boots)")
+    assert (flickered.boots, flickered.dissent) == (5, 1)
+    assert result.boots == len(table.boots) and result.flickered == 1
+    steady = find(history, Table(commits, 20), "steady")
+    assert steady.flickered == 0 and steady.confidence and result.confidence
+    assert result.confidence < steady.confidence < 1
 
 
 def test_a_coin_is_skipped(history: History, commits: list[str]) -> None:
@@ -155,6 +162,82 @@ def test_only_skipped_ones_are_left(history: History, commits: list[str]) -> Non
     result = find(history, table)
     assert result.found == ""
     assert set(result.left) == set(commits[10:14])
+    assert result.confidence is None
+
+
+# git, as versions that are not here say it: 2.55 quotes the terms, and another one may say nothing
+# of what this one says. What it does is the real one's.
+WRAPPER = """\
+#!/bin/sh
+for word; do [ "$word" = bisect ] && said=1; done
+[ "$said" ] || exec {git} "$@"
+{git} "$@" > "{scratch}.out" 2>&1
+status=$?
+sed -E "{rewrite}" "{scratch}.out"
+exit $status
+"""
+REWRITES = {
+    "quoted": "s/(first|only) (bad|skip)/\\1 '\\2'/; s/'skip'ped/'skip'/",
+    "another language": "s/[a-z]/x/g",
+}
+
+
+@pytest.fixture(params=sorted(REWRITES))
+def another_wording(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    real = shutil.which("git")
+    rewrite = REWRITES[request.param]
+    text = WRAPPER.format(git=real, scratch=tmp_path / "said", rewrite=rewrite)
+    (folder / "git").write_text(text)
+    (folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("another_wording")
+def test_what_git_says_is_not_looked_at(history: History, commits: list[str]) -> None:
+    assert find(history, Table(commits, 17)).found == commits[17]
+    assert find(history, Table(commits, 1), "first").found == commits[1]
+    table = Table(commits, 12)
+    for number in (10, 11, 12):
+        table.odd[number] = itertools.repeat(NONE)
+    assert set(find(history, table, "skipped").left) == set(commits[10:14])
+
+
+@pytest.mark.usefixtures("another_wording")
+def test_a_bad_merge_base_is_told_by_the_exit_status(repository: Path, history: History) -> None:
+    git(repository, "branch", "-f", "side", "main~5")
+    side = git(repository, "commit-tree", "-p", "side", "-m", "x", "side^{tree}").strip()
+    other = History(repository, side, history.bad, history.kernel)
+    with pytest.raises(UsageError, match="no ancestor of --bad"):
+        find(other, lambda commit: GOOD if commit == side else BAD, repeat=1)
+
+
+def test_neighbours_need_no_question(history: History, commits: list[str]) -> None:
+    next_to = History(history.repository, commits[3], commits[4], history.kernel)
+    table = Table(commits, 4)
+    assert find(next_to, table).found == commits[4] and set(table.boots) == {3, 4}
+
+
+def test_a_commit_is_not_asked_for_twice(
+    history: History, commits: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A git that takes an answer and goes on asking for the same commit."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script = f"""#!/bin/sh
+case "$*" in *"bisect good"*|*"bisect bad"*) exit 0 ;; esac
+exec {shutil.which("git")} "$@"
+"""
+    (folder / "git").write_text(script)
+    (folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    table = Table(commits, 17)
+    with pytest.raises(MachineError, match=r"asks for [0-9a-f]{12} again, which was answered"):
+        find(history, table)
+    assert len(set(table.boots)) == 3
 
 
 class Killed(BaseException):
@@ -210,6 +293,13 @@ def test_the_ends_must_be_what_they_are_said_to_be(history: History, commits: li
     for said, table in cases.items():
         with pytest.raises(UsageError, match=said):
             find(history, table, said, repeat=1)
+    with pytest.raises(UsageError, match="--bad comes before --good: turn the two"):
+        find(
+            History(history.repository, history.bad, history.good, history.kernel),
+            Plain(lambda commit: BAD if commit == history.good else GOOD),
+            "turned",
+            repeat=1,
+        )
     with pytest.raises(UsageError, match="is bad: turn the two, or use !="):
         backwards = History(history.repository, history.bad, history.good, history.kernel)
         find(backwards, Table(commits, 9), "b", repeat=1)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import ExitCode, MachineError, UsageError
+from harness.evaluate.bisect.bisect import Result, Tried
 from harness.evaluate.bisect.commits import History, of_tree
-from harness.evaluate.bisect.run import Boots, Question, run_bisect, shape_of
+from harness.evaluate.bisect.run import Boots, Finished, Question, run_bisect, shape_of, text
 from harness.evaluate.engine import unchanged
 from harness.evaluate.engine.crew import ThisProcess
 from harness.evaluate.engine.engine import Surroundings
@@ -205,3 +206,23 @@ def test_answers_are_those_of_a_suite_a_machine_a_qemu_and_a_harness(
     monkeypatch.setattr(unchanged, "harness_hash", lambda: "another")
     shapes.add(shape())
     assert len(shapes) == 9
+
+
+def test_what_is_printed_says_how_sure_it_is(history: History, tmp_path: Path) -> None:
+    good = Tried(history.good, "good", "3 passed", 5, "kvm: Old", dissent=1)
+    bad = Tried(history.bad, "bad", "wcprobe.x: FAIL VM killed", 2, "kvm: New")
+    result = Result("x", good.commit, bad.commit, bad.commit, [], [bad, good], 0, 0.98765, 7, 1)
+
+    def line(result: Result) -> str:
+        said = text(Finished(result, history, tmp_path, 1.0))
+        return next(one for one in said.splitlines() if one.startswith("sure"))
+
+    assert line(result) == "sure      98.7 %: 7 boots, those of 1 commit disagreed"
+    other = replace(bad, commit="0" * 40, why="wcprobe.y: FAIL faults (unlike)")
+    unlike = replace(result, found=other.commit, tried=[bad, other, good], flickered=0)
+    assert line(unlike) == (
+        "sure      98.7 %: 7 boots, those of a commit always agreed; it fails otherwise than --bad"
+    )
+    hidden = replace(result, found="", left=[history.bad], confidence=None)
+    assert line(hidden) == "sure      of no commit: 7 boots, those of 1 commit disagreed"
+    assert line(replace(result, confidence=1.0)).startswith("sure      99.9 %")

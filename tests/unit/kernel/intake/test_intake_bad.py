@@ -157,7 +157,7 @@ def test_a_shallow_clone(tree: Path, git: Git, tmp_path: Path) -> None:
     (tmp_path / "x.mbox").write_text(git(tree, "format-patch", "--stdout", f"--base={base}", "-1"))
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{tree}", str(tmp_path / "clone"))
     clone = tmp_path / "clone"
-    shallow = r"shallow clone \(git fetch --unshallow\)"
+    shallow = r"shallow clone \(git -C \S+ fetch --unshallow\)"
     with pytest.raises(UsageError, match=f"x.mbox is based on {base}: no such commit .*{shallow}"):
         job_of(str(tmp_path / "x.mbox"), Options(tree=str(clone)), each=False)
     with pytest.raises(UsageError, match=f"its parent is not in .*{shallow}"):

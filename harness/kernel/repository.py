@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A user's git repository, which is read and never written to: no object, no ref, no index.
+
+Whatever a partial clone lacks is not fetched into it (plain_env() of git.py); callers say which
+command the user may get it with.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from harness.base.errors import UsageError
+from harness.base.text import clean
+from harness.kernel.git import plain_env, run
+
+# git 2.35.3 and newer, and the releases of 2022 in which it was new.
+_FOREIGN = re.compile(r"(?:dubious ownership in repository at|unsafe repository \()\s*'([^']+)'")
+_PROMISOR = r"^(extensions\.partialclone|remote\..*\.promisor)$"
+
+
+def read(tree: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run a git command that changes nothing in a user's repository; return how it ended.
+
+    Raise UsageError when git does not trust the repository, because it is somebody else's.
+    """
+    done = run(tree, *args, env=plain_env())
+    foreign = _FOREIGN.search(done.stderr) if done.returncode else None
+    if foreign:
+        place = clean(foreign[1])
+        raise UsageError(
+            f"{place} belongs to another user, and git reads no such repository unless told to: "
+            f"git config --global --add safe.directory {place}"
+        )
+    return done
+
+
+def top_of(folder: Path | None) -> Path | None:
+    """Return the top of the git tree that `folder` (default: the current one) is in, or None.
+
+    Of a bare repository that is its own folder.
+    """
+    place = folder or Path.cwd()
+    done = read(place, "rev-parse", "--show-toplevel")
+    if done.returncode:
+        done = read(place, "rev-parse", "--absolute-git-dir")
+    top = done.stdout.rstrip("\n")
+    return Path(top) if done.returncode == 0 and top else None
+
+
+def commit_of(tree: Path, ref: str) -> str:
+    """Return the full name of a commit, "" when there is none."""
+    command = ("rev-parse", "-q", "--verify", "--end-of-options", f"{ref}^{{commit}}")
+    return read(tree, *command).stdout.strip().rpartition("\n")[2]
+
+
+def commit_in(tree: Path, ref: str, what: str) -> str:
+    """Return the full name of the commit `ref` of a user's tree.
+
+    Raise UsageError that begins with `what` when the tree has none.
+    """
+    commit = commit_of(tree, ref)
+    if not commit:
+        raise UsageError(f"{what} {ref}: no such commit in {tree}{shallow_hint(tree)}")
+    return commit
+
+
+def shallow_hint(tree: Path) -> str:
+    """Return what to add to a message about a commit that is not there: how to get older ones."""
+    answer = read(tree, "rev-parse", "--is-shallow-repository").stdout.strip()
+    return f": it is a shallow clone (git -C {tree} fetch --unshallow)" if answer == "true" else ""
+
+
+def git_path(tree: Path, name: str) -> Path:
+    """Return a file or folder of the repository itself, e.g. `objects`, for a worktree as well."""
+    # --path-format=absolute came with git 2.31.
+    return tree.resolve() / read(tree, "rev-parse", "--git-path", name).stdout.rstrip("\n")
+
+
+def shallow_commits(tree: Path) -> str:
+    """Return what git knows of commits whose parents a shallow clone lacks; "" for others."""
+    path = git_path(tree, "shallow")
+    return path.read_text() if path.is_file() else ""
+
+
+def object_format(tree: Path) -> str:
+    """Return the hash that names the repository's objects: sha1 or sha256."""
+    return read(tree, "rev-parse", "--show-object-format").stdout.strip() or "sha1"
+
+
+def is_partial(tree: Path) -> bool:
+    """Return whether the repository may lack objects that another one has promised."""
+    return read(tree, "config", "--get-regexp", _PROMISOR).returncode == 0
+
+
+def missing_objects(tree: Path, commit: str) -> UsageError:
+    """Return the error for a commit of a partial clone that lacks some of its files."""
+    # hash-object writes nothing without -w: the name of a tree without files, in either format.
+    empty = read(tree, "hash-object", "-t", "tree", "/dev/null").stdout.strip()
+    return UsageError(
+        f"{tree} is a partial clone and lacks files of {commit[:12]}; what is yours is not written "
+        f"to, so get them with: git -C {tree} diff --shortstat {empty} {commit[:12]}"
+    )
