@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def applies(spec: KernelSpec, *, progress: Progress) -> None:
     tree = source.tree_of(spec.source)
     with full_disk_raises(f"the cache {cache_dir()}"), tree.locked(waiting=progress):
         base = source.prepare(spec.source, progress)
-        series.apply(base, series.patches(spec.series))
+        series.commit_of(base, series.patches(spec.series), nullcontext)
 
 
 def _build(

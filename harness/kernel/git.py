@@ -65,9 +65,15 @@ def own_env() -> dict[str, str]:
 
 
 def run(
-    folder: Path, *args: str, env: dict[str, str] | None = None, stdin: bytes = b""
+    folder: Path,
+    *args: str,
+    env: dict[str, str] | None = None,
+    stdin: bytes = b"",
+    undecodable: str = "replace",
 ) -> subprocess.CompletedProcess[str]:
     """Run git in `folder` and return its exit status and output, however it ends.
+
+    What is no UTF-8 is decoded as `undecodable` says (an error handler of codecs).
 
     Raise MachineError when there is no git or when it does not end within GIT_SECONDS.
     """
@@ -75,7 +81,12 @@ def run(
     writes = args[0] not in _READERS
     try:
         return run_quiet(
-            command, Deadline(GIT_SECONDS), env=env or own_env(), stdin=stdin, writes=writes
+            command,
+            Deadline(GIT_SECONDS),
+            env=env or own_env(),
+            stdin=stdin,
+            writes=writes,
+            undecodable=undecodable,
         )
     except ToolMissingError as error:
         raise ToolMissingError("git is missing: apt-get install git") from error

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.base.errors import UsageError
+from harness.base.scratch import scratch_folder
 from harness.base.text import clean
-from harness.kernel.git import plain_env, run
+from harness.kernel.git import git, plain_env, run
 
 # git 2.35.3 and newer, and the releases of 2022 in which it was new.
 _FOREIGN = re.compile(r"(?:dubious ownership in repository at|unsafe repository \()\s*'([^']+)'")
@@ -89,16 +92,37 @@ def object_format(tree: Path) -> str:
     return read(tree, "rev-parse", "--show-object-format").stdout.strip() or "sha1"
 
 
+@contextmanager
+def lent(tree: Path) -> Iterator[Path]:
+    """Yield a bare repository that borrows the objects of `tree`: what git does there is not shaped
+    by the user's configuration, attributes or worktree, and fetches nothing.
+    """
+    with scratch_folder() as folder:
+        bare = folder / "lent.git"
+        bare.mkdir()
+        git(bare, "init", "-q", "--bare", f"--object-format={object_format(tree)}")
+        (bare / "objects/info/alternates").write_text(f"{git_path(tree, 'objects')}\n")
+        if cut := shallow_commits(tree):
+            (bare / "shallow").write_text(cut)
+        yield bare
+
+
 def is_partial(tree: Path) -> bool:
     """Return whether the repository may lack objects that another one has promised."""
     return read(tree, "config", "--get-regexp", _PROMISOR).returncode == 0
 
 
-def missing_objects(tree: Path, commit: str) -> UsageError:
-    """Return the error for a commit of a partial clone that lacks some of its files."""
+def missing_objects(tree: Path, *commits: str) -> UsageError:
+    """Return the error for a commit of a partial clone that lacks some of its files.
+
+    Of two commits, it is the changes from the one to the other that are not there.
+    """
     # hash-object writes nothing without -w: the name of a tree without files, in either format.
     empty = read(tree, "hash-object", "-t", "tree", "/dev/null").stdout.strip()
+    names = [commit[:12] for commit in commits]
+    what = "..".join(names)
+    get = f"diff --shortstat {empty} {what}" if len(names) == 1 else f"log --shortstat {what}"
     return UsageError(
-        f"{tree} is a partial clone and lacks files of {commit[:12]}; what is yours is not written "
-        f"to, so get them with: git -C {tree} diff --shortstat {empty} {commit[:12]}"
+        f"{tree} is a partial clone and lacks files of {what}; nothing is written to it, so get "
+        f"them first: git -C {tree} {get}"
     )

@@ -7,21 +7,27 @@ order of their names. A user's file or folder is taken in as `s2eval patch` take
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from itertools import groupby, pairwise
 from pathlib import Path
 
-from harness.base.errors import UsageError
+from harness.base.errors import MachineError, UsageError
 from harness.base.paths import SERIES, cache_dir
+from harness.kernel import repository
+from harness.kernel.applying import commit_range
+from harness.kernel.applying.commit_range import CommitRange
+from harness.kernel.applying.commits import pick_in_worktree, pick_sparsely
+from harness.kernel.applying.mails import apply_in_worktree, apply_sparsely
+from harness.kernel.applying.sparse import NotSparseError
 from harness.kernel.git import GitError, git, run
 from harness.kernel.intake.intake import take_file
 from harness.kernel.source import Base
 from harness.kernel.spec import find_series
 
-_HEADERS = re.compile(rb"^(?:diff --git |--- |\+\+\+ ).*$", re.MULTILINE)
-# What `git am --3way` says of a patch that changes nothing, and goes on.
-_ALREADY = "No changes -- Patch already applied."
+Lock = Callable[[], AbstractContextManager[None]]
 
 
 def patches(series: Iterable[str]) -> list[Path]:
@@ -55,91 +61,107 @@ def patchset_hash(files: Iterable[Path]) -> str:
     return hashlib.sha256(text.encode()).hexdigest() if sums else ""
 
 
-def apply(base: Base, files: list[Path]) -> str:
+def identity(files: Sequence[Path]) -> str:
+    """Return a hash over all that the patches and commits do; "" for none."""
+    ranges = [commits.identity for _, commits in _parts(files) if commits]
+    whole = patchset_hash(files)
+    return hashlib.sha256("\n".join([whole, *ranges]).encode()).hexdigest() if ranges else whole
+
+
+def apply(base: Base, files: Sequence[Path]) -> str:
     """Put the worktree at `base` plus the patches; return the commit. The tree's lock is held.
 
-    The same base and patches always give the same commit. A patch that does not apply leaves the
-    worktree at the base and raises UsageError naming patch, file and hunk.
+    Errors as of commit_of(), which leave the worktree at a commit.
     """
-    tree = base.tree
-    if not files:
-        tree.switch(base.commit)
-        return base.commit
-    ref = f"refs/s2eval/{base.commit}-{patchset_hash(files)}"
-    known = git(tree.work, "for-each-ref", "--format=%(objectname)", ref).strip()
-    if known:
-        tree.switch(known)
-        return known
-    tree.switch(base.commit)
-    tree.unsettle()
-    try:
-        output = git(tree.work, "am", "--3way", *_ends(files), *(str(p.resolve()) for p in files))
-    except GitError as error:
-        raise _explain(base, files, error.output) from None
-    if _ALREADY in output:
-        tree.switch(base.commit)
-        subject = output[: output.index(_ALREADY)].rpartition("Applying: ")[2].splitlines()[0]
-        raise _reversed(f"'{subject}'", base)
-    commit = git(tree.work, "rev-parse", "HEAD").strip()
-    git(tree.work, "update-ref", ref, commit)
-    tree.settle()
+    commit = commit_of(base, files, contextlib.nullcontext)
+    base.tree.switch(commit)
     return commit
 
 
-def _ends(files: Iterable[Path]) -> list[str]:
-    """git am's option for patches whose hunks alone have CR LF: these are a file's own."""
-    headers = (line for path in files for line in _HEADERS.findall(path.read_bytes()))
-    return [] if any(line.endswith(b"\r") for line in headers) else ["--keep-cr"]
+def commit_of(base: Base, files: Sequence[Path], lock: Lock | None = None) -> str:
+    """Return the commit of `base` plus the patches or commits; it is made where it is not known.
+
+    The same base and patches always give the same commit. Commits are taken as they are where the
+    base is what they stand on, and cherry-picked on another one. Raise UsageError for what does
+    not apply: it names the patch, file and hunk, or the commit and file. `lock` is entered where
+    that needs the worktree, by default the tree's own.
+    """
+    at = base.commit
+    for part, commits in _parts(files):
+        if commits and _fits(base.tree.work, commits):
+            at = _with_commits(base, at, part, commits, lock or base.tree.locked)
+        else:
+            at = _made(base, at, part, None, lock or base.tree.locked)
+    return at
 
 
-def _explain(base: Base, files: list[Path], output: str) -> UsageError:
-    """Find out what did not apply, with the worktree as `git am` left it, then clean it."""
-    work = base.tree.work
-    state = work / ".git" / "rebase-apply"
-    if not (state / "next").exists():
-        base.tree.switch(base.commit)
-        names = ", ".join(path.name for path in files)
-        return UsageError(f"{names}: not a patch in git format-patch form nor a mailbox")
-    number, last = int((state / "next").read_text()), int((state / "last").read_text())
-    file = files[number - 1] if last == len(files) else files[0]
-    name = file.name if last == len(files) else f"{file.name}, mail {number} of {last}"
-    patch = (state / "patch").read_text(errors="replace")
-    before = git(work, "rev-parse", "HEAD").strip()  # with the patches that did apply
-    scratch = base.tree.folder / "failed.patch"
-    scratch.write_text(patch)
-    base.tree.switch(before)
+def trees_of(base: Base, commit: str) -> list[str]:
+    """Return the tree after each patch between `base` and a commit that commit_of() returned."""
+    span = (f"{base.commit}..{commit}", "--")
+    log = git(base.tree.work, "log", "--reverse", "--format=%T", *span).split()
+    before = git(base.tree.work, "rev-parse", f"{base.commit}^{{tree}}").strip()
+    return [tree for was, tree in pairwise([before, *log]) if tree != was]
+
+
+def _parts(files: Sequence[Path]) -> list[tuple[list[Path], CommitRange | None]]:
+    """The patches, those of a range of commits for themselves."""
+    parts: list[tuple[list[Path], CommitRange | None]] = []
+    for folder, group in groupby(files, lambda path: path.parent):
+        paths = list(group)
+        commits = commit_range.read(folder)
+        if commits and len(commits.changing) != len(paths):
+            commits = None  # some of the patches are not meant, or gone
+        if commits or not parts or parts[-1][1]:
+            parts.append((paths, commits))
+        else:
+            parts[-1][0].extend(paths)
+    return parts
+
+
+def _fits(work: Path, commits: CommitRange) -> bool:
+    """Whether the repository at `work` names its objects as that of the commits does."""
+    length = {"sha1": 40, "sha256": 64}
+    return length.get(repository.object_format(work)) == len(commits.parent)
+
+
+def _with_commits(base: Base, at: str, part: list[Path], commits: CommitRange, lock: Lock) -> str:
+    work, last = base.tree.work, commits.last
+    if at == commits.parent:
+        found = run(work, "rev-parse", "-q", "--verify", f"{last.commit}^{{tree}}")
+        if found.returncode == 0:
+            if found.stdout.strip() != last.tree:
+                raise MachineError(f"{last.commit} has the tree {found.stdout.strip()}")
+            return last.commit
+    made = _made(base, at, part, commits, lock)
+    trees = git(work, "rev-parse", f"{at}^{{tree}}", f"{made}^{{tree}}").split()
+    if trees[0] == commits.parent_tree and trees[1] != last.tree:
+        raise MachineError(
+            f"{last.commit[:12]} came out as another tree, {trees[1]}: a fault of s2eval"
+        )
+    return made
+
+
+def _made(base: Base, at: str, part: list[Path], commits: CommitRange | None, lock: Lock) -> str:
+    """The commit `at` plus patches or commits, as it is known or as it is made."""
+    ref = f"refs/s2eval/{at}-{identity(part)}"
+    if known := _known(base.tree.work, ref):
+        return known
     try:
-        git(work, "apply", "--check", str(scratch))
-        why = output.strip().splitlines()[-1]
-    except GitError as error:
-        why = _hunk(error.output, patch)
-        if not run(work, "apply", "--check", "--reverse", str(scratch)).returncode:
-            raise _reversed(name, base) from None
-    finally:
-        scratch.unlink()
-        base.tree.switch(base.commit)
-    return UsageError(f"{name} does not apply to {base.describe}: {why}")
+        if commits:
+            pick_sparsely(base, at, commits, ref)
+        else:
+            apply_sparsely(base, at, part, ref)
+    except (NotSparseError, GitError):
+        with lock():
+            if commits:
+                pick_in_worktree(base, at, commits, ref)
+            else:
+                apply_in_worktree(base, at, part, ref)
+    made = _known(base.tree.work, ref)
+    if not made:
+        raise AssertionError(f"{ref} was to be made")
+    return made
 
 
-def _reversed(name: str, base: Base) -> UsageError:
-    return UsageError(
-        f"{name} does not apply to {base.describe}: it is there already, or was made in reverse"
-    )
-
-
-def _hunk(output: str, patch: str) -> str:
-    """File and hunk from `error: patch failed: FILE:LINE`; LINE is the hunk's first old line."""
-    failed = re.search(r"^error: patch failed: (.+):(\d+)$", output, re.MULTILINE)
-    if not failed:
-        missing = re.search(r"^error: (?!No valid)(.+)$", output, re.MULTILINE)
-        return missing[1] if missing else "it is not a patch"
-    file, line = failed[1], failed[2]
-    number, here = 0, ""
-    for text in patch.splitlines():
-        if text.startswith("diff --git "):
-            number, here = 0, text
-        elif text.startswith("@@ -"):
-            number += 1
-            if here.endswith(f"/{file}") and re.match(rf"@@ -{line}[, ]", text):
-                return f"{file}, hunk {number} ({text})"
-    return f"{file}, line {line}"
+def _known(work: Path, ref: str) -> str:
+    return git(work, "for-each-ref", "--format=%(objectname)", ref).strip()

@@ -91,7 +91,9 @@ class Tree:
         settings = self.work / ".git"
         for left in ("index.lock", "HEAD.lock"):
             (settings / left).unlink(missing_ok=True)
-        shutil.rmtree(settings / "rebase-apply", ignore_errors=True)
+        for left in ("rebase-apply", "sequencer"):
+            shutil.rmtree(settings / left, ignore_errors=True)
+        (settings / "CHERRY_PICK_HEAD").unlink(missing_ok=True)
         git(self.work, "read-tree", "--reset", "-u", commit)
         git(self.work, "update-ref", "--no-deref", "HEAD", commit)
         if not settled:

@@ -79,10 +79,13 @@ class Build:
 def inputs(spec: KernelSpec, base: Base, tools: Toolchain) -> dict[str, Any]:
     """Return all that shapes the build of `spec`; names, places and comments do not."""
     options = fragments.read(spec.fragments, base.version)
+    patches = series.patches(spec.series)
+    whole, does = series.patchset_hash(patches), series.identity(patches)
     return {
         "schema": SCHEMA,
         "commit": base.commit,
-        "series": series.patchset_hash(series.patches(spec.series)),
+        "series": whole,
+        **({"commits": does} if does != whole else {}),
         "config": [str(option) for option in options.values()],
         "arch": spec.arch,
         "llvm": spec.llvm,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,13 +80,24 @@ def of_series(given: str, options: Options, progress: source.Progress) -> Histor
     tree = source.tree_of(base.source)
     with tree.locked():
         start = source.prepare(base.source, progress)
-        first = applied.apply(start, applied.patches(base.series))
-        last = applied.apply(start, applied.patches(whole.series))
-    chain = git(tree.work, "rev-list", "--reverse", f"{first}..{last}").split()
-    counts = {commit: number for number, commit in enumerate(chain, start=1)}
+        first = applied.commit_of(start, applied.patches(base.series), nullcontext)
+        last = applied.commit_of(start, applied.patches(whole.series), nullcontext)
+    counts = _counts(tree.work, first, last)
 
     def kernel(commit: str) -> KernelSpec:
         count = counts.get(commit, 0)
         return with_patches(base, kept.first(job.series, count)) if count else base
 
     return History(tree.work, first, last, kernel)
+
+
+def _counts(work: Path, first: str, last: str) -> dict[str, int]:
+    """How many patches a commit of a series has; one that changes nothing adds none."""
+    log = git(work, "log", "--reverse", "--topo-order", "--format=%H %T", f"{first}..{last}")
+    before = git(work, "rev-parse", f"{first}^{{tree}}").strip()
+    counts: dict[str, int] = {}
+    count = 0
+    for commit, tree in (line.split() for line in log.splitlines()):
+        count += tree != before
+        counts[commit], before = count, tree
+    return counts

@@ -1,76 +1,143 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A range or a ref of a tree, as the patches of its commits."""
+"""A range or a ref of a tree: its commits, which are never read as mail.
+
+Each commit that changes something gets a patch, for readers and for the hash in the records; what
+is built are the commits themselves (harness/kernel/applying).
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.base.errors import UsageError
 from harness.base.text import clean
-from harness.kernel.intake.mail import box, order
-from harness.kernel.intake.taken import Taken
-from harness.kernel.repository import commit_of, read, shallow_hint
+from harness.kernel.applying.commit_range import CommitRange, RangeCommit
+from harness.kernel.git import GitError, git
+from harness.kernel.intake.taken import Patch, Taken
+from harness.kernel.repository import (
+    commit_of,
+    git_path,
+    is_partial,
+    lent,
+    missing_objects,
+    read,
+    shallow_hint,
+)
 
 _RANGE = re.compile(r"(?P<start>.*?)(?P<dots>\.{2,3})(?P<end>.*)")
-# What the configuration of a user's tree must not change about a patch.
 _FORMAT = (
-    "format-patch", "--stdout", "--no-signature", "--no-attach", "--no-thread", "--no-cover-letter",
-    "--full-index", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames",
-    "--src-prefix=a/", "--dst-prefix=b/", "--subject-prefix=PATCH", "--numbered", "--no-notes",
-    "--no-base", "--no-relative", "--unified=3", "--diff-algorithm=myers", "--encode-email-headers",
+    "format-patch", "-q", "-o", "patches", "--no-signature", "--no-thread", "--no-cover-letter",
+    "--full-index", "--binary", "--no-renames", "--submodule=short", "--no-numbered",
+    "--encode-email-headers",
 )  # fmt: skip
+_COVER = "--- b4-submit-tracking ---"  # in the cover letter of `b4 prep`, which is an empty commit
+_COVER_WITHIN = 1000  # commits
+
+
+@dataclass(frozen=True)
+class _Commit:
+    name: str
+    tree: str
+    parents: tuple[str, ...]
+    subject: str
 
 
 def named(given: str, tree: Path, base: str) -> Taken | None:
-    """Return the commits that a range or a ref stands for; None when it is neither."""
+    """Return the commits that a range or a ref stands for; None when it is neither.
+
+    Raise UsageError for a range that is empty, not linear or not there.
+    """
     match = _RANGE.fullmatch(given)
     if match:
-        start, end = (
-            commit_of(tree, match["start"] or "HEAD"),
-            commit_of(tree, match["end"] or "HEAD"),
-        )
+        start, end = (commit_of(tree, match[end] or "HEAD") for end in ("start", "end"))
         if not start or not end:
             missing = match["end"] if start else match["start"]
             raise UsageError(
                 f"{given}: no branch, tag or commit {missing} in {tree}{shallow_hint(tree)}"
             )
         # A..B and A...B are the same here: what B has on top of where the two parted.
-        commits = _commits(tree, _merge_base(tree, start, end, given), end, given)
-        return replace(commits, start="") if base else commits
+        taken = _commits(tree, _merge_base(tree, start, end, given), end, given)
+        return replace(taken, start="") if base else taken
     tip = commit_of(tree, given)
-    if not tip:
-        return None
+    return _commits(tree, _start_of(given, tree, tip, base), tip, given) if tip else None
+
+
+def _start_of(given: str, tree: Path, tip: str, base: str) -> str:
+    """Where the commits of a ref begin: a branch on its base or upstream, else at the parent."""
     start = commit_of(tree, base) if base else _upstream(tree, given)
     if base and not start:
         raise UsageError(f"--base {base}: no such commit in {tree}{shallow_hint(tree)}")
     if start:
-        return _commits(tree, _merge_base(tree, start, tip, given), tip, given)
+        return _merge_base(tree, start, tip, given)
     branch = ("show-ref", "--verify", "--quiet", f"refs/heads/{given}")
     if not read(tree, *branch).returncode:
+        cover = _cover(tree, tip)
+        if cover:
+            return cover
         raise UsageError(
             f"{given}: a branch without upstream: say where it begins: BASE..{given} or --base BASE"
         )
     parent = commit_of(tree, f"{tip}^")
     if not parent:
         raise UsageError(f"{given}: its parent is not in {tree}{shallow_hint(tree)}")
-    return _commits(tree, parent, tip, given)
+    return parent
 
 
 def _commits(tree: Path, start: str, end: str, given: str) -> Taken:
-    span = f"{start}..{end}"
-    if not read(tree, "rev-list", "-n1", span).stdout:
-        raise UsageError(f"{given}: an empty series: no commit in it")
-    merges = read(tree, "rev-list", "-n1", "--merges", span).stdout.strip()
-    if merges:
-        raise UsageError(f"{given}: it holds a merge, {merges[:12]}: give a linear range")
-    done = read(tree, "--no-optional-locks", *_FORMAT, span)
-    if done.returncode:
-        raise UsageError(f"{given}: {clean(done.stderr.strip() or 'git format-patch fails')}")
-    # Numbers come from git, whatever a commit's own subject looks like.
-    data = done.stdout.encode("utf-8", errors="surrogateescape")
-    return replace(order.series(box.read_mails(data, given), given), start=start)
+    with lent(tree) as bare:
+        parent_tree = git(bare, "rev-parse", f"{start}^{{tree}}").strip()
+        commits = _listed(bare, start, end)
+        if not commits:
+            raise UsageError(f"{given}: an empty series: no commit in it")
+        merge = next((one for one in commits if len(one.parents) > 1), None)
+        if merge:
+            raise UsageError(f"{given}: it holds a merge, {merge.name[:12]}: give a linear range")
+        trees = [parent_tree, *(one.tree for one in commits)]
+        empty = [one for was, one in zip(trees, commits, strict=False) if was == one.tree]
+        if len(empty) == len(commits):
+            raise UsageError(f"{given}: an empty series: its commits change nothing")
+        texts = _formatted(tree, bare, start, end)
+        notes = [_note(bare, one) for one in empty]
+    patches = [
+        Patch(one.subject, texts[one.name], f"{given}: {one.name[:12]}")
+        for one in commits
+        if one not in empty
+    ]
+    objects = str(git_path(tree, "objects"))
+    ranged = tuple(RangeCommit(one.name, one.tree, one not in empty) for one in commits)
+    taken = CommitRange(objects, start, parent_tree, ranged)
+    return Taken(patches, start=start, notes=notes, commits=taken)
+
+
+def _listed(bare: Path, start: str, end: str) -> list[_Commit]:
+    """The commits from `start` to `end`, the oldest first."""
+    log = ("log", "--reverse", "--topo-order", "--no-show-signature", "--format=%H%n%T%n%P%n%s")
+    lines = git(bare, *log, f"{start}..{end}", "--").split("\n")
+    return [
+        _Commit(lines[at], lines[at + 1], tuple(lines[at + 2].split()), clean(lines[at + 3]))
+        for at in range(0, len(lines) - 3, 4)
+    ]
+
+
+def _formatted(tree: Path, bare: Path, start: str, end: str) -> dict[str, str]:
+    """The patches as git writes them, by the commit, which stands in their first line."""
+    try:
+        git(bare, *_FORMAT, f"{start}..{end}", "--")
+    except GitError:
+        if is_partial(tree):
+            raise missing_objects(tree, start, end) from None
+        raise
+    files = (bare / "patches").iterdir()
+    texts = (file.read_bytes().decode("utf-8", errors="surrogateescape") for file in files)
+    return {text.split(None, 2)[1]: text for text in texts if text}
+
+
+def _note(bare: Path, commit: _Commit) -> str:
+    what = f"{commit.name[:12]} '{commit.subject}' changes nothing"
+    message = git(bare, "log", "-1", "--no-show-signature", "--format=%B", commit.name)
+    return f"{what}: it is the cover letter" if _COVER in message else f"{what}: it is no patch"
 
 
 def _merge_base(tree: Path, start: str, end: str, given: str) -> str:
@@ -82,3 +149,13 @@ def _merge_base(tree: Path, start: str, end: str, given: str) -> str:
 
 def _upstream(tree: Path, ref: str) -> str:
     return commit_of(tree, f"{ref}@{{upstream}}") if "@{" not in ref and ref != "HEAD" else ""
+
+
+def _cover(tree: Path, tip: str) -> str:
+    """What the cover letter of a branch made by `b4 prep` stands on; "" when it has none."""
+    command = ("log", "-z", f"-{_COVER_WITHIN}", "--first-parent", "--format=%P%n%B", tip, "--")
+    for commit in read(tree, *command).stdout.split("\0"):
+        parent, _, message = commit.partition("\n")
+        if f"\n{_COVER}\n" in message and len(parent.split()) == 1:
+            return parent
+    return ""

@@ -17,6 +17,7 @@ from harness.kernel.intake import commits
 from harness.kernel.intake.kept import PatchSeries, keep, patch_file
 from harness.kernel.intake.mail import b4, files
 from harness.kernel.intake.taken import Taken
+from harness.kernel.repository import commit_of
 
 
 def take(given: str, *, tree: Path | None, base: str = "") -> PatchSeries:
@@ -41,7 +42,8 @@ def take_file(given: str) -> PatchSeries:
 
 
 def _kept(name: str, taken: Taken) -> PatchSeries:
-    folder = keep(name, [patch_file(n, patch) for n, patch in enumerate(taken.patches, start=1)])
+    files = [patch_file(n, patch) for n, patch in enumerate(taken.patches, start=1)]
+    folder = keep(name, files, taken.commits)
     return PatchSeries(
         name=name,
         folder=folder,
@@ -60,7 +62,7 @@ def _taken(given: str, tree: Path | None, base: str) -> Taken:
         raise UsageError("a series without a name")
     found = file_and_mail(given)
     if found:
-        return files.read_path(found[0], given, found[1])
+        return _path_or_branch(given, found, tree, base)
     named = commits.named(given, tree, base) if tree else None
     if named:
         return named
@@ -73,3 +75,22 @@ def _taken(given: str, tree: Path | None, base: str) -> Taken:
         f"no ref or range in {tree}" if tree else "no ref or range: no kernel tree here (--tree)"
     )
     raise UsageError(f"{given}: no such file or folder, no message id, {no_commits}")
+
+
+def _path_or_branch(given: str, found: tuple[Path, int], tree: Path | None, base: str) -> Taken:
+    """A file or a folder, or, when it is no series, the branch of that name."""
+    try:
+        taken = files.read_path(found[0], given, found[1])
+    except UsageError:
+        named = commits.named(given, tree, base) if tree else None
+        if named is None:
+            raise
+        named.notes.append(f"there is a {_kind(found[0])} {given}, which is no series: the commits")
+        return named
+    if tree and commit_of(tree, given):
+        taken.notes.append(f"{tree} has commits named {given} as well: they are not meant")
+    return taken
+
+
+def _kind(path: Path) -> str:
+    return "folder" if path.is_dir() else "file"

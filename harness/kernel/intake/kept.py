@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.paths import cache_dir
+from harness.kernel.applying import commit_range
+from harness.kernel.applying.commit_range import CommitRange
 from harness.kernel.intake.taken import Patch
 
 
@@ -30,7 +32,9 @@ class PatchSeries:
 
 def first(series: PatchSeries, count: int) -> Path:
     """Return the folder of the first `count` patches."""
-    return keep(series.name, [(p.name, p.read_bytes()) for p in series.patches[:count]])
+    files = [(p.name, p.read_bytes()) for p in series.patches[:count]]
+    commits = commit_range.read(series.folder)
+    return keep(series.name, files, commits.first(count) if commits else None)
 
 
 def patch_file(number: int, patch: Patch) -> tuple[str, bytes]:
@@ -40,8 +44,13 @@ def patch_file(number: int, patch: Patch) -> tuple[str, bytes]:
     return f"{number:04}-{word or 'patch'}.patch", text
 
 
-def keep(name: str, files: Sequence[tuple[str, bytes]]) -> Path:
-    """Return the folder of these patches in the cache, made when missing, as a whole."""
+def keep(name: str, files: Sequence[tuple[str, bytes]], commits: CommitRange | None = None) -> Path:
+    """Return the folder of these patches in the cache, made when missing, as a whole.
+
+    `commits` is what they were made of.
+    """
+    if commits:
+        files = [*files, (commit_range.FILE, commits.text().encode())]
     texts = [text for _, text in files]
     whole = hashlib.sha256(b"".join(hashlib.sha256(text).digest() for text in texts)).hexdigest()
     word = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).stem).strip("-.")[:40]

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from harness.kernel.applying.commit_range import CommitRange
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -22,9 +24,10 @@ class Patch:
 @dataclass
 class Taken:
     """A series in order, before it is kept. `start` is where a range begins, `base_commit` what
-    the patches say they are based on."""
+    the patches say they are based on, `commits` what they were made of, if of commits."""
 
     patches: Sequence[Patch]
     base_commit: str = ""
     start: str = ""
     notes: list[str] = field(default_factory=list)
+    commits: CommitRange | None = None

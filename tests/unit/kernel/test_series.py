@@ -11,6 +11,8 @@ import pytest
 
 from harness.base.errors import UsageError
 from harness.kernel import series, source
+from harness.kernel.applying import mails
+from harness.kernel.applying.sparse import NotSparseError
 from harness.kernel.source import Base
 from harness.kernel.spec import KernelSource, KernelSpec
 
@@ -77,6 +79,7 @@ def test_a_patch_that_does_not_apply_is_named_with_file_and_hunk(
     git(tree, "commit", "-qam", "different")
     other = source.prepare(KernelSource(tree=str(tree)), print)
     files = [*series.patches([str(good)]), *series.patches([str(bad)])]
+    series.apply(other, [])
     with pytest.raises(UsageError) as error:
         series.apply(other, files)
     said = str(error.value)
@@ -127,6 +130,9 @@ def test_what_a_killed_run_left_is_undone(
     series.apply(base, [])
     kvm = (work / "kvm.c").read_text()
 
+    def in_the_worktree(*args: object) -> None:
+        raise NotSparseError
+
     def killed(folder: Path, *args: str) -> str:
         if args[0] != "am":
             return git(folder, *args)
@@ -138,7 +144,8 @@ def test_what_a_killed_run_left_is_undone(
 
     for _ in range(2):
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr(series, "git", killed)
+            patched.setattr(series, "apply_sparsely", in_the_worktree)
+            patched.setattr(mails, "git", killed)
             series.apply(base, patches)
         series.apply(base, [])
         assert (work / "kvm.c").read_text() == kvm

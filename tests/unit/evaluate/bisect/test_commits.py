@@ -72,6 +72,22 @@ def test_the_patches_of_a_series(topic: Path, git: Git, tmp_path: Path) -> None:
     assert found.kernel(found.good).series == ()
 
 
+def test_the_commits_of_a_range_with_a_cover_letter(topic: Path, git: Git, tmp_path: Path) -> None:
+    git(topic, "checkout", "-q", "-b", "prep", "topic~4")
+    git(topic, "commit", "-q", "--allow-empty", "-m", "A cover\n\n--- b4-submit-tracking ---\n{}")
+    git(topic, "cherry-pick", "topic~4..topic")
+    found = of_series("prep", Options(tree=str(topic)), print)
+    assert found.bad == git(topic, "rev-parse", "prep").strip()
+    counts = [
+        len(series.patches(found.kernel(commit).series))
+        for commit in git(topic, "rev-list", "--reverse", "main..prep").split()
+    ]
+    assert counts == [0, 1, 2, 3, 4]
+    base = source.prepare(found.kernel(found.bad).source, print)
+    second = git(topic, "rev-parse", "prep~2").strip()
+    assert series.commit_of(base, series.patches(found.kernel(second).series)) == second
+
+
 def test_a_shallow_clone_is_bisected_as_far_as_it_goes(
     topic: Path, git: Git, tmp_path: Path
 ) -> None:

@@ -180,6 +180,7 @@ def applied(tree: Path, given: str) -> str:
     """What is said when a series is applied; the worktree is at its base afterwards."""
     taken = intake.take(given, tree=None)
     base = source.prepare(KernelSource(tree=str(tree)), print)
+    series.apply(base, [])
     with pytest.raises(UsageError) as error:
         series.apply(base, series.patches([str(taken.folder)]))
     assert own_git(base.tree.work, "rev-parse", "HEAD").strip() == base.commit
