@@ -21,11 +21,19 @@ PREFIX = "s2eval-cell-"
 OWNER = ".owner"
 
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - a memory file system; mkdtemp makes folders there
+MEMORY_MIB = 32  # that must be free there
+
+
 @contextlib.contextmanager
-def scratch_folder(prefix: str = PREFIX) -> Iterator[Path]:
-    """Yield a temporary folder that is removed afterwards. Raise OSError without room for it."""
+def scratch_folder(prefix: str = PREFIX, *, small: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder that is removed afterwards. Raise OSError without room for it.
+
+    A `small` one, of a few MiB in many files, is in memory where the system has a place for that.
+    """
     with signals_held():
-        temporary = tempfile.TemporaryDirectory(prefix=prefix)
+        place = MEMORY if small and _has_memory() else None
+        temporary = tempfile.TemporaryDirectory(prefix=prefix, dir=place)
     with temporary as name:
         folder = Path(name)
         # Locked before it has its name: nobody sees it without its lock.
@@ -39,13 +47,22 @@ def scratch_folder(prefix: str = PREFIX) -> Iterator[Path]:
             os.close(owner)
 
 
+def _has_memory() -> bool:
+    try:
+        free = os.statvfs(MEMORY)
+    except OSError:
+        return False
+    return os.access(MEMORY, os.W_OK) and free.f_bavail * free.f_frsize >= MEMORY_MIB << 20
+
+
 def sweep(base: Path | None = None, prefix: str = PREFIX) -> list[Path]:
     """Remove the folders in `base` (default: where they are made) whose owner ended; return them.
 
     A folder without the owner's lock file, or that cannot be removed, is left alone.
     """
     removed = []
-    for folder in (base or Path(tempfile.gettempdir())).glob(f"{prefix}*"):
+    places = [base] if base else [Path(tempfile.gettempdir()), MEMORY]
+    for folder in (folder for place in places for folder in place.glob(f"{prefix}*")):
         with contextlib.suppress(OSError):  # gone in between, or somebody else's
             owner = os.open(folder / OWNER, os.O_RDWR)
             try:

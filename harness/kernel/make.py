@@ -29,6 +29,7 @@ _ERRORS = tuple(
         r"^.*: (undefined reference|multiple definition|relocation truncated).*",
         r"^(ERROR|FATAL): modpost: .*",
         r"^\S*sh: (\d+: |line \d+: )?\S+: (command )?not found$",
+        r"^BTF: .*",  # scripts/link-vmlinux.sh: no pahole, or an old one
         r"^make.*: \*\*\* .*",
     )
 )

@@ -11,6 +11,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.errors import UsageError
@@ -20,6 +21,8 @@ from harness.kernel.git import git, plain_env, run
 
 # git 2.35.3 and newer, and the releases of 2022 in which it was new.
 _FOREIGN = re.compile(r"(?:dubious ownership in repository at|unsafe repository \()\s*'([^']+)'")
+LONGEST = 32768  # commits of a range
+NEAR = 4096  # commits that are looked at for where two branches parted
 _PROMISOR = r"^(extensions\.partialclone|remote\..*\.promisor)$"
 
 
@@ -97,7 +100,7 @@ def lent(tree: Path) -> Iterator[Path]:
     """Yield a bare repository that borrows the objects of `tree`: what git does there is not shaped
     by the user's configuration, attributes or worktree, and fetches nothing.
     """
-    with scratch_folder() as folder:
+    with scratch_folder(small=True) as folder:
         bare = folder / "lent.git"
         bare.mkdir()
         git(bare, "init", "-q", "--bare", f"--object-format={object_format(tree)}")
@@ -105,6 +108,63 @@ def lent(tree: Path) -> Iterator[Path]:
         if cut := shallow_commits(tree):
             (bare / "shallow").write_text(cut)
         yield bare
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit, its tree, its parents and the first line of its message."""
+
+    name: str
+    tree: str
+    parents: tuple[str, ...]
+    subject: str
+
+
+def chain(place: Path, start: str, end: str) -> list[Commit] | None:
+    """Return the commits after `start` up to `end`, the oldest first, where each has one parent.
+
+    None when `start` is not among the LONGEST commits before `end`, or a merge is on the way. Of
+    the history only these are looked at: `git log A..B` may read all of it, when dates do not tell
+    which commit is older.
+    """
+    count = 64
+    while True:
+        found = _newest(place, end, count)
+        for at, commit in enumerate(found):
+            if commit.name == start:
+                return found[:at][::-1]
+            if len(commit.parents) != 1:
+                return None
+        if len(found) < count or count >= LONGEST:
+            return None
+        count *= 8
+
+
+def parted(place: Path, one: str, other: str) -> str:
+    """Return the newest commit that two have in common, "" where there is none.
+
+    Where no merge is near, only the newest commits are looked at, as in chain().
+    """
+    known = {commit.name for commit in _before_a_merge(place, one)}
+    near = (commit.name for commit in _before_a_merge(place, other) if commit.name in known)
+    return next(near, "") or run(place, "merge-base", one, other).stdout.strip()
+
+
+def _before_a_merge(place: Path, end: str) -> Iterator[Commit]:
+    for commit in _newest(place, end, NEAR):
+        yield commit
+        if len(commit.parents) != 1:
+            return
+
+
+def _newest(place: Path, end: str, count: int) -> list[Commit]:
+    """The `count` newest commits of a history, the newest first."""
+    form = ("log", f"-{count}", "--no-show-signature", "--format=%H%n%T%n%P%n%s", end, "--")
+    lines = git(place, *form).split("\n")
+    return [
+        Commit(lines[at], lines[at + 1], tuple(lines[at + 2].split()), lines[at + 3])
+        for at in range(0, len(lines) - 3, 4)
+    ]
 
 
 def is_partial(tree: Path) -> bool:

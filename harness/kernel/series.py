@@ -97,10 +97,12 @@ def commit_of(base: Base, files: Sequence[Path], lock: Lock | None = None) -> st
 
 def trees_of(base: Base, commit: str) -> list[str]:
     """Return the tree after each patch between `base` and a commit that commit_of() returned."""
-    span = (f"{base.commit}..{commit}", "--")
-    log = git(base.tree.work, "log", "--reverse", "--format=%T", *span).split()
+    commits = repository.chain(base.tree.work, base.commit, commit)
+    if commits is None:
+        raise AssertionError(f"{commit} does not stand on {base.commit}")
     before = git(base.tree.work, "rev-parse", f"{base.commit}^{{tree}}").strip()
-    return [tree for was, tree in pairwise([before, *log]) if tree != was]
+    trees = [before, *(one.tree for one in commits)]
+    return [tree for was, tree in pairwise(trees) if tree != was]
 
 
 def _parts(files: Sequence[Path]) -> list[tuple[list[Path], CommitRange | None]]:

@@ -13,30 +13,25 @@ and is never written to.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
-import subprocess
-import tarfile
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from harness.base import apt
 from harness.base.deadline import Deadline
-from harness.base.errors import DiskFullError, MachineError, UsageError
-from harness.base.files import write_atomic
+from harness.base.errors import UsageError
+from harness.base.files import full_disk_raises, write_atomic
 from harness.base.locks import locked
 from harness.base.paths import cache_dir
-from harness.base.process import start
-from harness.base.signals import signals_held
 from harness.kernel import repository
-from harness.kernel.git import git, own_env
+from harness.kernel.debian import import_deb
+from harness.kernel.git import git
 from harness.kernel.spec import KernelSource
 
 Progress = Callable[[str], None]
@@ -151,6 +146,28 @@ def prepare(source: KernelSource, progress: Progress, *, update: bool = False) -
     return base
 
 
+def at_hand(source: KernelSource, progress: Progress) -> Base:
+    """Return the source at its commit, with its objects in the cache, as prepare() does.
+
+    The lock is taken only where it has to be fetched or a repository made: who only reads and adds
+    objects need not wait for another run's build.
+    """
+    base = find(source)
+    if base is None or not _lendable(source, base.tree):
+        tree = tree_of(source)
+        with full_disk_raises(f"the cache {cache_dir()}"), tree.locked(waiting=progress):
+            return prepare(source, progress)
+    return base if source.package else prepare(source, progress)
+
+
+def _lendable(source: KernelSource, tree: Tree) -> bool:
+    """Whether the repository in the cache is there and fits that of a local tree."""
+    if not (tree.work / ".git").exists():
+        return False
+    formats = repository.object_format
+    return bool(source.package) or formats(tree.work) == formats(Path(source.tree))
+
+
 def require_files(path: Path, tree: Tree, commit: str) -> None:
     """Raise UsageError when the user's tree `path`, a partial clone, lacks files of `commit`.
 
@@ -252,7 +269,7 @@ def _import_package(source: KernelSource, progress: Progress, *, update: bool) -
         progress(f"download {newest.package} {newest.version}")
         deb = apt.download([source.package], Path(scratch), list(source.suites))[0]
         progress(f"import {newest.package} {newest.version}")
-        commit = _import_deb(deb, tree, f"{newest.package} {newest.version}")
+        commit = import_deb(deb, tree.work, tree.folder, f"{newest.package} {newest.version}")
     version = kernel_version(tree.work, commit)
     pin = {
         "package": newest.package,
@@ -263,86 +280,3 @@ def _import_package(source: KernelSource, progress: Progress, *, update: bool) -
     }
     write_atomic(tree.pin, json.dumps(pin, indent=2) + "\n")
     return Base(tree, commit, f"{newest.package} {newest.version}", version)
-
-
-def _import_deb(deb: Path, tree: Tree, message: str) -> str:
-    """Stream the package's tarball into git without writing it out; about 1.3 GB of objects."""
-    for left in (tree.work / ".git/objects/pack").glob("tmp_*"):
-        left.unlink()
-    ref = "refs/heads/import"
-    commands = [
-        ["dpkg-deb", "--fsys-tarfile", str(deb)],
-        ["tar", "-xO", "--wildcards", "./usr/src/linux-source-*.tar.xz"],
-        ["xz", "-dc", f"-T{os.cpu_count() or 1}"],
-    ]
-    importer = ["git", "-C", str(tree.work), "fast-import", "--quiet", "--force", "--depth=0"]
-    with tempfile.TemporaryFile(dir=tree.folder) as errors, ExitStack() as running:
-        pipe: IO[bytes] | None = None
-        started = []
-        for command in commands:
-            started.append(_start(running, command, pipe, subprocess.PIPE, errors))
-            if pipe:
-                pipe.close()
-            pipe = started[-1].stdout
-        started.append(_start(running, importer, subprocess.PIPE, subprocess.DEVNULL, errors))
-        sink = started[-1].stdin
-        if pipe is None or sink is None:
-            raise AssertionError("pipes were asked for")
-        try:
-            with pipe, sink:
-                _stream(pipe, sink, ref, message)
-            failed = any(process.wait() for process in started)
-        except (tarfile.TarError, OSError):
-            failed = True
-        if failed:
-            raise _import_error(deb.name, errors, tree)
-    return git(tree.work, "rev-parse", ref).strip()
-
-
-def _start(
-    running: ExitStack,
-    command: list[str],
-    stdin: IO[bytes] | int | None,
-    stdout: int,
-    errors: IO[bytes],
-) -> subprocess.Popen[bytes]:
-    """A stage of a pipe; `running` kills it on the way out unless it has ended."""
-    try:
-        with signals_held():
-            process = start(command, stdin=stdin, stdout=stdout, stderr=errors, env=own_env())
-            running.callback(process.wait)
-            running.callback(process.kill)
-    except FileNotFoundError as error:
-        raise MachineError(f"{command[0]} is missing (s2eval doctor)") from error
-    return process
-
-
-def _import_error(name: str, errors: IO[bytes], tree: Tree) -> MachineError:
-    """What the stages of a pipe complained about: a full disk, else the last line."""
-    errors.seek(0)
-    complaints = errors.read().decode(errors="replace").strip()
-    if os.strerror(errno.ENOSPC) in complaints or shutil.disk_usage(tree.folder).free < 2**20:
-        return DiskFullError(f"{name} cannot be imported: no space left in {tree.folder}")
-    reason = complaints.splitlines()[-1] if complaints else "no reason given"
-    return MachineError(f"{name} cannot be imported: {reason}")
-
-
-def _stream(archive: IO[bytes], out: IO[bytes], ref: str, message: str) -> None:
-    """Tarball in, git-fast-import(1) commands out; the tarball's top folder is left out."""
-    text = message.encode()
-    out.write(b"commit %s\ncommitter s2eval <s2eval@localhost> 946684800 +0000\n" % ref.encode())
-    out.write(b"data %d\n%s\n" % (len(text), text))
-    with tarfile.open(fileobj=archive, mode="r|", bufsize=1 << 20) as tar:
-        for member in tar:
-            _, _, path = member.name.partition("/")
-            if member.issym():
-                mode, data = b"120000", member.linkname.encode()
-            elif member.isfile():
-                content = tar.extractfile(member)
-                mode = b"100755" if member.mode & 0o100 else b"100644"
-                data = content.read() if content else b""
-            else:
-                continue
-            out.write(b"M %s inline %s\ndata %d\n" % (mode, path.encode(), len(data)))
-            out.write(data)
-            out.write(b"\n")

@@ -19,8 +19,10 @@ import pytest
 from harness.base.errors import BuildError
 from harness.base.paths import PROJECT
 from harness.kernel import series, source
-from harness.kernel.build import Build, build, build_modules, is_built
+from harness.kernel.build import Build, _configure, build, build_modules, is_built
+from harness.kernel.config.fragments import parse
 from harness.kernel.git import git
+from harness.kernel.make import Maker
 from harness.kernel.spec import find_fragment, resolve
 from harness.kernel.toolchain import environment, toolchain
 
@@ -135,6 +137,57 @@ def test_an_option_that_kconfig_drops_is_an_error(line: str, reason: str, tmp_pa
     with pytest.raises(BuildError) as error:
         build(wanted, progress=print)
     assert f"{line} (fragment {fragment}, line 2) did not survive: {reason}" in str(error.value)
+
+
+def configured(base: source.Base, folder: Path, *texts: str) -> dict[str, str]:
+    """What kconfig makes of the project's fragments and these, in an O= folder of its own."""
+    fragments = []
+    for number, text in enumerate(texts):
+        path = folder / f"{len(list(folder.glob('*.config')))}-{number}.config"
+        path.write_text(text)
+        fragments.append(str(path))
+    spec = resolve(PLAIN)
+    spec = spec.model_copy(update={"fragments": (*spec.fragments, *fragments)})
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    tools = toolchain(llvm=False)
+    maker = Maker(PLAIN, base.tree.work, out, tools, folder / "build.log", print)
+    return parse(_configure(spec, base, base.commit, maker))
+
+
+def test_of_a_choice_the_last_line_is_what_kconfig_makes_of_it(
+    base: source.Base, tmp_path: Path
+) -> None:
+    for line, rival in {
+        "CONFIG_HZ_1000=y": "HZ_100",
+        "CONFIG_PREEMPT=y": "PREEMPT_VOLUNTARY",
+        "CONFIG_ARM64_64K_PAGES=y": "ARM64_4K_PAGES",
+        "CONFIG_ARM64_16K_PAGES=y # larger": "ARM64_4K_PAGES",
+    }.items():
+        found = configured(base, tmp_path, f"{line}\n")
+        assert found.get(line.removeprefix("CONFIG_").partition("=")[0]) == "y", line
+        assert rival not in found
+    back = configured(base, tmp_path, "CONFIG_HZ_1000=y\n", "CONFIG_HZ_100=y\n")
+    assert back.get("HZ_100") == "y" and "HZ_1000" not in back
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("CONFIG_CFI_CLANG=y", r"needs \$\(cc-option,-fsanitize=kcfi\), which .*gcc.* lacks; .*c"),
+        ("CONFIG_DEBUG_INFO_BTF=y", r"depends on DEBUG_INFO \(n\) and BPF_SYSCALL \(n\)"),
+        ("CONFIG_LTO_CLANG_FULL=y", r"depends on HAS_LTO_CLANG \(n\), HAS_LTO_CLANG needs .*clang"),
+        ("# CONFIG_NET is not set", r"it is y: CONFIG_\w+=y \(fragment .*, line \d+\) selects it|"
+         r"depends on NET \(n\)"),
+        ("CONFIG_NR_CPUS=99999", r"it is 4096: its range is 2 to 4096"),
+        ("CONFIG_KVM=m", r"it is no module: it takes y or n"),
+    ],
+)  # fmt: skip
+def test_the_reason_for_a_lost_option_of_the_real_kconfig(
+    lines: str, said: str, base: source.Base, tmp_path: Path
+) -> None:
+    with pytest.raises(BuildError, match=said):
+        configured(base, tmp_path, f"{lines}\n")
 
 
 def test_a_compile_error_is_the_compilers_own(plain: Build, tmp_path: Path) -> None:

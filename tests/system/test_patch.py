@@ -7,6 +7,7 @@ import json
 import secrets
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,39 @@ def test_the_four_line_patch_is_an_improvement(s2eval: S2Eval) -> None:
     assert "worse\n  ioremap_wc.unaligned load: works -> VM killed" in back.out
     again = s2eval("compare", f"latest:{names[0]}", f"latest:{names[0]}", "--markdown")
     assert again.code == 0 and again.out.startswith("**UNCHANGED**: ")
+
+
+def test_a_b4_prep_branch_gives_a_verdict_in_one_command(tree: Path, tmp_path: Path) -> None:
+    """From within the tree, on a named kernel: the commits are picked, the cover letter is not."""
+    found = source.find(resolve(KERNEL).source)
+    assert found
+    linux = tmp_path / "linux"
+    command = ["git", "clone", "-q", "--shared", "--no-checkout", str(tree), str(linux)]
+    subprocess.run(command, check=True)
+    git(linux, "read-tree", found.commit)
+    cover = f"EDITME: A title\n\n--- b4-submit-tracking ---\n{secrets.token_hex(8)}\n"
+    tip = git(linux, "commit-tree", f"{found.commit}^{{tree}}", "-p", found.commit, "-m", cover)
+    for number in (1, 2):
+        text = git(linux, "show", f"{tip.strip()}:{PGTABLE}")
+        mark = (
+            f"static const char mark_{number}[] __attribute__((used)) = {secrets.token_hex(4)!r};"
+        )
+        (tmp_path / "file").write_text(f"{text}{mark}\n".replace("'", '"'))
+        blob = git(linux, "hash-object", "-w", str(tmp_path / "file")).strip()
+        git(linux, "update-index", "--cacheinfo", f"100644,{blob},{PGTABLE}")
+        made = git(linux, "write-tree").strip()
+        tip = git(linux, "commit-tree", made, "-p", tip.strip(), "-m", f"KVM: arm64: Mark {number}")
+    git(linux, "update-ref", "refs/heads/b4/topic", tip.strip())
+    before = {path: path.read_bytes() for path in linux.rglob("*") if path.is_file()}
+    inside = S2Eval(linux, scratch=tmp_path)
+    inside.results = tmp_path / "results"
+    ran = inside("patch", "b4/topic", "--kernel", KERNEL, "-m", "flat-tcg", "--json")
+    told = json.loads(ran.out)
+    assert (ran.code, told["verdict"], told["same_image"]) == (0, "unchanged", False), ran.err
+    assert told["series"]["subjects"] == ["KVM: arm64: Mark 1", "KVM: arm64: Mark 2"]
+    assert any(note.endswith("it is the cover letter") for note in told["notes"])
+    assert len(told["patched"]["kernel"]["series_hash"]) == 64
+    assert {path: path.read_bytes() for path in linux.rglob("*") if path.is_file()} == before
 
 
 def test_a_warning_is_a_regression_with_file_and_line(s2eval: S2Eval, tree: Path) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.argument("series", required=False, default="")
 @click.option("--base", default="", metavar="REF", help="What the series is applied to.")
 @kernel_and_place
+@click.option("--dry-run", is_flag=True, help="Apply it and say what would be run; no more.")
 @click.option("--each", is_flag=True, help="Look at the kernel after every patch.")
 @click.option("--repeat", type=click.IntRange(1, 1000), default=1, help="Boots of each cell.")
 @JOBS
@@ -36,6 +37,7 @@ def command(
     series: str,
     *,
     asked: Asked,
+    dry_run: bool,
     each: bool,
     repeat: int,
     jobs: int,
@@ -57,17 +59,25 @@ def command(
     s2eval patch master..my-topic --each
     s2eval patch v3_series.mbx --tree ~/linux --base v6.1 -m nested-tcg-cortex-a72
     git format-patch --stdout -2 | s2eval patch - --kernel debian-6.1 --markdown
+    s2eval patch b4/topic --dry-run              # does it apply, and what would be run?
     s2eval patch --resume                        # what was interrupted
 
     The tree, its index and its branches are not touched.
     Exit code: 0 improved or unchanged, 1 regressed or mixed, 2 bad input, 125 undecided: a kernel
     that does not build, a guest that gives no answer (git bisect run skips), 130 interrupted.
+    With --dry-run: 0, 2, or 125 where b4 or the network is missing.
     """
+    from harness.base.errors import UsageError
+    from harness.evaluate.patch.request import Options as Asked
+
+    if dry_run:
+        if resume is not None or markdown:
+            raise UsageError("--dry-run goes with neither --resume nor --markdown")
+        _show_dry_run(series, asked, each=each, repeat=repeat, quiet=quiet, as_json=as_json)
+        return
     from harness.app.patch import resume_patch, try_patch
     from harness.app.surroundings import Options
-    from harness.base.errors import UsageError
     from harness.evaluate.patch.patch import Changes
-    from harness.evaluate.patch.request import Options as Asked
     from harness.evaluate.plan.plan import Limits
     from harness.report.terminal.verdict import show
 
@@ -82,3 +92,19 @@ def command(
     with reader_may_leave():
         show(done.document, done.folder, as_json=as_json, as_markdown=markdown)
     ctx.exit(done.document.exit_code)
+
+
+def _show_dry_run(
+    series: str, asked: Asked, *, each: bool, repeat: int, quiet: bool, as_json: bool
+) -> None:
+    """Without what runs guests: that is a fraction of a second to import."""
+    from harness.evaluate.patch.dry_run import dry_run
+    from harness.report.terminal.dry_run import show
+
+    def progress(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
+
+    found = dry_run(series, asked, each=each, repeat=repeat, progress=progress)
+    with reader_may_leave():
+        show(found, as_json=as_json)

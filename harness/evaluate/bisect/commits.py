@@ -93,11 +93,10 @@ def of_series(given: str, options: Options, progress: source.Progress) -> Histor
 
 def _counts(work: Path, first: str, last: str) -> dict[str, int]:
     """How many patches a commit of a series has; one that changes nothing adds none."""
-    log = git(work, "log", "--reverse", "--topo-order", "--format=%H %T", f"{first}..{last}")
     before = git(work, "rev-parse", f"{first}^{{tree}}").strip()
     counts: dict[str, int] = {}
     count = 0
-    for commit, tree in (line.split() for line in log.splitlines()):
-        count += tree != before
-        counts[commit], before = count, tree
+    for commit in repository.chain(work, first, last) or ():
+        count += commit.tree != before
+        counts[commit.name], before = count, commit.tree
     return counts

@@ -123,7 +123,11 @@ def job_of(given: str, options: Options, *, each: bool) -> PatchJob:
             notes.append(f"{tree} has uncommitted changes: they are not part of what is tested")
     elif named:
         base = named
-        if series.base_commit:
+        if series.start:
+            notes.append(
+                f"its commits stand on {series.start[:12]}; they are picked on {base.name}"
+            )
+        elif series.base_commit:
             notes.append(
                 f"its base-commit is {series.base_commit[:12]}; it is tried on {base.name}"
             )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +23,7 @@ from harness.kernel.applying.sparse import (
     git_of,
     transfer,
 )
-from harness.kernel.git import git, own_env, run
+from harness.kernel.git import GitError, git, own_env, run
 from harness.kernel.source import Base
 
 _FIRST, _THEIRS = "refs/heads/first", "refs/heads/theirs"
@@ -47,7 +49,7 @@ def pick_sparsely(base: Base, commit: str, commits: CommitRange, ref: str) -> No
     Raise UsageError that names commit and file for a conflict, NotSparseError when git has to see
     all files.
     """
-    with scratch_folder() as folder:
+    with scratch_folder(small=True) as folder:
         work = folder / "files"
         work.mkdir()
         small = SparseRepository(work, base.tree.work, commit, [commits.objects])
@@ -138,9 +140,14 @@ def gone(commit: str, commits: CommitRange) -> UsageError:
 def _pick(base: Base, work: Path, names: dict[str, str], lent: dict[str, str]) -> None:
     """Cherry-pick the commits that `names` has the names of, on HEAD."""
     env = {**own_env(), **lent}
-    done = run(work, "cherry-pick", "--allow-empty-message", *names, env=env)
+    # A folder that the commits rename takes no file of the base's along: which ones it has is not
+    # known in the small repository.
+    plain = ("-c", "merge.directoryRenames=false")
+    done = run(work, *plain, "cherry-pick", "--allow-empty-message", *names, env=env)
     if not done.returncode:
         return
+    if os.strerror(errno.ENOSPC) in done.stderr:
+        raise GitError("cherry-pick", done.stderr)
     head = run(work, "rev-parse", "-q", "--verify", "CHERRY_PICK_HEAD", env=env).stdout.strip()
     unmerged = run(work, "diff", "--name-only", "-z", "--diff-filter=U", env=env).stdout
     files = unmerged.rstrip("\0").split("\0")

@@ -10,11 +10,17 @@ from pathlib import Path
 
 from harness.base.errors import UsageError
 from harness.base.scratch import scratch_folder
-from harness.kernel.applying.sparse import NotSparseError, SparseRepository, touched_by
+from harness.kernel.applying.sparse import (
+    NotSparseError,
+    SparseRepository,
+    git_of,
+    touched_by,
+)
 from harness.kernel.git import GitError, git, run
 from harness.kernel.source import Base
 
 _HEADERS = re.compile(rb"^(?:diff --git |--- |\+\+\+ ).*$", re.MULTILINE)
+_INDEX = re.compile(rb"^index (?P<object>[0-9a-f]{7,})\.\.[^\n]*\n(?:--- [^\n]*\n)?", re.MULTILINE)
 # What `git am --3way` says of a patch that changes nothing, and goes on.
 _ALREADY = "No changes -- Patch already applied."
 Switch = Callable[[str], None]
@@ -26,7 +32,7 @@ def apply_sparsely(base: Base, commit: str, files: Sequence[Path], ref: str) -> 
     Raise UsageError as apply_in_worktree() does, NotSparseError when git has to see all files.
     """
     touched = touched_by(path.read_bytes() for path in files)
-    with scratch_folder() as folder:
+    with scratch_folder(small=True) as folder:
         work = folder / "files"
         work.mkdir()
         small = SparseRepository(work, base.tree.work, commit, [])
@@ -39,10 +45,27 @@ def apply_sparsely(base: Base, commit: str, files: Sequence[Path], ref: str) -> 
         try:
             _am(base, work, files, switch)
         except UsageError:
-            if touched.old - there:  # under another name, perhaps
+            if _may_be_renamed(work, files, touched.old - there):
                 raise NotSparseError(", ".join(map(str, touched.old - there))) from None
             raise
         small.keep(ref)
+
+
+def _may_be_renamed(work: Path, files: Sequence[Path], missing: frozenset[bytes]) -> bool:
+    """Whether git may find one of the `missing` files under another name.
+
+    For that it needs the file as the patch found it.
+    """
+    if not missing:
+        return False
+    objects = [
+        one["object"]
+        for path in files
+        for one in _INDEX.finditer(path.read_bytes())
+        if touched_by([one[0]]).old & missing
+    ]
+    asked = b"".join(object_id + b"\n" for object_id in objects)
+    return b" blob " in git_of(work, "cat-file", "--batch-check", stdin=asked)
 
 
 def apply_in_worktree(base: Base, commit: str, files: Sequence[Path], ref: str) -> None:

@@ -26,6 +26,8 @@ _HEADER = re.compile(
 )
 _OLD_SIDES = {b"---", b"rename from", b"copy from"}
 _ATTRIBUTES = b".gitattributes"
+# Nothing of it has to outlive a crash: git would wait for the disk after every patch.
+_SETTINGS = "[core]\n\tfsync = none\n\tlogAllRefUpdates = false\n[gc]\n\tauto = 0\n"
 START, DONE = "refs/heads/start", "refs/heads/done"
 
 
@@ -96,6 +98,8 @@ class SparseRepository:
         self._target = target
         self._commit = commit
         git_of(self.work, "init", "-q", f"--object-format={repository.object_format(target)}")
+        with (self.work / ".git/config").open("a") as config:
+            config.write(_SETTINGS)
         objects = [str(target / ".git/objects"), *lenders]
         alternates = self.work / ".git/objects/info/alternates"
         alternates.write_text("".join(f"{one}\n" for one in objects))

@@ -18,7 +18,7 @@ from pathlib import Path
 from harness.base.errors import BuildError, UsageError, machine_error
 from harness.base.text import clean
 from harness.kernel.config.kconfig import KconfigFiles
-from harness.kernel.config.reason import Asked
+from harness.kernel.config.reason import Asked, missing_tool
 from harness.kernel.spec import find_fragment
 
 _LINE = re.compile(
@@ -106,9 +106,15 @@ def check(
     files: KconfigFiles,
     kernel: str,
 ) -> None:
-    """Raise BuildError when a line of the fragments is not in the resolved configuration."""
+    """Raise BuildError when a line of the fragments is not in the resolved configuration.
+
+    So it does for one that is, when the tool that it is built with is missing.
+    """
     lost = [o for o in options.values() if not _same(o.value, resolved.get(o.symbol, "n"))]
     if not lost:
+        for option in options.values():
+            if option.value != "n" and (missing := missing_tool(option.symbol)):
+                raise BuildError(clean(f"{kernel}: {option.place}: {missing}", limit=1000))
         return
     first = lost[0]
     asked = Asked(files, resolved, {symbol: option.place for symbol, option in options.items()})

@@ -36,10 +36,17 @@ class Asked:
 
     def of(self, symbol: str, value: str) -> str:
         """Return why `symbol` has not the value that was asked for, in one clause."""
+        reason = self._reason(symbol, value)
+        missing = missing_tool(symbol) if value != "n" else ""
+        return f"{reason}; {missing}" if missing and missing not in reason else reason
+
+    def _reason(self, symbol: str, value: str) -> str:
         found = self.files.definitions(symbol)
         if not found:
             return "this kernel has no such symbol"
         got = self.config.get(symbol, "n")
+        if value == "m" and all(one.kind == "bool" for one in found):
+            return "it is no module: it takes y or n"
         if _LEVEL.get(got, 2) > _LEVEL.get(value, 2) or value == "n":
             return self._forced(symbol, found, got)
         lost = [reason for one in found if (reason := self._refused(one, value))]
@@ -61,8 +68,6 @@ class Asked:
         if any(one.choice for one in found):
             prompt = next(one.choice.prompt for one in found if one.choice)
             return f"it is {got}: a choice has one member that is on ({prompt})"
-        if got == "y" and any(one.kind == "bool" for one in found):
-            return "it is y: it is no module, y or n"
         return f"it is {got}"
 
     def _selector(self, symbol: str) -> str:
@@ -156,6 +161,14 @@ class Asked:
         if kind in {"int", "hex"} and not re.fullmatch(r"-?\d+|0[xX][0-9a-fA-F]+", value):
             return f"it is {got}: it is a number ({kind})"
         return f"it is {got}: it is of the type {kind or 'unknown'}"
+
+
+def missing_tool(option: str) -> str:
+    """Return which program that an option is built with is missing; "" when none is."""
+    for row in _tools():
+        if option in row["options"] and not shutil.which(str(row["program"])):
+            return _way_out(row)
+    return ""
 
 
 @cache

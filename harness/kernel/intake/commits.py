@@ -8,7 +8,7 @@ is built are the commits themselves (harness/kernel/applying).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from harness.base.errors import UsageError
@@ -17,11 +17,15 @@ from harness.kernel.applying.commit_range import CommitRange, RangeCommit
 from harness.kernel.git import GitError, git
 from harness.kernel.intake.taken import Patch, Taken
 from harness.kernel.repository import (
+    LONGEST,
+    Commit,
+    chain,
     commit_of,
     git_path,
     is_partial,
     lent,
     missing_objects,
+    parted,
     read,
     shallow_hint,
 )
@@ -34,14 +38,6 @@ _FORMAT = (
 )  # fmt: skip
 _COVER = "--- b4-submit-tracking ---"  # in the cover letter of `b4 prep`, which is an empty commit
 _COVER_WITHIN = 1000  # commits
-
-
-@dataclass(frozen=True)
-class _Commit:
-    name: str
-    tree: str
-    parents: tuple[str, ...]
-    subject: str
 
 
 def named(given: str, tree: Path, base: str) -> Taken | None:
@@ -58,19 +54,19 @@ def named(given: str, tree: Path, base: str) -> Taken | None:
                 f"{given}: no branch, tag or commit {missing} in {tree}{shallow_hint(tree)}"
             )
         # A..B and A...B are the same here: what B has on top of where the two parted.
-        taken = _commits(tree, _merge_base(tree, start, end, given), end, given)
+        taken = _commits(tree, start, end, given)
         return replace(taken, start="") if base else taken
     tip = commit_of(tree, given)
     return _commits(tree, _start_of(given, tree, tip, base), tip, given) if tip else None
 
 
 def _start_of(given: str, tree: Path, tip: str, base: str) -> str:
-    """Where the commits of a ref begin: a branch on its base or upstream, else at the parent."""
+    """What the commits of a ref part from: the base or upstream of a branch, else the parent."""
     start = commit_of(tree, base) if base else _upstream(tree, given)
     if base and not start:
         raise UsageError(f"--base {base}: no such commit in {tree}{shallow_hint(tree)}")
     if start:
-        return _merge_base(tree, start, tip, given)
+        return start
     branch = ("show-ref", "--verify", "--quiet", f"refs/heads/{given}")
     if not read(tree, *branch).returncode:
         cover = _cover(tree, tip)
@@ -85,23 +81,21 @@ def _start_of(given: str, tree: Path, tip: str, base: str) -> str:
     return parent
 
 
-def _commits(tree: Path, start: str, end: str, given: str) -> Taken:
+def _commits(tree: Path, other: str, end: str, given: str) -> Taken:
+    """What `end` has on top of where it parted from `other`."""
     with lent(tree) as bare:
-        parent_tree = git(bare, "rev-parse", f"{start}^{{tree}}").strip()
-        commits = _listed(bare, start, end)
+        start, commits = _span(tree, bare, other, end, given)
         if not commits:
             raise UsageError(f"{given}: an empty series: no commit in it")
-        merge = next((one for one in commits if len(one.parents) > 1), None)
-        if merge:
-            raise UsageError(f"{given}: it holds a merge, {merge.name[:12]}: give a linear range")
+        parent_tree = git(bare, "rev-parse", f"{start}^{{tree}}").strip()
         trees = [parent_tree, *(one.tree for one in commits)]
         empty = [one for was, one in zip(trees, commits, strict=False) if was == one.tree]
         if len(empty) == len(commits):
             raise UsageError(f"{given}: an empty series: its commits change nothing")
-        texts = _formatted(tree, bare, start, end)
+        texts = _formatted(tree, bare, commits)
         notes = [_note(bare, one) for one in empty]
     patches = [
-        Patch(one.subject, texts[one.name], f"{given}: {one.name[:12]}")
+        Patch(clean(one.subject), texts[one.name], f"{given}: {one.name[:12]}")
         for one in commits
         if one not in empty
     ]
@@ -111,40 +105,41 @@ def _commits(tree: Path, start: str, end: str, given: str) -> Taken:
     return Taken(patches, start=start, notes=notes, commits=taken)
 
 
-def _listed(bare: Path, start: str, end: str) -> list[_Commit]:
-    """The commits from `start` to `end`, the oldest first."""
-    log = ("log", "--reverse", "--topo-order", "--no-show-signature", "--format=%H%n%T%n%P%n%s")
-    lines = git(bare, *log, f"{start}..{end}", "--").split("\n")
-    return [
-        _Commit(lines[at], lines[at + 1], tuple(lines[at + 2].split()), clean(lines[at + 3]))
-        for at in range(0, len(lines) - 3, 4)
-    ]
+def _span(tree: Path, bare: Path, other: str, end: str, given: str) -> tuple[str, list[Commit]]:
+    """Where a range begins, and its commits, the oldest first."""
+    commits = chain(bare, other, end)
+    if commits is not None:
+        return other, commits
+    start = parted(bare, other, end)
+    if not start:
+        raise UsageError(f"{given}: the two have no common ancestor in {tree}{shallow_hint(tree)}")
+    commits = chain(bare, start, end)
+    if commits is not None:
+        return start, commits
+    merge = git(bare, "rev-list", "-1", "--merges", f"{start}..{end}", "--").strip()
+    if merge:
+        raise UsageError(f"{given}: it holds a merge, {merge[:12]}: give a linear range")
+    raise UsageError(f"{given}: more than {LONGEST} commits")
 
 
-def _formatted(tree: Path, bare: Path, start: str, end: str) -> dict[str, str]:
+def _formatted(tree: Path, bare: Path, commits: list[Commit]) -> dict[str, str]:
     """The patches as git writes them, by the commit, which stands in their first line."""
+    end = commits[-1].name
     try:
-        git(bare, *_FORMAT, f"{start}..{end}", "--")
+        git(bare, *_FORMAT, f"-{len(commits)}", end, "--")
     except GitError:
         if is_partial(tree):
-            raise missing_objects(tree, start, end) from None
+            raise missing_objects(tree, commits[0].parents[0], end) from None
         raise
     files = (bare / "patches").iterdir()
     texts = (file.read_bytes().decode("utf-8", errors="surrogateescape") for file in files)
     return {text.split(None, 2)[1]: text for text in texts if text}
 
 
-def _note(bare: Path, commit: _Commit) -> str:
-    what = f"{commit.name[:12]} '{commit.subject}' changes nothing"
+def _note(bare: Path, commit: Commit) -> str:
+    what = f"{commit.name[:12]} '{clean(commit.subject)}' changes nothing"
     message = git(bare, "log", "-1", "--no-show-signature", "--format=%B", commit.name)
     return f"{what}: it is the cover letter" if _COVER in message else f"{what}: it is no patch"
-
-
-def _merge_base(tree: Path, start: str, end: str, given: str) -> str:
-    common = read(tree, "merge-base", start, end).stdout.strip()
-    if not common:
-        raise UsageError(f"{given}: the two have no common ancestor in {tree}{shallow_hint(tree)}")
-    return common
 
 
 def _upstream(tree: Path, ref: str) -> str:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.base import scratch
 from harness.base.scratch import scratch_folder, sweep
 
 
 @pytest.fixture(autouse=True)
 def _base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(scratch, "MEMORY", tmp_path / "memory")
 
 
 def test_it_is_gone_afterwards_whatever_happens(tmp_path: Path) -> None:
@@ -59,3 +61,22 @@ def test_what_cannot_be_told_to_be_ours_stays(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     assert sweep() == []
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_small_one_is_in_memory_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scratch_folder(small=True) as folder:
+        assert folder.parent == tmp_path
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    with scratch_folder(small=True) as folder, scratch_folder() as other:
+        assert (folder.parent, other.parent) == (memory, tmp_path)
+        assert sweep() == []
+    monkeypatch.setattr(scratch, "MEMORY_MIB", 1 << 40)
+    with scratch_folder(small=True) as folder:
+        assert folder.parent == tmp_path
+    left = memory / f"{scratch.PREFIX}x"
+    left.mkdir()
+    (left / scratch.OWNER).touch()
+    assert sweep() == [left]

@@ -57,6 +57,12 @@ NO_TOOL = """\
 /bin/sh: 1: bc: not found
 make[2]: *** [./Kbuild:24: include/generated/timeconst.h] Error 127
 """
+NO_PAHOLE = """\
+BTF: .tmp_vmlinux.btf: pahole (pahole) is not available
+Failed to generate BTF for vmlinux
+Try to disable CONFIG_DEBUG_INFO_BTF
+make[1]: *** [/c/tree/Makefile:1250: vmlinux] Error 1
+"""
 RULE = "make[3]: *** No rule to make target 'mm/none.o', needed by 'mm/built-in.a'.  Stop.\n"
 
 
@@ -71,6 +77,7 @@ RULE = "make[3]: *** No rule to make target 'mm/none.o', needed by 'mm/built-in.
         (MODPOST, 'ERROR: modpost: "no_such" [/tmp/probe.ko] undefined!'),
         (KCONFIG, "arch/arm64/Kconfig:3: syntax error"),
         (NO_TOOL, "/bin/sh: 1: bc: not found"),
+        (NO_PAHOLE, "BTF: .tmp_vmlinux.btf: pahole (pahole) is not available"),
         (RULE, "make[3]: *** No rule to make target 'mm/none.o'"),
         ("", "make failed without a message"),
     ],

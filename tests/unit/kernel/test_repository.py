@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import UsageError
-from harness.evaluate.bisect.commits import of_tree
+from harness.evaluate.bisect.commits import of_series, of_tree
 from harness.evaluate.bisect.git_bisect import GitBisect
 from harness.evaluate.patch.request import Options, job_of
 from harness.kernel import repository, series, source
@@ -182,6 +182,18 @@ def test_any_clone_is_bisected(
     assert state_of(tree) == before
 
 
+def test_a_series_is_bisected_on_a_shallow_clone(upstream: Path, git: Git, tmp_path: Path) -> None:
+    """The cache's repository knows, too, that the parents of the oldest commit are not there."""
+    tree = shallow(upstream, git, tmp_path)
+    history = of_series("topic~4..topic", Options(tree=str(tree)), print)
+    own_git(history.repository, "fsck", "--connectivity-only")
+    assert own_git(history.repository, "rev-list", "--count", history.bad).strip() == "5"
+    asked = GitBisect(tmp_path / "bisect", history)
+    while not asked.over:
+        asked.answer(asked.asks, "good")
+    assert asked.found == git(tree, "rev-parse", "topic").strip()
+
+
 @pytest.fixture
 def partial(upstream: Path, git: Git, tmp_path: Path) -> Iterator[Path]:
     """A blobless clone in which nothing was looked at."""
@@ -309,3 +321,32 @@ def test_edits_are_told_and_a_file_that_was_only_touched_is_none(
     (tree / "core.c").write_text(git(upstream, "show", "topic:core.c"))
     os.utime(tree / "core.c", ns=(1, 1))
     assert state_of(tree) == before
+
+
+def test_the_end_of_a_history_is_enough(
+    tree: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of commits that all have one date git cannot say which is older, and reads all of them."""
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2024-01-01T00:00:00+0000")
+    for number in range(5):
+        git(tree, "commit", "-q", "--allow-empty", "-m", f"old {number}")
+    start = git(tree, "rev-parse", "HEAD").strip()
+    for number in range(3):
+        git(tree, "commit", "-q", "--allow-empty", "-m", f"new {number}")
+    side = git(tree, "commit-tree", "-p", start, "-m", "side", "HEAD^{tree}").strip()
+    merge = git(tree, "commit-tree", "-p", "HEAD", "-p", side, "-m", "m", "HEAD^{tree}").strip()
+    git(tree, "update-ref", "refs/heads/merge", merge)
+    found = repository.chain(tree, start, "HEAD")
+    assert found and [one.subject for one in found] == ["new 0", "new 1", "new 2"]
+    assert found[0].parents == (start,)
+    head = git(tree, "rev-parse", "HEAD").strip()
+    assert repository.chain(tree, head, "HEAD") == []
+    assert repository.chain(tree, side, "HEAD") is None
+    assert repository.chain(tree, start, merge) is None
+    assert repository.parted(tree, side, "HEAD") == start
+    # Beyond the first look, and with merges: as git has it.
+    monkeypatch.setattr(repository, "NEAR", 2)
+    assert repository.parted(tree, side, "HEAD") == start
+    assert repository.parted(tree, side, merge) == side
+    alone = git(tree, "commit-tree", "-m", "alone", "HEAD^{tree}").strip()
+    assert repository.parted(tree, alone, "HEAD") == ""

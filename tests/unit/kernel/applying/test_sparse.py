@@ -148,6 +148,18 @@ def test_a_file_that_is_not_there_is_left_to_the_worktree(
     assert own_git(other.tree.work, "show", f"{made}:renamed.c") == "int core;\n"
 
 
+def test_a_file_that_git_cannot_know_needs_no_worktree(base: Base, tmp_path: Path) -> None:
+    """Nor a lock, then: the file that the patch was made for is in no commit here."""
+    patch = tmp_path / "other.patch"
+    patch.write_text(
+        "From: D <d@localhost>\nSubject: [PATCH] x\n\n---\ndiff --git a/mm/x.c b/mm/x.c\n"
+        "index 0123456789ab..ba9876543210 100644\n--- a/mm/x.c\n+++ b/mm/x.c\n"
+        "@@ -1 +1 @@\n-x\n+y\n"
+    )
+    with pytest.raises(UsageError, match=r"does not apply to .*mm/x\.c: No such file"):
+        apply_sparsely(base, base.commit, [patch], "refs/test/x")
+
+
 def test_a_new_file_where_the_base_has_a_folder(
     topic: Path, base: Base, git: Git, tmp_path: Path
 ) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.errors import BuildError
+from harness.kernel.config import fragments
 from harness.kernel.config.expression import holds
 from harness.kernel.config.kconfig import KconfigFiles, definitions
 from harness.kernel.config.reason import Asked
@@ -233,7 +235,7 @@ def test_why_an_option_is_off(symbol: str, on: str, says: str, files: KconfigFil
         ("IOMMU_API", "n", {"IOMMU_API": "y"},
          "it is y: it has no prompt, its value follows from other options"),
         ("INET", "n", {"INET": "y", "NET": "y"}, "it is y: its prompt needs EXPERT (n)"),
-        ("EXTRA", "m", {"EXTRA": "y"}, "it is y: it is no module, y or n"),
+        ("EXTRA", "m", {"EXTRA": "y"}, "it is no module: it takes y or n"),
         ("9P_FS", "y", {"9P_FS": "m", "NET": "y", "INET": "y", "NET_9P": "m", "VIRTIO": "y"},
          "depends on NET_9P (m)"),
         ("NR_CPUS", "9999", {"NR_CPUS": "4096"}, "it is 4096: its range is 2 to 4096"),
@@ -275,3 +277,23 @@ def test_the_tool_that_is_missing_is_named(
     config = {"PAHOLE_VERSION": "0", "ARCH_SUPPORTS_CFI_CLANG": "y", "CC_IS_GCC": "y",
               "CC_VERSION_TEXT": '"gcc 12"'}  # fmt: skip
     assert Asked(files, config, {}).of(symbol, "y").startswith(says)
+
+
+def test_a_tool_that_kconfig_does_not_ask_for_is_named_too(
+    files: KconfigFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in 6.1, where pahole is only missed after all of the kernel was compiled."""
+    (tmp_path / "git").symlink_to(str(shutil.which("git")))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    config = {"DEBUG_INFO_SPLIT": "y", "PAHOLE_VERSION": "122"}
+    said = Asked(files, config, {}).of("DEBUG_INFO_BTF", "y")
+    assert said == ("depends on !DEBUG_INFO_SPLIT (y); pahole is missing: apt-get install pahole")
+    (tmp_path / "f.config").write_text("CONFIG_DEBUG_INFO_BTF=y\n")
+    options = fragments.read([str(tmp_path / "f.config")], (6, 1))
+    with pytest.raises(
+        BuildError, match=r"DEBUG_INFO_BTF=y \(fragment .*, line 1\): pahole is miss"
+    ):
+        fragments.check(options, {"DEBUG_INFO_BTF": "y"}, files, "k")
+    (tmp_path / "pahole").write_text("#!/bin/sh\n")
+    (tmp_path / "pahole").chmod(0o755)
+    fragments.check(options, {"DEBUG_INFO_BTF": "y"}, files, "k")

@@ -204,6 +204,15 @@ def test_on_a_kernel_of_another_repository(moved: Path, git: Git, tmp_path: Path
     assert own_git(base.tree.work, "fsck", "--no-dangling", made) == ""
 
 
+def test_a_named_kernel_is_said_to_be_another_base(
+    field_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(field_tree)
+    job = job_of("main..b4/topic", Options(kernel="debian-6.1"), each=False)
+    (note,) = [note for note in job.notes if "picked" in note]
+    assert note == f"its commits stand on {job.series.start[:12]}; they are picked on debian-6.1"
+
+
 def test_a_range_that_is_gone_from_its_repository(moved: Path, git: Git, tmp_path: Path) -> None:
     other = tmp_path / "other"
     git(tmp_path, "clone", "-q", "--single-branch", "-b", "moved", f"file://{moved}", str(other))
