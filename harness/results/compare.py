@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from harness.results.records import (
@@ -94,18 +94,20 @@ def every_change(pair: Pair) -> tuple[list[PathChange], int]:
     return changes, unchanged
 
 
-def follows(path: str, changed: set[str], suite: str) -> bool:
-    """Tell whether the change at `path` only repeats one of those at the paths `changed`."""
+def follows(path: str, changed: Collection[str], suite: str) -> str:
+    """Return that of the paths `changed` from which the change at `path` follows; "" for none."""
     test, _, last = path.rpartition(".")
     if last == "host":  # the host's own look at a test changes with the test
-        return test in changed
+        return test if test in changed else ""
     top, _, mapping = path.partition(".")
     if top != "audit":
-        return False
+        return ""
     if mapping.endswith(".stage1"):  # the suite reports that type as well, from inside the guest
-        return f"{suite}.{mapping}" in changed
+        reported = f"{suite}.{mapping}"
+        return reported if reported in changed else ""
     # An audit's verdict follows from the types it read.
-    return any(f"{path}.{stage}" in changed for stage in ("stage1", "stage2", "combined"))
+    types = (f"{path}.{stage}" for stage in ("stage1", "stage2", "combined"))
+    return next((one for one in types if one in changed), "")
 
 
 def _facts(cell: Cell) -> dict[str, list[str]]:

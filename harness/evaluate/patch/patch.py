@@ -25,7 +25,8 @@ from harness.evaluate.patch.verdict.document import (
     StyleRemark,
     VerdictDocument,
 )
-from harness.evaluate.patch.verdict.verdict import STATUS, ChangeKind, Verdict, VerdictChange
+from harness.evaluate.patch.verdict.verdict import NOT_THERE, STATUS, VerdictChange
+from harness.evaluate.patch.verdict.word import ChangeKind, CompilerWarning, Verdict
 from harness.evaluate.plan.plan import NO_LIMITS, Limits, Plan
 from harness.kernel.store import Build
 from harness.kernel.toolchain import cross_prefix
@@ -183,8 +184,8 @@ def _pairs(before: Sequence[Cell], after: Sequence[Cell]) -> list[Pair]:
 def _warned(step: StepResult) -> list[VerdictChange]:
     """The compiler's new warnings."""
     return [
-        VerdictChange(path=f"build.{place}", base="not there", patched=text,
-                      kind=ChangeKind.REGRESSED, about="build")
+        VerdictChange(path=f"build.{place}", base=NOT_THERE, patched=text,
+                      kind=CompilerWarning().kind, about="build")
         for build in step.builds
         for place, text in lint.compiled(build)
     ]  # fmt: skip

@@ -11,7 +11,8 @@ import click
 from harness.base.json_text import json_text
 from harness.base.text import clean
 from harness.evaluate.patch.verdict.document import StepRecord, VerdictDocument
-from harness.evaluate.patch.verdict.verdict import ChangeKind, VerdictChange
+from harness.evaluate.patch.verdict.verdict import NOT_THERE, VerdictChange
+from harness.evaluate.patch.verdict.word import ChangeKind
 from harness.report.view.words import LABELS, words
 from harness.results.figures import figure
 
@@ -126,7 +127,7 @@ def _changes(changes: Sequence[VerdictChange], *, several: bool) -> Iterator[str
         more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
         names = ", ".join(map(clean, paths[:NAMED])) + more
         if members[0].about == "log":
-            word, line = ("new", after) if after != "not there" else ("gone", before)
+            word, line = ("new", after) if after != NOT_THERE else ("gone", before)
             yield f"  {cell}{word} in {names}: {clean(line, 300)}"
         else:
             yield f"  {cell}{prefix}{names}: {words(before)} -> {words(after)}"

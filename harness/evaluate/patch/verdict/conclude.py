@@ -10,14 +10,13 @@ from pathlib import Path
 from harness.evaluate.patch.verdict.figures import FigureRecord, changes, compared
 from harness.evaluate.patch.verdict.logdiff import LOGS, Complaint, complaints, news
 from harness.evaluate.patch.verdict.verdict import (
-    ChangeKind,
-    Verdict,
     VerdictChange,
     logged,
     observed,
+    settled,
     unknown,
-    verdict,
 )
+from harness.evaluate.patch.verdict.word import Tally, Verdict, tally
 from harness.results.compare import Pair, difference
 from harness.results.records import Cell, Status
 from harness.results.shifts import not_comparable
@@ -37,9 +36,14 @@ class Conclusion:
     pairs: list[Pair] = field(default_factory=list)
 
     @property
+    def tally(self) -> Tally:
+        """Return the word on all of it, and how many things are better and worse."""
+        return tally(self.changes, self.open)
+
+    @property
     def verdict(self) -> Verdict:
-        """The verdict on all of it."""
-        return verdict(self.changes, self.open)
+        """Return the word on all of it."""
+        return self.tally.word
 
 
 def conclude(
@@ -52,10 +56,9 @@ def conclude(
     """
     conclusion = Conclusion(pairs=list(pairs))
     for pair in pairs:
-        conclusion.changes += observed(pair)
+        conclusion.changes += settled([*observed(pair), *_logged(pair, folders)])
         conclusion.open += unknown(pair)
         conclusion.unchanged += difference(pair).unchanged
-        conclusion.changes += _logged(pair, folders)
         machine, suite = pair.patched.machine.name, pair.patched.suite.name
         reason = not_comparable(pair)
         if reason:
@@ -71,24 +74,13 @@ def conclude(
 
 def headline(conclusion: Conclusion) -> str:
     """Return what the verdict rests on, in a line."""
-    counts = {kind: [c for c in conclusion.changes if c.kind is kind] for kind in ChangeKind}
-    better, worse = (_promises(counts[k]) for k in (ChangeKind.IMPROVED, ChangeKind.REGRESSED))
-    other = len([c for c in counts[ChangeKind.CHANGED] if not c.repeats and c.about != "build"])
-    match conclusion.verdict:
-        case Verdict.IMPROVED:
-            return f"{better} better, nothing worse"
-        case Verdict.REGRESSED:
-            return f"{worse} worse, nothing better"
-        case Verdict.MIXED:
-            return f"{better} better, {worse} worse"
-        case Verdict.UNDECIDED:
-            return conclusion.open[0]
-    return "no promise kept or broken" + (f", {other} other differences" if other else "")
-
-
-def _promises(changes: Sequence[VerdictChange]) -> str:
-    count = len([c for c in changes if not c.repeats]) or len(changes)
-    return f"{count} thing" if count == 1 else f"{count} things"
+    result = conclusion.tally
+    if result.sentence:
+        return result.sentence
+    if result.word is Verdict.UNDECIDED:
+        return conclusion.open[0]
+    other = [c for c in conclusion.changes if not c.repeats and c.about != "build"]
+    return "no promise kept or broken" + (f", {len(other)} other differences" if other else "")
 
 
 def _logged(pair: Pair, folders: tuple[Path, Path]) -> list[VerdictChange]:

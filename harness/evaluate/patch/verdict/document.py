@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.evaluate.patch.verdict.figures import FigureRecord
-from harness.evaluate.patch.verdict.verdict import Verdict, VerdictChange
+from harness.evaluate.patch.verdict.verdict import VerdictChange
+from harness.evaluate.patch.verdict.word import Verdict
 from harness.results.records import Cell, KernelRecord, Status
 
 SCHEMA = "s2eval-patch-1"

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.evaluate.patch.verdict.verdict import ChangeKind, VerdictChange
+from harness.evaluate.patch.verdict.verdict import VerdictChange
+from harness.evaluate.patch.verdict.word import ChangeKind, Figure
 from harness.results.compare import Pair
 from harness.results.figures import figure
 from harness.results.shifts import FigureShift, figure_shifts
@@ -85,13 +86,12 @@ def _record(pair: Pair, found: FigureShift) -> FigureRecord:
         effect=shift.effect,
         representative=found.representative,
         differs=differs,
-        kind=_direction(shift, unit or "") if differs else ChangeKind.CHANGED,
+        kind=Figure(differs=differs, better=_better(shift, unit or "")).kind,
     )
 
 
-def _direction(shift: Shift, unit: str) -> ChangeKind:
-    better = shift.effect > 0 if unit.endswith(RATES) else shift.effect < 0
-    return ChangeKind.IMPROVED if better else ChangeKind.REGRESSED
+def _better(shift: Shift, unit: str) -> bool:
+    return shift.effect > 0 if unit.endswith(RATES) else shift.effect < 0
 
 
 def _side(summary: Summary) -> FigureSide:

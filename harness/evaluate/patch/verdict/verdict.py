@@ -1,46 +1,51 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a change of kernel came to: improved, regressed, mixed, unchanged or undecided. Pure.
+"""From the records of two kernels to the changes between them, each with its kind. Pure.
 
-A promise is what a test or an audit expects. One kept that was not is an improvement, one broken
-that was kept a regression; all else that differs is told, and decides nothing.
+word.py decides what a kind is and what all of them come to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.evaluate.patch.verdict.logdiff import TIMING, Complaint
-from harness.results.compare import ABSENT, Pair, absent, every_change, follows
+from harness.evaluate.patch.verdict.reach import (
+    FAULTS,
+    GUEST,
+    came_as_far,
+    described,
+    ending,
+    last_words,
+    reach_of,
+    reached,
+    seen,
+    seen_in,
+)
+from harness.evaluate.patch.verdict.word import (
+    ChangeKind,
+    Fact,
+    LogLine,
+    Outcome,
+    Stage,
+    Verdict,
+)
+from harness.results.compare import ABSENT, NOT_REACHED, Pair, every_change, follows
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Observation, Status
 
-
-class Verdict(StrEnum):
-    """What a patch did, all in all."""
-
-    IMPROVED = "improved"
-    REGRESSED = "regressed"
-    MIXED = "mixed"
-    UNCHANGED = "unchanged"
-    UNDECIDED = "undecided"
-
-
-class ChangeKind(StrEnum):
-    """What a single change is."""
-
-    IMPROVED = "improved"
-    REGRESSED = "regressed"
-    CHANGED = "changed"
+NOT_THERE = "not there"  # the word of the log that lacks a complaint
+REACHED = "reached"  # `SUITE.reached`: how far a run came
 
 
 class VerdictChange(BaseModel):
     """One thing that differs. `about`: probe, audit, witness, expectation, figure, log or build.
 
-    `repeats` another change: the verdict of an audit whose type changed. `detail` has what is
-    particular: the statistics of a figure, the trace of a warning.
+    `follows` is the path of a change that this one comes of, and `repeats` whether that one tells
+    it: an improvement or regression that does not repeat another one is counted and has its line.
+    `detail` has what is particular: the statistics of a figure, the trace of a warning.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -52,6 +57,7 @@ class VerdictChange(BaseModel):
     about: str
     machine: str = ""
     suite: str = ""
+    follows: str = ""
     repeats: bool = False
     detail: dict[str, Any] = Field(default_factory=dict)
 
@@ -63,25 +69,13 @@ STATUS = {
     Verdict.MIXED: Status.FAIL,
     Verdict.UNDECIDED: Status.MISS,
 }
-UNKNOWN = (Status.ERROR, Status.MISS)
-
-
-def verdict(changes: Iterable[VerdictChange], open_questions: Sequence[str]) -> Verdict:
-    """Return the verdict on all `changes`; with open questions it is never a good one."""
-    kinds = {change.kind for change in changes}
-    if ChangeKind.REGRESSED in kinds:
-        return Verdict.MIXED if ChangeKind.IMPROVED in kinds else Verdict.REGRESSED
-    if open_questions:
-        return Verdict.UNDECIDED
-    return Verdict.IMPROVED if ChangeKind.IMPROVED in kinds else Verdict.UNCHANGED
 
 
 def observed(pair: Pair) -> list[VerdictChange]:
-    """Return how observations, cases and the plan's expectations of two cells differ."""
+    """Return how results, expectations and the ends of two cells differ."""
     differences, _ = every_change(pair)
     changed = {change.path for change in differences}
     suite = pair.patched.suite.name
-    machine = pair.patched.machine.name
     before, after = _by_path(pair.base.outcomes()), _by_path(pair.patched.outcomes())
     cases = {f"{suite}.{case.name}" for case in pair.base.cases}
     changes = []
@@ -90,30 +84,33 @@ def observed(pair: Pair) -> list[VerdictChange]:
         detail = {"reason": now.detail["reason"]} if now and "reason" in now.detail else {}
         sides = (("base", was), ("patched", now))
         flaky = {side: o.detail["flaky"] for side, o in sides if o and "flaky" in o.detail}
+        fact = Outcome(
+            seen(pair.base, pair.patched, change.path),
+            seen(pair.patched, pair.base, change.path),
+            # A case that is gone was not mended: the patch has taken it out, or it did not run.
+            mendable=change.path not in cases,
+        )
         changes.append(
-            VerdictChange(
-                path=change.path,
-                base=change.before,
-                patched=change.after,
-                # A case that is gone was not mended: the patch has taken it out, or it did not run.
-                kind=ChangeKind.CHANGED
-                if now is None and change.path in cases
-                else _kind(pair, change.path, was, now),
-                about=_about(change.path),
-                repeats=follows(change.path, changed, suite),
+            _change(
+                pair,
+                change.path,
+                _words_at(pair.base, pair.patched, change.path, change.before),
+                _words_at(pair.patched, pair.base, change.path, change.after),
+                fact,
+                _about(change.path),
+                follows=follows(change.path, changed, suite),
                 detail={**detail, **({"flaky": flaky} if flaky else {})},
-                machine=machine,
-                suite=suite,
             )
         )
-    return changes + _expectations(pair)
+    changes += _expectations(pair)
+    return changes + _ending(pair, changes)
 
 
 def unknown(pair: Pair) -> list[str]:
     """Return why the two cells cannot be told apart, a line each; none when they can."""
     reasons = []
     for side, cell in (("base", pair.base), ("patched", pair.patched)):
-        broken = [o for o in cell.outcomes() if o.status in UNKNOWN]
+        broken = [o for o in cell.outcomes() if o.status in FAULTS]
         where = f"{side} on {cell.machine.name}, {cell.suite.name}"
         if not cell.outcomes() or cell.status is Status.SKIP:
             why = cell.failure.summary if cell.failure else "nothing was observed"
@@ -121,7 +118,7 @@ def unknown(pair: Pair) -> list[str]:
         elif broken:
             reason = broken[0].detail.get("reason", broken[0].value)
             reasons.append(f"{where}: {broken[0].path} is {broken[0].status.value}: {reason}")
-        elif cell.status in UNKNOWN:
+        elif cell.status in FAULTS:
             reasons.append(
                 f"{where}: {cell.failure.summary if cell.failure else cell.status.value}"
             )
@@ -129,65 +126,133 @@ def unknown(pair: Pair) -> list[str]:
 
 
 def logged(
-    pair: Pair, fresh: Iterable[Complaint], gone: Iterable[Complaint]
+    pair: Pair, fresh: Sequence[Complaint], gone: Sequence[Complaint]
 ) -> list[VerdictChange]:
     """Return new and vanished complaints of the kernels' logs as changes."""
     changes = []
-    reasons = [
-        str(item.detail.get("reason", ""))
-        for cell in (pair.base, pair.patched)
-        for item in cell.outcomes()
-    ]
     for complaint, new in [*((c, True) for c in fresh), *((c, False) for c in gone)]:
         if not complaint.kind and not new:
             continue
-        kind = ChangeKind.CHANGED
-        if complaint.kind and new:
-            kind = ChangeKind.REGRESSED
-        elif complaint.kind and complaint.kind not in TIMING:
-            kind = ChangeKind.IMPROVED
-        sides = ("not there", complaint.line) if new else (complaint.line, "not there")
+        said, other = (pair.patched, pair.base) if new else (pair.base, pair.patched)
+        fact = LogLine(
+            new=new,
+            failure=bool(complaint.kind),
+            reached=_reached(complaint, said, other, new=new),
+            timing=complaint.kind in TIMING,
+        )
+        sides = (NOT_THERE, complaint.line) if new else (complaint.line, NOT_THERE)
         changes.append(
-            VerdictChange(
-                path=f"log.{complaint.where}.{complaint.kind or 'line'}",
-                base=sides[0],
-                patched=sides[1],
-                kind=kind,
-                about="log",
-                machine=pair.patched.machine.name,
-                suite=pair.patched.suite.name,
-                repeats=any(complaint.line in reason for reason in reasons),
+            _change(
+                pair,
+                f"log.{complaint.where}.{complaint.kind or 'line'}",
+                *sides,
+                fact,
+                "log",
+                follows=_cause_of(complaint, said, fresh if new else gone),
                 detail={"trace": list(complaint.trace)} if len(complaint.trace) > 1 else {},
             )
         )
     return changes
 
 
-def _kind(pair: Pair, path: str, was: Observation | None, now: Observation | None) -> ChangeKind:
-    """Whether a promise was kept or broken. What one side never got to proves nothing."""
-    if _unknown(was) or _unknown(now):
-        return ChangeKind.CHANGED
-    bad_before, bad_after = _bad(was), _bad(now)
-    if bad_after and not bad_before and _known(pair.base, path, was):
-        return ChangeKind.REGRESSED
-    if bad_before and not bad_after and _known(pair.patched, path, now):
-        skipped = now is not None and now.status is Status.SKIP
-        return ChangeKind.CHANGED if skipped else ChangeKind.IMPROVED
-    return ChangeKind.CHANGED
+def settled(changes: Sequence[VerdictChange]) -> list[VerdictChange]:
+    """Return the changes of a pair of cells, those that only repeat another one marked.
+
+    A promise that was kept or broken only repeats one of its own kind: the types that an audit
+    read are no promise, its verdict is one.
+    """
+    by_path = {change.path: change for change in reversed(changes)}
+
+    def repeats(change: VerdictChange) -> bool:
+        if not change.follows:
+            return False
+        # A guest that ends in another way than before may have its end told as how far it came.
+        parents = map(by_path.get, (change.follows, f"{change.suite}.{REACHED}"))
+        kinds = {one.kind for one in parents if one is not None and one is not change}
+        return change.kind in kinds or (change.kind is ChangeKind.CHANGED and bool(kinds))
+
+    return [change.model_copy(update={"repeats": repeats(change)}) for change in changes]
 
 
-def _unknown(seen: Observation | None) -> bool:
-    return seen is not None and seen.status in UNKNOWN
+def _change(
+    pair: Pair,
+    path: str,
+    base: str,
+    patched: str,
+    fact: Fact,
+    about: str,
+    *,
+    follows: str = "",
+    detail: dict[str, Any] | None = None,
+) -> VerdictChange:
+    return VerdictChange(
+        path=path,
+        base=base,
+        patched=patched,
+        kind=fact.kind,
+        about=about,
+        machine=pair.patched.machine.name,
+        suite=pair.patched.suite.name,
+        follows=follows,
+        detail=detail or {},
+    )
 
 
-def _bad(seen: Observation | None) -> bool:
-    """A promise broken, in one of the repeats at least."""
-    return seen is not None and seen.status is Status.FAIL
+def _words_at(cell: Cell, other: Cell, path: str, words: str) -> str:
+    """Return the words of a change; how far a run came where the other one's end is told."""
+    at_end = path == f"{cell.suite.name}.{GUEST}" and words in (ABSENT, NOT_REACHED)
+    return described(cell) if at_end and reached(cell, other, path) else words
 
 
-def _known(cell: Cell, path: str, seen: Observation | None) -> bool:
-    """Whether the cell got as far as `path`: what is absent from a whole cell did not happen."""
-    return seen is not None or absent(cell, path) == ABSENT
+def _ending(pair: Pair, changes: Sequence[VerdictChange]) -> list[VerdictChange]:
+    """Return that one run came less far, unless the end of its guest is a change of that kind."""
+    fact = ending(pair.base, pair.patched)
+    if fact.kind is ChangeKind.CHANGED:
+        return []
+    ends = last_words(pair.patched if fact.short == "patched" else pair.base)
+    suite = pair.patched.suite.name
+    paths = {f"{suite}.{GUEST}", *(item.path for item in ends)}
+    if any(change.path in paths and change.kind is fact.kind for change in changes):
+        return []
+    path = f"{suite}.{REACHED}"
+    detail = {"reason": ends[-1].detail["reason"]} if ends and "reason" in ends[-1].detail else {}
+    words = described(pair.base), described(pair.patched)
+    return [_change(pair, path, *words, fact, "ending", detail=detail)]
+
+
+def _cause_of(complaint: Complaint, said: Cell, alike: Sequence[Complaint]) -> str:
+    """Return the path of the change that a complaint follows from; "" when it says something new.
+
+    It is the reason of a result, or the panic after the trouble that led to it.
+    """
+    result = _reason_with(complaint, said)
+    if result is not None:
+        return result.path
+    if complaint.kind != FailureKind.PANIC:
+        return ""
+    before = [c for c in alike[: alike.index(complaint)] if c.kind and c.where == complaint.where]
+    return f"log.{complaint.where}.{before[-1].kind}" if before else ""
+
+
+def _reason_with(complaint: Complaint, cell: Cell) -> Observation | None:
+    """Return the result whose reason is the complaint."""
+    return next(
+        (o for o in cell.outcomes() if complaint.line in str(o.detail.get("reason", ""))), None
+    )
+
+
+def _reached(complaint: Complaint, said: Cell, other: Cell, *, new: bool) -> bool:
+    """Tell whether the run of `other` came to the place where that of `said` complained.
+
+    The place is a test where the complaint is its reason. Of any other one a log tells only whose
+    it is: a new complaint may have been anywhere, one that is gone may have been at the end.
+    """
+    result = _reason_with(complaint, said)
+    if result is not None:
+        return reached(other, said, result.path)
+    if new:
+        return reach_of(other).stage >= (Stage.GUEST if complaint.where == "L2" else Stage.HOST)
+    return came_as_far(other, said)
 
 
 def _expectations(pair: Pair) -> list[VerdictChange]:
@@ -195,19 +260,10 @@ def _expectations(pair: Pair) -> list[VerdictChange]:
     changes = []
     for path in sorted(before.keys() & after.keys()):
         was, now = before[path].status, after[path].status
-        if was is now or was in UNKNOWN or now in UNKNOWN:
+        if was is now or was in FAULTS or now in FAULTS:
             continue
-        changes.append(
-            VerdictChange(
-                path=path,
-                base=was.value,
-                patched=now.value,
-                kind=ChangeKind.IMPROVED if now is Status.PASS else ChangeKind.REGRESSED,
-                about="expectation",
-                machine=pair.patched.machine.name,
-                suite=pair.patched.suite.name,
-            )
-        )
+        fact = Outcome(seen_in(before[path]), seen_in(after[path]))
+        changes.append(_change(pair, path, was.value, now.value, fact, "expectation"))
     return changes
 
 

@@ -17,7 +17,8 @@ from harness.evaluate.patch.verdict.document import (
     StyleRemark,
     VerdictDocument,
 )
-from harness.evaluate.patch.verdict.verdict import ChangeKind, Verdict, VerdictChange
+from harness.evaluate.patch.verdict.verdict import VerdictChange
+from harness.evaluate.patch.verdict.word import ChangeKind, Verdict
 from harness.report.terminal.verdict import markdown, text
 from harness.results.compare import pairs
 from harness.results.records import Run
@@ -56,7 +57,7 @@ def test_the_verdict_and_what_it_rests_on(results: Path) -> None:
     assert kinds["audit.ioremap.stage2"] is ChangeKind.CHANGED
     assert "wcprobe.ioremap.throughput.writel" not in kinds, "timings of an emulator"
     said = text(document, "results/one").splitlines()
-    assert said[0] == "IMPROVED: 1 thing better, nothing worse"
+    assert said[0] == "IMPROVED: 2 things better, nothing worse"
     assert "better" in said and "worse" not in said
     assert "  ioremap_wc.unaligned load: VM killed -> works" in said
     assert any(

@@ -7,14 +7,8 @@ import pytest
 
 from harness.evaluate.patch.verdict.figures import changes as figure_changes
 from harness.evaluate.patch.verdict.figures import compared
-from harness.evaluate.patch.verdict.verdict import (
-    ChangeKind,
-    Verdict,
-    VerdictChange,
-    observed,
-    unknown,
-    verdict,
-)
+from harness.evaluate.patch.verdict.verdict import VerdictChange, observed, settled, unknown
+from harness.evaluate.patch.verdict.word import ChangeKind, Verdict, tally
 from harness.results.compare import Pair
 from harness.results.failure_kinds import FailureKind
 from harness.results.readings import FidelityRecord
@@ -25,6 +19,13 @@ from tests.unit.evaluate.patch.patch_cells import cell, saw
 WORKS, KILLED = saw("s.t", "works"), saw("s.t", "vm-killed", Status.FAIL)
 FAULTS = saw("s.t", "faults", Status.FAIL)
 GONE = Failure(kind=FailureKind.KVM_ERROR, summary="kvm: Unsupported FSC", where="L1")
+
+
+def killed(path: str) -> Observation:
+    """Return the test that the guest did not survive, as suites/observe.py has it."""
+    item = saw(path, "vm-killed", Status.FAIL)
+    item.detail = {"failure": GONE.kind, "reason": GONE.summary}
+    return item
 
 
 def kinds(before: list[Observation], after: list[Observation]) -> dict[str, ChangeKind]:
@@ -52,13 +53,21 @@ def test_a_skip_proves_nothing_good() -> None:
 
 def test_what_was_not_reached_proves_nothing() -> None:
     """The base died in x and never came to y."""
-    died = cell("a", saw("s.x", "vm-killed", Status.FAIL))
+    died = cell("a", killed("s.x"), saw("s.not_reached", status=Status.SKIP))
     died.failure = GONE
     went_on = cell("b", saw("s.x", "works"), saw("s.y", "faults", Status.FAIL))
     found = {c.path: c.kind for c in observed(Pair(died, went_on))}
-    assert found == {"s.x": ChangeKind.IMPROVED, "s.y": ChangeKind.CHANGED}
+    assert found == {
+        "s.x": ChangeKind.IMPROVED,
+        "s.y": ChangeKind.CHANGED,
+        "s.not_reached": ChangeKind.CHANGED,
+    }
     back = {c.path: c.kind for c in observed(Pair(went_on, died))}
-    assert back == {"s.x": ChangeKind.REGRESSED, "s.y": ChangeKind.CHANGED}
+    assert back == {
+        "s.x": ChangeKind.REGRESSED,
+        "s.y": ChangeKind.CHANGED,
+        "s.not_reached": ChangeKind.CHANGED,
+    }
 
 
 def test_a_panic_is_a_regression_though_the_base_has_no_such_observation() -> None:
@@ -72,8 +81,8 @@ def test_the_verdict_of_an_audit_counts_though_its_type_tells_it() -> None:
     before = [saw("audit.wc", status=Status.FAIL), saw("audit.wc.stage2", "Device", Status.DONE)]
     after = [saw("audit.wc", status=Status.PASS), saw("audit.wc.stage2", "NC", Status.DONE)]
     found = observed(Pair(cell("a", *before), cell("b", *after)))
-    assert [(c.path, c.kind, c.repeats, c.about) for c in found] == [
-        ("audit.wc", ChangeKind.IMPROVED, True, "audit"),
+    assert [(c.path, c.kind, c.repeats, c.about) for c in settled(found)] == [
+        ("audit.wc", ChangeKind.IMPROVED, False, "audit"),
         ("audit.wc.stage2", ChangeKind.CHANGED, False, "audit"),
     ]
 
@@ -111,7 +120,7 @@ def test_the_verdict(found: list[ChangeKind], questions: list[str], wanted: Verd
     changes = [
         VerdictChange(path="p", base="", patched="", kind=kind, about="probe") for kind in found
     ]
-    assert verdict(changes, questions) is wanted
+    assert tally(changes, questions).word is wanted
 
 
 def test_cells_without_an_answer() -> None:

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How far the run of a cell came: its last stage, and the tests within it. Pure.
+
+What is not in a record proves something only where its run came to the place. Stages come from the
+cell's phases and results, tests from its observations and cases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.evaluate.patch.verdict.word import Cause, Ending, Seen, Stage
+from harness.results.compare import NO_LEAF, absent
+from harness.results.phases import PhaseName
+from harness.results.records import UNREACHED, Cell, Observation, Status
+
+FAULTS = (Status.ERROR, Status.MISS)  # of the test, the harness or the machine
+# `SUITE.guest`: the guest ended, in none of its tests. `SUITE.end`: the suite never said that it
+# was over. `SUITE.ktap`: it did, and its stream has faults.
+GUEST, NO_END, KTAP = "guest", "end", "ktap"
+_HOST = (PhaseName.START_L1, PhaseName.BOOT_L1, PhaseName.RESTORE_L1, PhaseName.BOOT_AND_PROBE)
+_GUEST = (PhaseName.START_L2, PhaseName.PROBE)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The last `stage` that a run entered, and the paths of all results that it reported."""
+
+    stage: Stage
+    tests: frozenset[str]
+
+
+def reach_of(cell: Cell) -> Reach:
+    """Return how far `cell` came; of several boots in one record, how far the worst of them did."""
+    paths = {item.path for item in cell.outcomes()}
+    of_run = {path for path in paths if is_of_run(cell, path)}
+    tests = frozenset(paths - of_run)
+    if any(path.startswith(f"{cell.suite.name}.") for path in tests):
+        ended = of_run <= {f"{cell.suite.name}.{KTAP}"}
+        ended = ended and not (cell.failure and not last_words(cell))
+        return Reach(Stage.END if ended else Stage.SUITE, tests)
+    phases = {phase.name for phase in cell.phases}
+    where = cell.failure.where if cell.failure else ""
+    if phases & set(_GUEST) or where in ("L2", "VMM"):
+        return Reach(Stage.GUEST, tests)
+    return Reach(Stage.HOST if phases & set(_HOST) or where == "L1" else Stage.NOTHING, tests)
+
+
+def is_of_run(cell: Cell, path: str) -> bool:
+    """Tell whether a path is about the run of a cell, not about a test of it."""
+    suite, _, name = path.rpartition(".")
+    return name == UNREACHED or (suite == cell.suite.name and name in (GUEST, NO_END, KTAP))
+
+
+def short(base: Cell, patched: Cell) -> str | None:
+    """Return which run ended before the place that the other one reached; None for neither."""
+    was, now = reach_of(base), reach_of(patched)
+    if was.stage is not now.stage:
+        return "base" if was.stage < now.stage else "patched"
+    if was.stage is not Stage.SUITE:
+        return None
+    lacks_base, lacks_patched = now.tests - was.tests, was.tests - now.tests
+    if lacks_base and lacks_patched:
+        return None
+    return "base" if lacks_base else "patched" if lacks_patched else None
+
+
+def came_as_far(cell: Cell, other: Cell) -> bool:
+    """Tell whether the run of `cell` surely came to every place that that of `other` came to."""
+    mine, theirs = reach_of(cell), reach_of(other)
+    return mine.stage is Stage.END or (mine.stage >= theirs.stage and mine.tests >= theirs.tests)
+
+
+def ending(base: Cell, patched: Cell) -> Ending:
+    """Return how the ends of two runs compare."""
+    which = short(base, patched)
+    return Ending(which, _cause(patched if which == "patched" else base))
+
+
+def seen(cell: Cell, other: Cell, path: str) -> Seen:
+    """Return what the record of `cell` has at `path`, which `other` has or has not."""
+    item = next((one for one in cell.outcomes() if one.path == path), None)
+    if item is not None:
+        return seen_in(item)
+    return Seen.ABSENT if reached(cell, other, path) else Seen.NOT_REACHED
+
+
+def seen_in(item: Observation) -> Seen:
+    """Return what an observation says of its promise."""
+    if item.status in FAULTS:
+        return Seen.UNKNOWN
+    if item.status is Status.FAIL:
+        return Seen.BAD
+    return Seen.SKIPPED if item.status is Status.SKIP else Seen.GOOD
+
+
+def reached(cell: Cell, other: Cell, path: str) -> bool:
+    """Tell whether the run of `cell` came to `path`, a path of the record of `other`."""
+    mine, theirs = reach_of(cell), reach_of(other)
+    if mine.stage is Stage.END or path in mine.tests or absent(cell, path) == NO_LEAF:
+        return True
+    if is_of_run(other, path):  # it stands where the other one ended
+        return mine.stage > theirs.stage or (
+            mine.stage is theirs.stage and mine.tests > theirs.tests
+        )
+    return False
+
+
+def last_words(cell: Cell) -> list[Observation]:
+    """Return the observations that have the end of a guest."""
+    return [item for item in cell.outcomes() if "failure" in item.detail]
+
+
+def described(cell: Cell) -> str:
+    """Return how far a cell came, in words."""
+    reach = reach_of(cell)
+    match reach.stage:
+        case Stage.NOTHING:
+            return "nothing was started"
+        case Stage.HOST:
+            return "ended in its boot"
+        case Stage.GUEST:
+            return "ended before its guest's first test"
+        case Stage.SUITE:
+            return f"ended after {len(reach.tests)} results"
+    return "came to the end of the suite"
+
+
+def _cause(cell: Cell) -> Cause:
+    ends = last_words(cell)
+    if any(item.status in FAULTS for item in ends):
+        return Cause.UNKNOWN
+    if any(item.status is Status.FAIL for item in ends):
+        return Cause.KERNEL
+    if cell.failure is None:
+        return Cause.NONE
+    return Cause.KERNEL if cell.failure.status is Status.FAIL else Cause.UNKNOWN

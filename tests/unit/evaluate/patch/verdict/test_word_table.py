@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The table of docs/patch.md: pairs of records, as small as they get, and the word on each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.base.paths import PROJECT
+from harness.evaluate.patch.verdict.conclude import conclude, headline
+from harness.results.compare import Pair
+from harness.results.failure_kinds import FailureKind
+from harness.results.records import Cell, Failure, Observation, Status
+from harness.results.store import cell_path
+from harness.suites.failures import classify
+from tests.data_files import DATA
+from tests.unit.evaluate.patch.patch_cells import cell, saw
+
+HEADING = "| base | patched | word | better | worse | because |"
+FIGURE = re.compile(r"(\w+) (\d+) (\S+), (\d+) boots")
+ENDS = re.compile(r"ends (\S+) in (\w+)")
+
+
+def rows() -> list[tuple[str, str, str, int, int]]:
+    """Return the rows of the table, without the last column."""
+    text = (PROJECT / "docs/patch.md").read_text().partition(HEADING)[2]
+    table = text.partition("\n\n")[0].splitlines()[2:]
+    found = []
+    for line in table:
+        base, patched, word, better, worse = (
+            field.strip().strip("`") for field in line.strip("|").split("|")[:5]
+        )
+        found.append((base, patched, word, int(better), int(worse)))
+    return found
+
+
+def record(kernel: str, text: str, folder: Path) -> Cell:
+    """Return the record that `text` describes; its logs are below `folder`."""
+    made = cell(kernel)
+    facts = [fact.strip() for fact in text.split(";")]
+    logs = [fact.split()[1] for fact in facts if fact.startswith("log ")]
+    cause = _add_log(made, logs[0], folder) if logs else None
+    for fact in facts:
+        if not fact.startswith("log "):
+            _add(made, fact, cause)
+    return made
+
+
+def _add_log(made: Cell, name: str, folder: Path) -> Failure | None:
+    """Give the record L1's log; return the failure that it shows."""
+    place = cell_path(folder, made.name)
+    place.mkdir(parents=True)
+    text = (DATA / "logs" / f"{name}.log").read_text(errors="replace")
+    (place / "console.log").write_text(text)
+    made.logs = ["console.log"]
+    return classify.console(text.splitlines(), "L1", "console.log")
+
+
+def _add(made: Cell, fact: str, cause: Failure | None) -> None:
+    name, _, word = fact.partition(" ")
+    suite = made.suite.name
+    if figure := FIGURE.fullmatch(fact):
+        made.repeats = int(figure[4])
+        samples = [float(figure[2]) + n for n in range(made.repeats)]
+        made.observations.append(
+            Observation(
+                path=f"{suite}.{figure[1]}",
+                status=Status.DONE,
+                value=samples[0],
+                unit=figure[3],
+                samples=samples,
+            )
+        )
+    elif ends := ENDS.fullmatch(fact):
+        kind = FailureKind(ends[1])
+        known = cause if cause and cause.kind is kind else None
+        made.failure = known or Failure(kind=kind, summary=f"{kind} it is", where=ends[2])
+        made.observations.append(_death(f"{suite}.guest", made.failure, kind))
+    elif word == "left":
+        made.observations.append(
+            Observation(path=f"{suite}.not_reached", status=Status.SKIP, value=int(name))
+        )
+    elif word == "killed":
+        assert cause
+        made.failure = cause
+        made.observations.append(_death(f"{suite}.{name}", made.failure, "vm-killed"))
+    else:
+        path = name if name.startswith("audit.") else f"{suite}.{name}"
+        status = Status(word) if word in set(Status) else Status.DONE
+        made.observations.append(saw(path, None if word in set(Status) else word, status))
+
+
+def _death(path: str, failure: Failure, value: str) -> Observation:
+    detail = {"reason": failure.summary, "failure": failure.kind}
+    return Observation(path=path, status=failure.status, value=value, detail=detail)
+
+
+@pytest.mark.parametrize(("base", "patched", "word", "better", "worse"), rows())
+def test_the_word_of_each_row(
+    base: str, patched: str, word: str, better: int, worse: int, tmp_path: Path
+) -> None:
+    pair = Pair(record("a", base, tmp_path), record("b", patched, tmp_path))
+    told = conclude([pair], (tmp_path, tmp_path), every_figure=False)
+    result = told.tally
+    assert (result.word.value, result.better, result.worse) == (word, better, worse), told.changes
+    assert headline(told)
+
+
+def test_the_table_is_read() -> None:
+    words = {word for _, _, word, _, _ in rows()}
+    assert words == {"improved", "regressed", "mixed", "unchanged", "undecided"}
+    assert len(rows()) > 25
