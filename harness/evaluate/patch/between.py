@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.errors import UsageError
 from harness.base.toml import unknown
-from harness.evaluate.patch.verdict.conclude import conclude, headline
-from harness.evaluate.patch.verdict.document import Side, VerdictDocument
+from harness.evaluate.patch.verdict.conclude import Conclusion, conclude, headline
+from harness.evaluate.patch.verdict.document import DOCUMENT, Side, VerdictDocument
 from harness.evaluate.patch.verdict.verdict import STATUS
 from harness.results.compare import Pair
-from harness.results.records import Cell, exit_code_of
+from harness.results.compare import pairs as pairs_of
+from harness.results.records import Cell, Run, exit_code_of
 from harness.results.store import load_run, run_folder
 
 
@@ -52,20 +54,64 @@ def compare(before: str, after: str) -> VerdictDocument:
     base, patched = choose(before), choose(after)
     pairs, left = _pairs(base, patched)
     told = conclude(pairs, (base.folder, patched.folder), every_figure=True)
-    verdict = told.verdict
+    return _document(
+        told,
+        _side(base, [pair.base for pair in pairs]),
+        _side(patched, [pair.patched for pair in pairs]),
+        notes=left,
+        reproduce=[shlex.join(["s2eval", "compare", before, after])],
+    )
+
+
+def documents(run: Run, folder: Path | None) -> list[VerdictDocument]:
+    """Return a document for each two kernels of a run that are compared; logs are in `folder`.
+
+    A run of `s2eval patch` has one, which knows the builds as well.
+    """
+    kept = folder / DOCUMENT if folder else None
+    if kept and kept.is_file():
+        try:
+            return [VerdictDocument.model_validate_json(kept.read_text())]
+        except ValueError:  # of another version
+            pass
+    compared: dict[tuple[str, str], list[Pair]] = {}
+    for pair in pairs_of(run):
+        compared.setdefault((pair.base.kernel.name, pair.patched.kernel.name), []).append(pair)
+    return [_of_kernels(run.run.id, pairs, folder) for pairs in compared.values()]
+
+
+def _of_kernels(run: str, pairs: list[Pair], folder: Path | None) -> VerdictDocument:
+    before, after = [pair.base for pair in pairs], [pair.patched for pair in pairs]
+    names = [cells[0].kernel.name for cells in (before, after)]
+    return _document(
+        conclude(pairs, (folder, folder), every_figure=False),
+        *(Side(name=cells[0].kernel.name, kernel=cells[0].kernel, cells=cells)
+          for cells in (before, after)),
+        reproduce=[shlex.join(["s2eval", "compare", *(f"{run}:{name}" for name in names)])],
+    )  # fmt: skip
+
+
+def _document(
+    told: Conclusion,
+    base: Side,
+    patched: Side,
+    *,
+    reproduce: list[str],
+    notes: Sequence[str] = (),
+) -> VerdictDocument:
     return VerdictDocument(
-        verdict=verdict,
-        status=STATUS[verdict],
-        exit_code=exit_code_of(STATUS[verdict]),
+        verdict=told.verdict,
+        status=STATUS[told.verdict],
+        exit_code=exit_code_of(STATUS[told.verdict]),
         headline=headline(told),
         open=told.open,
-        notes=[*left, *told.notes],
-        base=_side(base, [pair.base for pair in pairs]),
-        patched=_side(patched, [pair.patched for pair in pairs]),
+        notes=[*notes, *told.notes],
+        base=base,
+        patched=patched,
         changes=told.changes,
         unchanged=told.unchanged,
         figures=told.figures,
-        reproduce=[shlex.join(["s2eval", "compare", before, after])],
+        reproduce=reproduce,
     )
 
 

@@ -19,6 +19,7 @@ from harness.evaluate.patch.source import lint
 from harness.evaluate.patch.source.stacktrace import decoded
 from harness.evaluate.patch.verdict.conclude import Conclusion, conclude, headline
 from harness.evaluate.patch.verdict.document import (
+    DOCUMENT,
     SeriesRecord,
     Side,
     StepRecord,
@@ -34,7 +35,6 @@ from harness.results.compare import Pair
 from harness.results.records import Cell, Comparison, Run, exit_code_of
 from harness.results.store import RunStore
 
-DOCUMENT = "patch.json"
 SIZE_SECONDS = 60.0  # for size(1); it takes a hundredth of one
 RETRIES = 1  # boots that a cell gets when one ended as MISS
 SAME = "the Image is the same, bit for bit: nothing was booted"
@@ -213,7 +213,7 @@ def _steps(done: PatchSession) -> list[StepRecord]:
 
 def _add_steps(told: Conclusion, steps: Sequence[StepRecord], last: StepResult) -> None:
     """What is wrong in the middle of a series is wrong, even when a later patch mends it."""
-    known = {(c.path, c.machine, c.suite) for c in told.changes}
+    known = {(c.path, c.machine, c.suite) for c in told.changes if c.kind is ChangeKind.REGRESSED}
     for step in steps:
         if step.count == last.step.count:
             continue

@@ -13,8 +13,13 @@ from collections.abc import Mapping
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from harness.base.text import clean
+from harness.evaluate.patch.between import documents
+from harness.evaluate.patch.verdict.document import VerdictDocument
+from harness.evaluate.patch.verdict.word import Verdict
 from harness.report.formats import Source
 from harness.report.logs import excerpt, log_tail
+from harness.report.view.counted import HEADLINE, counted, kernels
 from harness.report.view.items import Item, items
 from harness.results.records import Cell, Status
 
@@ -23,13 +28,15 @@ _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MARK = "\ufffd"
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 EXPECTED = "expected-failure"
+COMPARED = "comparison"  # decides nothing in a run of a plan: its expectations do
 
 
 def render(source: Source) -> str:
     """Return the document; where XML cannot hold a character, U+FFFD stands for it."""
     document = JUnitXml(_fit(source.run.run.id))
     suites = [_suite(cell, source) for cell in source.run.cells]
-    for suite in suites:
+    compared = documents(source.run, source.folder)
+    for suite in [*suites, *(verdict_suite(one, source.run.run.id) for one in compared)]:
         document.add_testsuite(suite)
     document.update_statistics()  # type: ignore[no-untyped-call]
     # update_statistics() sums up the times of test cases, which are not measured.
@@ -38,6 +45,31 @@ def render(source: Source) -> str:
     document.time = source.run.run.seconds
     text: bytes = document.tostring()  # type: ignore[no-untyped-call]
     return f"{_HEAD}{text.decode()}\n"
+
+
+def verdict_suite(document: VerdictDocument, run: str) -> TestSuite:
+    """Return the word on two kernels as a suite, each thing that it counts as a test case.
+
+    Only in a run of `s2eval patch`, whose own verdict this is, is what is worse a failure.
+    """
+    suite = TestSuite(_fit(f"verdict: {kernels(document)}"))
+    suite.add_property("verdict", document.verdict.value)
+    suite.add_property("headline", _fit(clean(document.headline, HEADLINE)))
+    decides = bool(document.run) and document.run == run
+    for thing in counted(document):
+        message = _fit(thing.text)
+        case = TestCase(_fit(thing.change.path), _fit(f"{suite.name}.{thing.title}"))
+        if thing.worse and decides:
+            case.result = [Failure(message, thing.change.kind.value)]
+        elif thing.worse:
+            case.result = [Skipped(message, COMPARED)]
+        case.system_out = f"{thing.title}: {message}"
+        suite.add_testcase(case)
+    if document.verdict is Verdict.UNDECIDED and decides:
+        case = TestCase("undecided", suite.name)
+        case.result = [Error(_fit(line)) for line in document.open]
+        suite.add_testcase(case)
+    return suite
 
 
 def _suite(cell: Cell, source: Source) -> TestSuite:

@@ -17,8 +17,11 @@ from typing import Any
 
 from harness.base.errors import UsageError
 from harness.base.text import clean
+from harness.evaluate.patch.between import documents
+from harness.evaluate.patch.verdict.document import VerdictDocument
 from harness.report.formats import Source
 from harness.report.logs import excerpt
+from harness.report.view.counted import counted, word_line
 from harness.report.view.findings import BAD
 from harness.report.view.grid import about
 from harness.report.view.items import Item, items
@@ -29,6 +32,7 @@ Object = dict[str, Any]
 
 VERSION = {"major": 5, "minor": 3}
 TREE = "s2eval"  # the root of the tests' paths
+VERDICT = "verdict"  # the path of the word on two kernels
 EXCERPT_LIMIT = 16384  # characters, the schema's
 # Statuses of tests that ran: only their numbers count, the schema says.
 EXECUTED = (Status.FAIL, Status.ERROR, Status.PASS, Status.DONE)
@@ -50,6 +54,8 @@ def render(source: Source) -> str:
     document = _Document(source)
     for cell in source.run.cells:
         document.add(cell)
+    for compared in documents(source.run, source.folder):
+        document.add_verdict(compared)
     return json.dumps(document.as_json(), indent=1, allow_nan=False) + "\n"
 
 
@@ -85,6 +91,30 @@ class _Document:
         self.tests[test["id"]] = test | _cell_test(cell, self.source)
         for item in items(cell):
             self._add_item(cell, item, build["id"])
+
+    def add_verdict(self, compared: VerdictDocument) -> None:
+        """Add the word on two kernels as a test of the patched one, and what it counts below it.
+
+        Only in a run of `s2eval patch`, whose own verdict this is, are they PASS and FAIL.
+        """
+        kernel = compared.patched.kernel
+        if kernel is None:  # several kernels: there is no build that this is about
+            return
+        build = self._object(kernel.name, kernel.build_key or "none")["id"]
+        if build not in self.builds:
+            return
+        decides = bool(compared.run) and compared.run == self.source.run.run.id
+        name = f"{compared.base.name} {compared.patched.name}"
+        facts = [(VERDICT, word_line(compared), compared.status)]
+        for thing in counted(compared):
+            status = Status.FAIL if thing.worse else Status.PASS
+            facts.append((f"{VERDICT}.{thing.change.path}", f"{thing.title}: {thing.text}", status))
+        for path, comment, status in facts:
+            test = self._object(name, path) | {"build_id": build, "path": _path(path)}
+            while test["id"] in self.tests:
+                test["id"] += "'"
+            test["status"] = (status if decides else Status.DONE).value
+            self.tests[test["id"]] = test | {"comment": comment}
 
     def _add_item(self, cell: Cell, item: Item, build: str) -> None:
         test = self._object(cell.name, item.path) | {"build_id": build}

@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from harness.base.text import clean
+from harness.evaluate.patch.between import documents
+from harness.evaluate.patch.verdict.document import VerdictDocument
 from harness.report.formats import Source
 from harness.report.view import matrix
+from harness.report.view.counted import counted_lines, kernels
 from harness.report.view.findings import findings
 from harness.report.view.grid import Grid, Spot, grid, verdict
 from harness.report.view.rows import blocks
 from harness.report.view.sentence import sentences
 from harness.results.compare import pairs
-from harness.results.records import Cell, Run
+from harness.results.records import Cell
 
 Rows = Iterable[Sequence[str]]
 
@@ -29,7 +32,7 @@ def render(source: Source) -> str:
         f"# {run.status.value}: {_code(run.run.plan or run.run.id)}",
         f"{verdict(run)}. Run {_code(run.run.id)}, started {_code(run.run.started)}.",
         *_grid(grid(run)),
-        *_comparisons(run),
+        *_comparisons(source),
         *_matrix(run.cells),
         *_findings(run.cells),
         *_tables(run.cells),
@@ -73,12 +76,22 @@ def _spot(spot: Spot | None) -> str:
     )
 
 
-def _comparisons(run: Run) -> Iterator[str]:
+def _comparisons(source: Source) -> Iterator[str]:
+    run = source.run
     compared = sentences(pairs(run))
     if compared:
         yield "## What differs between kernels"
+    for document in documents(run, source.folder):
+        yield verdict_of(document)
     for head, *clauses in compared:
         yield "\n".join([f"- {_code(head)}", *(f"  - {_code(c.rstrip(';'))}" for c in clauses)])
+
+
+def verdict_of(document: VerdictDocument) -> str:
+    """Return the word on two kernels and all that it counts."""
+    word = f"**{document.verdict.value.upper()}**: {_code(document.headline)}"
+    things = [f"- {_code(line)}" for line in counted_lines(document)]
+    return "\n".join([f"{_code(kernels(document))} {word}", "", *things]).rstrip()
 
 
 def _matrix(cells: Sequence[Cell]) -> Iterator[str]:

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.base.text import clean
+from harness.evaluate.patch.between import documents
+from harness.evaluate.patch.verdict.document import VerdictDocument
 from harness.report.page.audits import MachineLimits, Mapped, audits, limits
 from harness.report.page.failures import FailedCell, FlakyItem, Skip, failures, flakes, skips
 from harness.report.page.figures import Figure, figures
@@ -17,6 +20,7 @@ from harness.report.page.plots import Plotter
 from harness.report.page.since import Since, since
 from harness.report.page.trends import Trends
 from harness.report.view import caught, matrix
+from harness.report.view.counted import HEADLINE, counted_lines, kernels
 from harness.report.view.grid import Grid, about, grid, verdict
 from harness.report.view.rows import blocks
 from harness.report.view.sentence import sentences
@@ -48,6 +52,17 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """The word on two kernels: what it rests on, and the lines of all that it counts."""
+
+    kernels: str
+    word: str
+    head: str
+    status: str
+    lines: list[str]
+
+
+@dataclass(frozen=True)
 class Plot:
     """A figure and its drawing."""
 
@@ -66,6 +81,7 @@ class Page:
     grid: Grid
     since: Since | None
     comparisons: list[Compared]
+    judged: list[Judged]
     caught: list[str]
     matrix: list[matrix.StagesTable]
     failures: list[FailedCell]
@@ -91,6 +107,7 @@ def page_of(run: Run, folder: Path | None, trends: Trends) -> Page:
         grid=grid(run),
         since=since(run, folder) if folder else None,
         comparisons=_compared(run),
+        judged=[judged(document) for document in documents(run, folder)],
         caught=caught.lines(run.cells),
         matrix=matrix.matrix(run.cells),
         failures=failed,
@@ -115,6 +132,17 @@ def _counts(run: Run) -> dict[str, int]:
     """Return the number of cells of each status that a cell has, worst first."""
     counts = {s.value: sum(cell.status is s for cell in run.cells) for s in Status}
     return {name: number for name, number in counts.items() if number}
+
+
+def judged(document: VerdictDocument) -> Judged:
+    """Return the word on the two kernels of a document as the page shows it."""
+    return Judged(
+        kernels(document),
+        document.verdict.value,
+        clean(document.headline, HEADLINE),
+        document.status.value,
+        counted_lines(document),
+    )
 
 
 def _compared(run: Run) -> list[Compared]:

@@ -11,20 +11,14 @@ import click
 from harness.base.json_text import json_text
 from harness.base.text import clean
 from harness.evaluate.patch.verdict.document import StepRecord, VerdictDocument
-from harness.evaluate.patch.verdict.verdict import NOT_THERE, VerdictChange
-from harness.evaluate.patch.verdict.word import ChangeKind
-from harness.report.view.words import LABELS, words
+from harness.evaluate.patch.verdict.verdict import VerdictChange
+from harness.evaluate.patch.verdict.word import ChangeKind, counts
+from harness.report.view.counted import TITLES, prefix_and_name, sentence
 from harness.results.figures import figure
 
-TITLES = {
-    ChangeKind.REGRESSED: "worse",
-    ChangeKind.IMPROVED: "better",
-    ChangeKind.CHANGED: "different",
-}
 NAMED = 4  # paths that a line names before it counts the rest
 LISTED = 12  # lines of one kind
 TRACED = 8  # lines of a trace
-STAGES = {"stage1": "stage 1 of ", "stage2": "stage 2 of ", "combined": "effective type of "}
 
 
 def show(
@@ -113,43 +107,26 @@ def _step(step: StepRecord, total: int) -> Iterator[str]:
 
 
 def _changes(changes: Sequence[VerdictChange], *, several: bool) -> Iterator[str]:
-    """Yield the lines of `changes`; paths with the same change share a line."""
-    groups: dict[tuple[str, str, str, str], list[VerdictChange]] = {}
+    """Yield the lines of `changes`; paths with the same change share a line.
+
+    What the headline counts is named in full; of other differences only the first are.
+    """
+    groups: dict[tuple[str, ...], list[VerdictChange]] = {}
     for change in changes:
         cell = f"{change.machine}, {change.suite}: " if several and change.machine else ""
-        prefix, _ = _prefix_and_name(change)
-        groups.setdefault((cell, prefix, change.base, change.patched), []).append(change)
-    for count, ((cell, prefix, before, after), members) in enumerate(groups.items()):
-        if count == LISTED:
+        prefix, _ = prefix_and_name(change)
+        patch = str(change.detail.get("patch", ""))
+        groups.setdefault((cell, prefix, change.base, change.patched, patch), []).append(change)
+    for count, ((cell, *_), members) in enumerate(groups.items()):
+        if count == LISTED and not counts(members[0]):
             yield f"  and {len(groups) - LISTED} more (--json)"
             return
-        paths = [_prefix_and_name(member)[1] for member in members]
-        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-        names = ", ".join(map(clean, paths[:NAMED])) + more
-        if members[0].about == "log":
-            word, line = ("new", after) if after != NOT_THERE else ("gone", before)
-            yield f"  {cell}{word} in {names}: {clean(line, 300)}"
-        else:
-            yield f"  {cell}{prefix}{names}: {words(before)} -> {words(after)}"
+        paths = [prefix_and_name(member)[1] for member in members]
+        named = len(paths) if counts(members[0]) else NAMED
+        more = f" and {len(paths) - named} more" if len(paths) > named else ""
+        names = ", ".join(map(clean, paths[:named])) + more
+        yield f"  {cell}{sentence(members[0], names)}"
         yield from _detail(members[0])
-
-
-def _prefix_and_name(change: VerdictChange) -> tuple[str, str]:
-    """Return a change's name, and the words that stand before names of its kind."""
-    top, _, rest = change.path.partition(".")
-    if change.about == "audit":
-        mapping, _, stage = rest.rpartition(".")
-        return (STAGES[stage], mapping) if stage in STAGES else ("audit of ", rest)
-    if change.about == "witness":
-        return "witnesses of ", rest
-    if change.about == "log":
-        return "", f"{rest.partition('.')[0]}'s log"
-    if change.about == "build":
-        return "compiler: ", rest
-    if change.about == "expectation":
-        return "expected: ", change.path
-    name = rest if top == change.suite and rest else change.path
-    return "", ".".join(LABELS.get(part, part) for part in name.split("."))
 
 
 def _detail(change: VerdictChange) -> Iterator[str]:
@@ -158,8 +135,8 @@ def _detail(change: VerdictChange) -> Iterator[str]:
     if "effect" in change.detail:
         yield (f"    x {change.detail['ratio'] or 0:.3g}, effect {change.detail['effect']:+.2f}"
                f" (Cliff's delta), p {change.detail['p']:.2g}")  # fmt: skip
-    for side, counts in change.detail.get("flaky", {}).items():
-        often = ", ".join(f"{n} times {clean(str(word))}" for word, n in counts.items())
+    for side, seen in change.detail.get("flaky", {}).items():
+        often = ", ".join(f"{n} times {clean(str(word))}" for word, n in seen.items())
         yield f"    {side} flickers: {often}"
     if change.kind is ChangeKind.REGRESSED and change.detail.get("reason"):
         yield f"    {clean(str(change.detail['reason']), 300)}"

@@ -47,12 +47,12 @@ class Conclusion:
 
 
 def conclude(
-    pairs: Sequence[Pair], folders: tuple[Path, Path], *, every_figure: bool
+    pairs: Sequence[Pair], folders: tuple[Path | None, Path | None], *, every_figure: bool
 ) -> Conclusion:
     """Return all that differs between the cells of `pairs`.
 
-    Their logs are below `folders` (of base's run, of patched's run). `every_figure` compares also
-    those that are not representative.
+    Their logs are below `folders` (of base's run, of patched's run; None: they are not compared).
+    `every_figure` compares also those that are not representative.
     """
     conclusion = Conclusion(pairs=list(pairs))
     for pair in pairs:
@@ -83,8 +83,10 @@ def headline(conclusion: Conclusion) -> str:
     return "no promise kept or broken" + (f", {len(other)} other differences" if other else "")
 
 
-def _logged(pair: Pair, folders: tuple[Path, Path]) -> list[VerdictChange]:
+def _logged(pair: Pair, folders: tuple[Path | None, Path | None]) -> list[VerdictChange]:
     """What only one of the kernels complained of, whose both have a log."""
+    if folders[0] is None or folders[1] is None:
+        return []
     before, after = _complaints(pair.base, folders[0]), _complaints(pair.patched, folders[1])
     fresh, gone = [], []
     for whose in LOGS:

@@ -32,8 +32,10 @@ def case(run: Run, name: str, folder: Path | None = None) -> TestCase:
 
 def test_a_suite_a_cell_and_a_case_an_observation() -> None:
     document = read(recorded())
-    assert [suite.name for suite in document] == [cell.name for cell in recorded().cells]
-    for suite, cell in zip(document, recorded().cells, strict=True):
+    *suites, word = document
+    assert [suite.name for suite in suites] == [cell.name for cell in recorded().cells]
+    assert word.name == "verdict: debian-6.1 -> debian-6.1+stage2-normal-nc"
+    for suite, cell in zip(suites, recorded().cells, strict=True):
         assert suite.tests == len(list(suite))
         assert suite.time == pytest.approx(sum(p.seconds for p in cell.phases), abs=0.001)
         assert {c.classname for c in suite} == {cell.name}

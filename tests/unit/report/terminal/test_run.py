@@ -152,7 +152,7 @@ def test_machines_are_not_mixed() -> None:
     text = shown(run)
     assert "wcprobe on nested-tcg (" in text
     assert "wcprobe on flat-tcg (" in text
-    assert text.count(" -> ") == 1
+    assert text.count("a -> b on ") == 1 and text.count("a -> b: unchanged") == 1
 
 
 def test_a_cell_that_never_booted() -> None:
