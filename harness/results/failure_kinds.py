@@ -38,6 +38,7 @@ class FailureKind(StrEnum):
     OOM = "oom"
     SILENCE = "silence"
     VMM_EXIT = "vmm-exit"
+    VMM_REFUSED = "vmm-refused"  # by the kernel, twice in the same words; the base runs that VMM
     FLOOD = "flood"  # a suite printed more than a guest may
     BUILD = "build"
     INPUT = "input"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("series", required=False, default="")
 @click.option("--good", default="", metavar="REF", help="A commit at which the check is met.")
 @click.option("--bad", default="", metavar="REF", help="A later one at which it is not.")
-@click.option("--check", required=True, metavar="PATH", help="What must be observed.")
+@click.option("--check", default="", metavar="PATH", help="What must be observed.")
 @kernel_and_place
 @click.option("--repeat", type=click.IntRange(1, 100), default=2, help="Boots that must agree.")
 @JOBS
@@ -45,16 +45,19 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Find the first commit between two refs, or the first patch of SERIES, that breaks a check.
+    """Find the first commit between two refs, or the first patch of SERIES, that breaks something.
 
     \b
     s2eval bisect --good v6.1 --bad HEAD --check audit.ioremap_wc.stage2=Normal-NC
     s2eval bisect --good v6.1 --bad my-topic --check 'wcprobe.*' -m nested-tcg-cortex-a72
-    s2eval bisect series.mbx --kernel debian-6.1 --check 'wcprobe.*'
+    s2eval bisect series.mbx --kernel debian-6.1     # what is worse than without the series?
 
-    A check is a path of an observation, or a pattern: all of it must pass. PATH=WORD and PATH!=WORD
-    compare the value or status, PATH<NUMBER (<=, >, >=) a figure. Commits that do not build or boot
-    are skipped. What boots disagree about is booted again. Killed and started again, it goes on.
+    Without --check a commit is bad when `s2eval patch` would call it regressed or mixed, compared
+    with the good end. A check is a path of an observation, or a pattern: all of it must pass.
+    PATH=WORD and PATH!=WORD compare the value or status, PATH<NUMBER (<=, >, >=) a figure. Commits
+    that do not build, or do not come to the check, are skipped; one that refuses the VMM twice in
+    the same words is bad. What boots disagree about is booted again. Killed and started again, it
+    goes on.
     Exit code: 0 found, 2 bad input, 125 only skipped commits are left, 130 interrupted.
     """
     from harness.app.bisect import find_first_bad

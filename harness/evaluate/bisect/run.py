@@ -18,6 +18,8 @@ from harness.base.text import clean
 from harness.evaluate.bisect.bisect import Result, bisect
 from harness.evaluate.bisect.commits import History, of_series, of_tree
 from harness.evaluate.bisect.confidence import BAD, GOOD
+from harness.evaluate.bisect.not_worse import NOT_WORSE, not_worse, of_good_end
+from harness.evaluate.cell.refusal import as_refusal, blame_kernel, of_vmm, same_words
 from harness.evaluate.engine import unchanged
 from harness.evaluate.engine.engine import Engine, Surroundings
 from harness.evaluate.engine.new_run import new_run
@@ -36,10 +38,10 @@ NAME = "bisect"
 class Question:
     """What a bisection looks for: between two refs, or in a series, the first that fails `check`.
 
-    `repeat` boots must agree.
+    `repeat` boots must agree. Without a check a commit is bad that is worse than the good end.
     """
 
-    check: str
+    check: str = ""
     series: str = ""
     good: str = ""
     bad: str = ""
@@ -67,7 +69,7 @@ def run_bisect(
 ) -> Finished:
     """Find the first bad commit. UsageError for refs, series or checks that are none."""
     started = time.monotonic()
-    check = parse_check(question.check)
+    check = parse_check(question.check) if question.check else None
     matrix = matrix_of(options)
     if len(matrix.machines) > 1 or len(matrix.suites) > 1:
         raise UsageError("a bisection has one machine and one suite")
@@ -81,7 +83,7 @@ def run_bisect(
         boots = Boots(history, matrix, check, engine)
         result = bisect(
             history,
-            str(check),
+            str(check or NOT_WORSE),
             shape_of(boots.request(history.good), around.qemu, question.repeat),
             boots,
             around.progress,
@@ -123,14 +125,16 @@ def _engine(
 
 @dataclass
 class Boots:
-    """Boots the kernel of a commit, once a call, and asks the check."""
+    """Boots the kernel of a commit, once a call, and asks the check; None: NOT_WORSE."""
 
     history: History
     matrix: Matrix
-    check: Check
+    check: Check | None
     engine: Engine
     _first: dict[str, Cell] = field(default_factory=dict)  # boots that nobody has asked for yet
     _booted: set[str] = field(default_factory=set)
+    _refused: dict[str, CheckResult] = field(default_factory=dict)
+    _good: Cell | None = None
 
     def request(self, commit: str) -> CellRequest:
         """Return the cell of a commit."""
@@ -149,8 +153,36 @@ class Boots:
     def __call__(self, commit: str) -> CheckResult:
         """Boot the kernel of a commit once more; return what the check says.
 
-        Raise MachineError when something is missing here, or the run is stopped.
+        A VMM that ends by itself gets another boot: in the same words again, this kernel refuses
+        it. Raise MachineError when something is missing here, or the run is stopped.
         """
+        if commit in self._refused:  # it took two boots to see
+            return self._refused[commit]
+        cell = self._cell(commit)
+        failure = cell.failure
+        if failure and of_vmm(failure) and commit != self.history.good:
+            again = self._cell(commit).failure
+            if again and same_words(failure, again):
+                blame_kernel(cell, as_refusal(failure))
+                result = self._ask(commit, cell)
+                if result.met is None:
+                    result = CheckResult(False, f"{FailureKind.VMM_REFUSED}: {failure.summary}")
+                self._refused[commit] = result
+        return self._refused.get(commit) or self._ask(commit, cell)
+
+    def _ask(self, commit: str, cell: Cell) -> CheckResult:
+        if self.check:
+            return self.check.of(cell)
+        if commit == self.history.good:
+            self._good = cell
+            return of_good_end(cell)
+        if self._good is None:
+            self._good = self._cell(self.history.good)
+            self._first.setdefault(self.history.good, self._good)
+        return not_worse(self._good, cell, self.engine.store.folder)
+
+    def _cell(self, commit: str) -> Cell:
+        """Boot the kernel of a commit once more, or take the boot that nobody has asked for yet."""
         cell = self._first.pop(commit, None) or self._boot(commit)
         self.engine.go_on()
         if cell is None:
@@ -159,7 +191,7 @@ class Boots:
             raise UsageError(cell.failure.summary)
         if cell.failure and cell.failure.kind.ours:
             raise MachineError(cell.failure.summary)
-        return self.check.of(cell)
+        return cell
 
     def _boot(self, commit: str) -> Cell | None:
         wanted = self.request(commit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.evaluate.cell.refusal import judge_refusal
 from harness.evaluate.plan.expect import judge, unexpected
 from harness.evaluate.plan.mutants import concerning, judge_caught
 from harness.evaluate.plan.plan import Plan
@@ -12,7 +13,11 @@ from harness.results.records import Cell, Run, Status, worst
 
 
 def judge_by(plan: Plan, cell: Cell, cells: Sequence[Cell]) -> None:
-    """Fill in the expectations of `cell`; `cells` are those of the run that are done."""
+    """Fill in the expectations of `cell`, and whether its kernel refused the VMM.
+
+    `cells` are those of the run that are done.
+    """
+    judge_refusal(cell, cells, plan.compare)
     cell.expectations = judge(cell, plan.expect)
     cell.expectations += judge_caught(cell, plan.caught, list(cells))
 

@@ -56,8 +56,8 @@ def compare(before: str, after: str) -> VerdictDocument:
     told = conclude(pairs, (base.folder, patched.folder), every_figure=True)
     return _document(
         told,
-        _side(base, [pair.base for pair in pairs]),
-        _side(patched, [pair.patched for pair in pairs]),
+        _side(base, [pair.base for pair in told.pairs]),
+        _side(patched, [pair.patched for pair in told.pairs]),
         notes=left,
         reproduce=[shlex.join(["s2eval", "compare", before, after])],
     )
@@ -81,10 +81,11 @@ def documents(run: Run, folder: Path | None) -> list[VerdictDocument]:
 
 
 def _of_kernels(run: str, pairs: list[Pair], folder: Path | None) -> VerdictDocument:
-    before, after = [pair.base for pair in pairs], [pair.patched for pair in pairs]
+    told = conclude(pairs, (folder, folder), every_figure=False)
+    before, after = [pair.base for pair in told.pairs], [pair.patched for pair in told.pairs]
     names = [cells[0].kernel.name for cells in (before, after)]
     return _document(
-        conclude(pairs, (folder, folder), every_figure=False),
+        told,
         *(Side(name=cells[0].kernel.name, kernel=cells[0].kernel, cells=cells)
           for cells in (before, after)),
         reproduce=[shlex.join(["s2eval", "compare", *(f"{run}:{name}" for name in names)])],

@@ -9,7 +9,7 @@ from harness.results.records import Failure, Status
 
 KERNELS_FAULT = {
     "bug", "external-abort", "hard-lockup", "hung-task", "kvm-error", "oops", "panic",
-    "rcu-stall", "reset", "serror", "soft-lockup", "warn",
+    "rcu-stall", "reset", "serror", "soft-lockup", "vmm-refused", "warn",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.evaluate.cell.refusal import blame_kernel, refusal
 from harness.evaluate.patch.verdict.figures import FigureRecord, changes, compared
 from harness.evaluate.patch.verdict.logdiff import LOGS, Complaint, complaints, news
 from harness.evaluate.patch.verdict.verdict import (
@@ -54,8 +55,8 @@ def conclude(
     Their logs are below `folders` (of base's run, of patched's run; None: they are not compared).
     `every_figure` compares also those that are not representative.
     """
-    conclusion = Conclusion(pairs=list(pairs))
-    for pair in pairs:
+    conclusion = Conclusion(pairs=[_blamed(pair) for pair in pairs])
+    for pair in conclusion.pairs:
         conclusion.changes += settled([*observed(pair), *_logged(pair, folders)])
         conclusion.open += unknown(pair)
         conclusion.unchanged += difference(pair).unchanged
@@ -81,6 +82,16 @@ def headline(conclusion: Conclusion) -> str:
         return conclusion.open[0]
     other = [c for c in conclusion.changes if not c.repeats and c.about != "build"]
     return "no promise kept or broken" + (f", {len(other)} other differences" if other else "")
+
+
+def _blamed(pair: Pair) -> Pair:
+    """Return the pair with the failure of a VMM that the patched kernel refuses as its own."""
+    failure = refusal(pair.base, pair.patched)
+    if failure is None:
+        return pair
+    patched = pair.patched.model_copy(deep=True)
+    blame_kernel(patched, failure)
+    return Pair(pair.base, patched)
 
 
 def _logged(pair: Pair, folders: tuple[Path | None, Path | None]) -> list[VerdictChange]:

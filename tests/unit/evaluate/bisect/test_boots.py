@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from harness.base.errors import ExitCode, MachineError, UsageError
 from harness.evaluate.bisect.bisect import Result, Tried
 from harness.evaluate.bisect.commits import History, of_tree
 from harness.evaluate.bisect.run import Boots, Finished, Question, run_bisect, shape_of, text
+from harness.evaluate.cell.judge import ending
 from harness.evaluate.engine import unchanged
 from harness.evaluate.engine.crew import ThisProcess
 from harness.evaluate.engine.engine import Surroundings
@@ -20,8 +22,9 @@ from harness.evaluate.patch.request import Matrix, Options, matrix_of
 from harness.evaluate.patch.verdict.check import parse_check
 from harness.evaluate.plan.plan import CellRequest, Limits
 from harness.evaluate.progress import Progress
+from harness.guests.vmm.vmm import VMM_OUTPUT
 from harness.results.failure_kinds import FailureKind
-from harness.results.records import Cell, Observation, Status
+from harness.results.records import Cell, Failure, Observation, Status
 from harness.results.store import cell_path, load_run
 from tests.unit.evaluate.engine.fake_cells import (
     PLAN,
@@ -226,3 +229,65 @@ def test_what_is_printed_says_how_sure_it_is(history: History, tmp_path: Path) -
     hidden = replace(result, found="", left=[history.bad], confidence=None)
     assert line(hidden) == "sure      of no commit: 7 boots, those of 1 commit disagreed"
     assert line(replace(result, confidence=1.0)).startswith("sure      99.9 %")
+
+
+def refused_from(number: int, words: Sequence[str]) -> Callable[[CellRequest], Cell]:
+    """Kernels of commits from `number` on end the VMM, in `words` by turns."""
+    said = itertools.cycle(words)
+
+    def boot(request: CellRequest) -> Cell:
+        cell = passed(request)
+        if commits.index(request.kernel.source.ref[:12]) >= number:
+            cell.failure = Failure(
+                kind=FailureKind.VMM_EXIT,
+                summary=next(said),
+                where="VMM",
+                log=f"{VMM_OUTPUT}.log",
+            )
+            cell.status = Status.MISS
+            cell.observations = [ending("wcprobe", cell.failure)]
+        return cell
+
+    commits: list[str] = []
+    boot.commits = commits  # type: ignore[attr-defined]
+    return boot
+
+
+@pytest.mark.parametrize("check", ["wcprobe.x", ""])
+def test_a_kernel_that_refuses_the_vmm_is_bad(
+    batches: FakeBatches, options: Options, git: Git, check: str
+) -> None:
+    batches.boot = refused_from(6, ["slot 4: Invalid argument", "slot 5: Invalid argument"])
+    known_to(batches.boot, options.tree, git)
+    question = Question(check, good="HEAD~9", bad="HEAD")
+    done = run_bisect(question, options, around(), ["s2eval", "bisect"])
+    assert done.result.found[:12] == batches.boot.commits[6]  # type: ignore[attr-defined]
+    (first,) = [one for one in done.result.tried if one.commit == done.result.found]
+    assert "slot 4: Invalid argument" in first.why or "vmm-refused" in first.why
+    # Two boots have to agree, and two show it.
+    name = next(n for n in batches.booted if done.result.found[:12] in n)
+    assert batches.booted.count(name) == 2
+
+
+def test_a_vmm_that_ends_in_two_ways_is_nobodys_fault(
+    batches: FakeBatches, options: Options, git: Git
+) -> None:
+    batches.boot = refused_from(6, ["Invalid argument", "Bad address"])
+    known_to(batches.boot, options.tree, git)
+    with pytest.raises(UsageError, match=r"--bad .* cannot be judged: vmm-exit: "):
+        bisected(options, Limits())
+
+
+def test_without_a_check_what_is_worse_is_bad(
+    batches: FakeBatches, options: Options, git: Git
+) -> None:
+    batches.boot = breaks_at(4)
+    known_to(batches.boot, options.tree, git)
+    done = run_bisect(Question(good="HEAD~9", bad="HEAD"), options, around(), ["s2eval", "bisect"])
+    assert done.result.found[:12] == batches.boot.commits[4]  # type: ignore[attr-defined]
+    whys = {one.answer: one.why for one in done.result.tried}
+    assert whys["bad"] == "wcprobe.x: PASS -> FAIL"
+    assert "no worse than the good end" in text(done)
+    # It is all known by now; the good end is known to be one without its record.
+    again = run_bisect(Question(good="HEAD~9", bad="HEAD"), options, around(), ["s2eval", "bisect"])
+    assert again.result.found == done.result.found and again.result.resumed > 2

@@ -10,6 +10,7 @@ import pytest
 
 from harness.base.paths import PROJECT
 from harness.evaluate.patch.verdict.conclude import conclude, headline
+from harness.guests.vmm.vmm import VMM_OUTPUT
 from harness.results.compare import Pair
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Failure, Observation, Status
@@ -20,7 +21,7 @@ from tests.unit.evaluate.patch.patch_cells import cell, saw
 
 HEADING = "| base | patched | word | better | worse | because |"
 FIGURE = re.compile(r"(\w+) (\d+) (\S+), (\d+) boots")
-ENDS = re.compile(r"ends (\S+) in (\w+)")
+ENDS = re.compile(r"ends (\S+) in (\w+)( twice)?")
 
 
 def rows() -> list[tuple[str, str, str, int, int]]:
@@ -74,10 +75,13 @@ def _add(made: Cell, fact: str, cause: Failure | None) -> None:
             )
         )
     elif ends := ENDS.fullmatch(fact):
-        kind = FailureKind(ends[1])
-        known = cause if cause and cause.kind is kind else None
-        made.failure = known or Failure(kind=kind, summary=f"{kind} it is", where=ends[2])
-        made.observations.append(_death(f"{suite}.guest", made.failure, kind))
+        failure = _vmm(ends[1]) if ends[2] == "VMM" else cause
+        if failure is None or failure.kind not in (ends[1], FailureKind.VMM_EXIT):
+            kind = FailureKind(ends[1])
+            failure = Failure(kind=kind, summary=f"{kind} it is", where=ends[2])
+        made.failure, made.status = failure, failure.status
+        made.retried = [failure] if ends[3] else []
+        made.observations.append(_death(f"{suite}.guest", failure, failure.kind))
     elif word == "left":
         made.observations.append(
             Observation(path=f"{suite}.not_reached", status=Status.SKIP, value=int(name))
@@ -90,6 +94,15 @@ def _add(made: Cell, fact: str, cause: Failure | None) -> None:
         path = name if name.startswith("audit.") else f"{suite}.{name}"
         status = Status(word) if word in set(Status) else Status.DONE
         made.observations.append(saw(path, None if word in set(Status) else word, status))
+
+
+def _vmm(name: str) -> Failure:
+    """Return the end of a VMM, in words that QEMU has said."""
+    name = "bad-cpu" if name == FailureKind.VMM_EXIT else name
+    lines = (DATA / "logs" / f"vmm-{name}.log").read_text().splitlines()
+    failure = classify.vmm(lines, 1, log=f"{VMM_OUTPUT}.log")
+    assert failure
+    return failure
 
 
 def _death(path: str, failure: Failure, value: str) -> Observation:
