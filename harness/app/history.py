@@ -7,16 +7,21 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 
-from harness.base.errors import UsageError
+from harness.base.errors import S2EvalError, UsageError
+from harness.base.text import clean
+from harness.evaluate.patch.verdict.conclude import Conclusion, conclude, headline
+from harness.results.compare import Pair
 from harness.results.history.history import History
 from harness.results.history.values import (
     FirstBad,
     Flake,
+    Lane,
     LaneChange,
     LaneSeries,
     Point,
     ValueChange,
 )
+from harness.results.store import load_run, run_folder
 
 HASH_DIGITS = 12  # of the hashes that name an input
 SHORT_HASH = 20  # shorter values are no hashes, and shown whole
@@ -64,12 +69,39 @@ def ask_flaky(history: History, path: str | None, names: LaneFilter) -> Printout
 
 
 def ask_changes(history: History, before: str, after: str) -> Printout:
-    """Return the observations that differ between two runs; raise UsageError for an unknown run."""
+    """Return the observations that differ between two runs, and the word on each lane.
+
+    The word is that of `s2eval compare`, from records and logs: there is none for a run that is no
+    longer on disk. Raise UsageError for an unknown run.
+    """
     lanes = history.changes(before, after)
+    words = words_of(before, after)
     lines = [f"{before} -> {after}"]
+    document = []
     for lane in lanes:
-        lines += ["", *_change_lines(lane)]
-    return Printout(lines, plain(lanes))
+        word = words.get(lane.lane)
+        lines += ["", *_change_lines(lane, word)]
+        fields = {"word": word.verdict.value, "headline": headline(word)} if word else {}
+        document.append({**{name: plain(field) for name, field in vars(lane).items()}, **fields})
+    return Printout(lines, document)
+
+
+def words_of(before: str, after: str) -> dict[Lane, Conclusion]:
+    """Return what the cells that two runs on disk have in common come to, by their lane."""
+    try:
+        folders = run_folder(before), run_folder(after)
+        old, new = (
+            {Lane(cell.kernel.name, cell.machine.name, cell.suite.name): cell
+             for cell in load_run(folder).cells}
+            for folder in folders
+        )  # fmt: skip
+    except S2EvalError:
+        return {}
+    return {
+        lane: conclude([Pair(old[lane], cell)], folders, every_figure=True)
+        for lane, cell in new.items()
+        if lane in old
+    }
 
 
 def rebuild(history: History) -> Printout:
@@ -158,11 +190,13 @@ def _how_often(flake: Flake) -> str:
     return f"{flake.odd} of {flake.boots} with the same inputs: {odd}, otherwise {most.word}"
 
 
-def _change_lines(lane: LaneChange) -> Iterator[str]:
+def _change_lines(lane: LaneChange, word: Conclusion | None) -> Iterator[str]:
     if lane.only:
         yield f"{lane.lane}: only in {lane.only}"
         return
-    yield f"{lane.lane}: {len(lane.observations)} changed, {lane.unchanged} unchanged"
+    counts = f"{len(lane.observations)} changed, {lane.unchanged} unchanged"
+    judged = f"{word.verdict.value}: {clean(headline(word))}; " if word else ""
+    yield f"{lane.lane}: {judged}{counts}"
     yield f"  inputs: {_inputs(lane.inputs) if lane.inputs else 'the same'}"
     for change in lane.observations:
         yield f"  {change.what}: {change.before} -> {change.after}"

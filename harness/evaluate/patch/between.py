@@ -80,6 +80,23 @@ def documents(run: Run, folder: Path | None) -> list[VerdictDocument]:
     return [_of_kernels(run.run.id, pairs, folder) for pairs in compared.values()]
 
 
+def same_cells(
+    before: Run, after: Run, folders: tuple[Path | None, Path | None]
+) -> VerdictDocument | None:
+    """Return the document of the cells that two runs of one plan have in common; None for none."""
+    old = {cell.name: cell for cell in before.cells}
+    pairs = [Pair(old[cell.name], cell) for cell in after.cells if cell.name in old]
+    if not pairs:
+        return None
+    told = conclude(pairs, folders, every_figure=False)
+    return _document(
+        told,
+        Side(name=before.run.id, cells=[pair.base for pair in told.pairs]),
+        Side(name=after.run.id, cells=[pair.patched for pair in told.pairs]),
+        reproduce=[shlex.join(["s2eval", "compare", before.run.id, after.run.id])],
+    )
+
+
 def _of_kernels(run: str, pairs: list[Pair], folder: Path | None) -> VerdictDocument:
     told = conclude(pairs, (folder, folder), every_figure=False)
     before, after = [pair.base for pair in told.pairs], [pair.patched for pair in told.pairs]

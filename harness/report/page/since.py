@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.base.errors import S2EvalError
+from harness.evaluate.patch.between import same_cells
+from harness.report.view.counted import counted_lines, word_line
 from harness.report.view.sentence import sentences
 from harness.results.compare import Pair
 from harness.results.records import Cell, Run
@@ -35,7 +37,8 @@ class Since:
     """The changes since another run.
 
     `moved` are the kernels built from another commit or series, or with another config; `same`
-    counts the cells without a change.
+    counts the cells without a change. `word` and `lines` are the word on all of them, and what it
+    counts.
     """
 
     run: str
@@ -46,12 +49,20 @@ class Since:
     gone: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     same: int = 0
+    word: str = ""
+    lines: list[str] = field(default_factory=list)
 
 
 def since(run: Run, folder: Path) -> Since | None:
     """Return the changes since the previous run; None when there is no previous run."""
     before = previous(run, folder)
-    return changes(before, run) if before else None
+    if before is None:
+        return None
+    result = changes(before, run)
+    document = same_cells(before, run, (folder.parent / before.run.id, folder))
+    if document:
+        result.word, result.lines = word_line(document), counted_lines(document)
+    return result
 
 
 def previous(run: Run, folder: Path) -> Run | None:

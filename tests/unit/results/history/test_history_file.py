@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -200,6 +201,12 @@ def test_the_commands_documents(results: Path) -> None:
     assert changed["observations"] == [
         {"what": PATH, "before": "PASS works", "after": "FAIL vm-killed"}
     ]
+    assert changed["word"] == "regressed" and "1 thing worse" in changed["headline"]
+    printed = asked("--changes", name(1), name(2))[1]
+    assert ": regressed: 1 thing worse, nothing better; 1 changed, " in printed
+    shutil.rmtree(results / name(1))
+    (changed,) = json.loads(asked("--changes", name(1), name(2), "--json")[1])
+    assert changed["observations"] and "word" not in changed
 
 
 @pytest.mark.parametrize(
