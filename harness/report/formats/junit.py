@@ -17,9 +17,9 @@ from harness.base.text import clean
 from harness.evaluate.patch.between import documents
 from harness.evaluate.patch.verdict.document import VerdictDocument
 from harness.evaluate.patch.verdict.word import Verdict
+from harness.report.counted import HEADLINE, counted, kernels
 from harness.report.formats import Source
 from harness.report.logs import excerpt, log_tail
-from harness.report.view.counted import HEADLINE, counted, kernels
 from harness.report.view.items import Item, items
 from harness.results.records import Cell, Status
 

@@ -19,9 +19,9 @@ from harness.base.errors import UsageError
 from harness.base.text import clean
 from harness.evaluate.patch.between import documents
 from harness.evaluate.patch.verdict.document import VerdictDocument
+from harness.report.counted import counted, word_line
 from harness.report.formats import Source
 from harness.report.logs import excerpt
-from harness.report.view.counted import counted, word_line
 from harness.report.view.findings import BAD
 from harness.report.view.grid import about
 from harness.report.view.items import Item, items

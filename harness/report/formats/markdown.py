@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from harness.base.text import clean
 from harness.evaluate.patch.between import documents
 from harness.evaluate.patch.verdict.document import VerdictDocument
+from harness.report.counted import counted_lines, kernels
 from harness.report.formats import Source
 from harness.report.view import matrix
-from harness.report.view.counted import counted_lines, kernels
 from harness.report.view.findings import findings
 from harness.report.view.grid import Grid, Spot, grid, verdict
 from harness.report.view.rows import blocks

@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.base.text import clean
 from harness.evaluate.patch.between import documents
 from harness.evaluate.patch.verdict.document import VerdictDocument
+from harness.report.counted import HEADLINE, counted_lines, kernels
 from harness.report.page.audits import MachineLimits, Mapped, audits, limits
 from harness.report.page.failures import FailedCell, FlakyItem, Skip, failures, flakes, skips
 from harness.report.page.figures import Figure, figures
@@ -20,7 +21,6 @@ from harness.report.page.plots import Plotter
 from harness.report.page.since import Since, since
 from harness.report.page.trends import Trends
 from harness.report.view import caught, matrix
-from harness.report.view.counted import HEADLINE, counted_lines, kernels
 from harness.report.view.grid import Grid, about, grid, verdict
 from harness.report.view.rows import blocks
 from harness.report.view.sentence import sentences

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.base.errors import S2EvalError
 from harness.evaluate.patch.between import same_cells
-from harness.report.view.counted import counted_lines, word_line
+from harness.report.counted import counted_lines, word_line
 from harness.report.view.sentence import sentences
 from harness.results.compare import Pair
 from harness.results.records import Cell, Run

@@ -20,8 +20,8 @@ from rich.text import Text
 from harness.base.text import clean
 from harness.evaluate.patch.between import documents
 from harness.evaluate.patch.verdict.document import VerdictDocument
+from harness.report.counted import counted_lines, kernels, word_line
 from harness.report.view import caught, matrix
-from harness.report.view.counted import counted_lines, kernels, word_line
 from harness.report.view.findings import Finding, findings
 from harness.report.view.grid import about, verdict
 from harness.report.view.rows import blocks

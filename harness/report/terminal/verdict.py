@@ -13,7 +13,7 @@ from harness.base.text import clean
 from harness.evaluate.patch.verdict.document import StepRecord, VerdictDocument
 from harness.evaluate.patch.verdict.verdict import VerdictChange
 from harness.evaluate.patch.verdict.word import ChangeKind, counts
-from harness.report.view.counted import TITLES, prefix_and_name, sentence
+from harness.report.counted import TITLES, prefix_and_name, sentence
 from harness.results.figures import figure
 
 NAMED = 4  # paths that a line names before it counts the rest
@@ -140,6 +140,9 @@ def _detail(change: VerdictChange) -> Iterator[str]:
         yield f"    {side} flickers: {often}"
     if change.kind is ChangeKind.REGRESSED and change.detail.get("reason"):
         yield f"    {clean(str(change.detail['reason']), 300)}"
+    for whose, key in (("VMM", "vmm"), ("L1", "host")):
+        for line in change.detail.get(key, ())[:TRACED]:
+            yield f"    {whose}: {clean(str(line), 200)}"
     trace = change.detail.get("trace", ())
     yield from (f"    {clean(line, 160)}" for line in trace[1 : TRACED + 1])
     if len(trace) > TRACED + 1:

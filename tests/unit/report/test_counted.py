@@ -19,12 +19,12 @@ from harness.evaluate.patch.verdict.conclude import Conclusion, conclude, headli
 from harness.evaluate.patch.verdict.document import DOCUMENT, Side, VerdictDocument
 from harness.evaluate.patch.verdict.verdict import STATUS, VerdictChange
 from harness.evaluate.patch.verdict.word import ChangeKind, counts
+from harness.report.counted import counted, prefix_and_name
 from harness.report.formats import Source, export
 from harness.report.page import render
 from harness.report.page.trends import Trends
 from harness.report.terminal import verdict as terminal
 from harness.report.terminal.run import print_run
-from harness.report.view.counted import counted, prefix_and_name
 from harness.results.compare import Pair
 from harness.results.records import Observation, Run, Status, exit_code_of
 from tests.data_files import DATA

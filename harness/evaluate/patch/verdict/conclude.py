@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.evaluate.cell.refusal import blame_kernel, refusal
 from harness.evaluate.patch.verdict.figures import FigureRecord, changes, compared
-from harness.evaluate.patch.verdict.logdiff import LOGS, Complaint, complaints, news
+from harness.evaluate.patch.verdict.logdiff import (
+    LOGS,
+    Complaint,
+    complaints,
+    news,
+    plain,
+    stripped,
+)
+from harness.evaluate.patch.verdict.reach import last_words
 from harness.evaluate.patch.verdict.verdict import (
     VerdictChange,
     logged,
@@ -19,10 +27,13 @@ from harness.evaluate.patch.verdict.verdict import (
 )
 from harness.evaluate.patch.verdict.word import Tally, Verdict, tally
 from harness.results.compare import Pair, difference
+from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Status
 from harness.results.shifts import not_comparable
 from harness.results.stats import boots_needed
 from harness.results.store import cell_path
+
+HOST = 12  # lines of L1's log that are told with a refused VMM
 
 
 @dataclass
@@ -57,7 +68,9 @@ def conclude(
     """
     conclusion = Conclusion(pairs=[_blamed(pair) for pair in pairs])
     for pair in conclusion.pairs:
-        conclusion.changes += settled([*observed(pair), *_logged(pair, folders)])
+        found = settled([*observed(pair), *_logged(pair, folders)])
+        _add_words_of_vmm(found, pair, folders)
+        conclusion.changes += found
         conclusion.open += unknown(pair)
         conclusion.unchanged += difference(pair).unchanged
         machine, suite = pair.patched.machine.name, pair.patched.suite.name
@@ -108,17 +121,39 @@ def _logged(pair: Pair, folders: tuple[Path | None, Path | None]) -> list[Verdic
     return logged(pair, fresh, gone)
 
 
+def _add_words_of_vmm(
+    changes: list[VerdictChange], pair: Pair, folders: tuple[Path | None, Path | None]
+) -> None:
+    """Add to the change that tells of a refused VMM its output, and what only that L1's log has."""
+    failure = pair.patched.failure
+    if failure is None or failure.kind is not FailureKind.VMM_REFUSED:
+        return
+    ends = {item.path for item in last_words(pair.patched)}
+    known = {plain(line) for log in _logs_of(pair.base, folders[0], "L1") for line in log}
+    lines = (line for log in _logs_of(pair.patched, folders[1], "L1") for line in log)
+    fresh = [stripped(line) for line in lines if plain(line) not in known]
+    for change in changes:
+        if change.path in ends:
+            change.detail |= {"vmm": failure.excerpt, "host": list(dict.fromkeys(fresh))[-HOST:]}
+
+
 def _complaints(cell: Cell, folder: Path) -> dict[str, list[Complaint]]:
     """What the kernels of a cell complained of, in all its boots, by whose log it is in."""
     by_log: dict[str, list[Complaint]] = {}
-    logs = cell_path(folder, cell.name)
-    for whose, names in LOGS.items():
-        for log in cell.logs:
-            path = logs / log
-            if Path(log).name in names and path.is_file():
-                lines = path.read_text(errors="replace").splitlines()
-                by_log.setdefault(whose, []).extend(complaints(whose, lines))
+    for whose in LOGS:
+        for lines in _logs_of(cell, folder, whose):
+            by_log.setdefault(whose, []).extend(complaints(whose, lines))
     return by_log
+
+
+def _logs_of(cell: Cell, folder: Path | None, whose: str) -> Iterator[list[str]]:
+    """Yield the lines of each log of L1 or L2 that a cell has, in all its boots."""
+    if folder is None:
+        return
+    for log in cell.logs:
+        path = cell_path(folder, cell.name) / log
+        if path.name in LOGS[whose] and path.is_file():
+            yield path.read_text(errors="replace").splitlines()
 
 
 def _about_figures(conclusion: Conclusion) -> list[str]:

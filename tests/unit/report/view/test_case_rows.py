@@ -9,7 +9,8 @@ import re
 import pytest
 from junitparser import JUnitXml
 
-from harness.evaluate.patch.verdict.verdict import ChangeKind, observed
+from harness.evaluate.patch.verdict.verdict import observed
+from harness.evaluate.patch.verdict.word import ChangeKind
 from harness.evaluate.plan.expect import Expect, judge
 from harness.report.formats import Source, export
 from harness.report.page import render
