@@ -32,6 +32,7 @@ class Needs:
     granule: str = ""  # of the kernel, in both stages
     devices: tuple[str, ...] = ()
     vmms: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
     el2: bool = False
     memory_mib: int = 0  # of the guest that the suite runs in
 
@@ -44,6 +45,7 @@ class Offers:
     vmm: str
     el2: bool
     memory_mib: int
+    place: str = "nested"
     granules: tuple[str, ...] = (ANY_CPU,)
     label: str = ""
 
@@ -58,6 +60,7 @@ def needs_of(kernel: KernelSpec, suite: Suite) -> Needs:
         granule=_granule(kernel.fragments),
         devices=tuple(suite.devices),
         vmms=tuple(required.vmm),
+        places=tuple(required.place),
         el2=required.el2,
         memory_mib=required.memory_mib,
     )
@@ -72,6 +75,7 @@ def offers_of(machine: Machine) -> Offers:
         vmm=l2.vmm if l2 else "",
         el2=placement.el2,
         memory_mib=l2.memory_mib if l2 else machine.memory_mib,
+        place=placement.name,
     )
 
 
@@ -82,6 +86,9 @@ def unmet(needs: Needs, offers: Offers) -> Iterator[str]:
         yield f"the kernel has {needs.granule} pages, {offers.label} has {granules} (measured)"
     if needs.devices and offers.device not in needs.devices:
         yield f"the suite cannot drive the device {offers.device}"
+    if needs.places and offers.place not in needs.places:
+        places = " or ".join(needs.places)
+        yield f"the suite runs on machines with the topology {places}, this one's is {offers.place}"
     if needs.vmms and offers.vmm not in needs.vmms:
         vmm = offers.vmm or "no VMM: the suite runs in L1 itself"
         yield f"the suite needs the VMM {' or '.join(needs.vmms)}, the machine has {vmm}"

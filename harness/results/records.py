@@ -99,7 +99,7 @@ class MachineRecord(Record):
     """
 
     name: str
-    topology: Literal["flat", "nested", "lab"]
+    topology: Literal["flat", "nested", "host", "lab"]
     accel: Literal["tcg", "kvm"]
     cpu: str
     smp: int

@@ -118,6 +118,58 @@ class HostAction:
 
 
 @dataclass(frozen=True)
+class Vcpu:
+    """How one run of a vCPU ended, by the VMM of a suite that runs VMs itself.
+
+    `outcome` is a word (docs/guest-protocol.md), `memslot` is `accepted` or an errno's name, `run`
+    KVM_RUN's errno (`0`: none; `none`: it never ran), `exit` KVM's exit reason (KVM_EXIT_*) and
+    `address` that of KVM_EXIT_MMIO. `esr` and `far` are the guest's, of an exception that it took.
+    """
+
+    test: str
+    outcome: str
+    memslot: str
+    run: str
+    exit: int
+    address: int
+    esr: int
+    far: int
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """The types and the stage-2 leaf of the address under test, added by the harness.
+
+    `stage2` is NO_LEAF where accesses trap, UNREAD where the tables could not be read. `access` is
+    EL1's at stage 2 (`rw-`), `size` the leaf's in bytes.
+    """
+
+    test: str
+    stage2: str
+    stage1: str = ""
+    combined: str = ""
+    access: str = ""
+    size: int = 0
+    contiguous: bool = False
+    level: int = 0
+    descriptor: int = 0
+    pa: int = 0
+    fwb: bool = False
+
+
+NO_LEAF, UNREAD = "none", "unread"
+
+
+def leaf_line(test: str, **values: str | int) -> str:
+    """Return the line of a Leaf; blanks in names of types become `_`, as values have none."""
+    texts = {
+        key: f"{value:#x}" if key in ("descriptor", "pa") else str(value).replace(" ", "_")
+        for key, value in values.items()
+    }
+    return " ".join([f"# s2eval: leaf test={test}", *(f"{k}={v}" for k, v in texts.items())])
+
+
+@dataclass(frozen=True)
 class CommandError:
     """A command of the guest's /suite failed."""
 
@@ -140,6 +192,8 @@ Fact = (
     | Audit
     | Trace
     | HostAction
+    | Vcpu
+    | Leaf
     | CommandError
     | End
 )
@@ -172,6 +226,11 @@ def _truth(text: str) -> bool:
     return {"0": False, "false": False, "1": True, "true": True}[text.lower()]
 
 
+def _type_name(text: str) -> str:
+    """Return a memory type's name as leaf_line() was given it."""
+    return clean(text.replace("_", " "))
+
+
 FactField = str | int | float | tuple[float, ...]  # a bool is an int
 Reader = Callable[[str], FactField]
 
@@ -199,6 +258,16 @@ KINDS: dict[str, tuple[type[Fact], dict[str, Reader]]] = {
     "audit": (Audit, _fields("mapping", "va ipa size")),
     "trace": (Trace, _fields("test kind", "marker at offset size most seed last reset least")),
     "host": (HostAction, _fields("action")),
+    "vcpu": (Vcpu, _fields("test outcome memslot run", "exit address esr far")),
+    "leaf": (
+        Leaf,
+        _fields(
+            "test access",
+            "size level descriptor pa",
+            **dict.fromkeys(("stage1", "stage2", "combined"), _type_name),
+            **dict.fromkeys(("contiguous", "fwb"), _truth),
+        ),
+    ),
     "error": (CommandError, _fields("command errno")),
     "end": (End, {}),
 }

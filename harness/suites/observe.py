@@ -13,7 +13,18 @@ from fnmatch import fnmatchcase
 
 from harness.results.records import UNREACHED, VM_KILLED, Case, Failure, Observation, Status, worst
 from harness.suites.cases import case_of, fails_alone, status_of
-from harness.suites.facts import Begin, CommandError, Device, Expect, Fact, Seen, Value
+from harness.suites.facts import (
+    UNREAD,
+    Begin,
+    CommandError,
+    Device,
+    Expect,
+    Fact,
+    Leaf,
+    Seen,
+    Value,
+    Vcpu,
+)
 from harness.suites.facts import Mapping as MappingFact
 from harness.suites.ktap import Document, Test, parse_lines
 from harness.suites.pattern import Memory, check_pattern
@@ -207,6 +218,8 @@ class _Observer:
                 self._value(fact)
             elif isinstance(fact, Seen):
                 self._seen(fact)
+            elif isinstance(fact, Vcpu | Leaf):
+                self._vcpu(fact)
             elif isinstance(fact, CommandError):
                 reason = f"{fact.command} of the suite failed: {fact.errno}"
                 self.add(f"command.{_word(fact.command)}", Status.ERROR, reason)
@@ -239,6 +252,25 @@ class _Observer:
         test = self._by_path.get(f"{self.suite}.{fact.test}")
         if test is not None and test.status is Status.PASS and test.value is None:
             test.status, test.value = Status.DONE, RECORDED
+
+    def _vcpu(self, fact: Vcpu | Leaf) -> None:
+        """Add a VMM's account, or the leaf that the harness read, to the test that it is of."""
+        test = self._by_path.get(f"{self.suite}.{fact.test}")
+        if test is None:
+            return
+        values = {key: value for key, value in vars(fact).items() if key != "test"}
+        if isinstance(fact, Vcpu):
+            test.value = values.pop("outcome")
+            hexadecimal: tuple[str, ...] = ("address", "esr", "far")
+        else:
+            values = {"leaf": values.pop("stage2"), **values}
+            hexadecimal = ("descriptor", "pa")
+            if fact.stage2 == UNREAD and test.status is Status.PASS:
+                test.status = Status.MISS
+                test.detail["reason"] = "the page tables could not be read"
+        test.detail.update(
+            {key: hex(value) if key in hexadecimal else value for key, value in values.items()}
+        )
 
     def combining(self) -> None:
         """Decide for each test named `combining` from its samples whether stores are gathered."""

@@ -18,12 +18,13 @@ from harness.base.toml import parse, read_toml, unknown
 class Requires(BaseModel):
     """Needs of a suite on its machine; the cell is SKIP where the machine does not meet them.
 
-    `vmm` are the names of the VMMs that the suite runs under (none: any), `memory_mib` is the
-    guest's memory.
+    `vmm` are the names of the VMMs that the suite runs under (none: any), `place` those of the
+    places (a machine's topology) where it can run (none: any), `memory_mib` is the guest's memory.
     """
 
     model_config = ConfigDict(extra="forbid")
     vmm: list[str] = Field(default_factory=list)
+    place: list[str] = Field(default_factory=list)
     el2: bool = False
     memory_mib: int = Field(default=0, ge=0)
 
@@ -44,7 +45,8 @@ class Suite(BaseModel):
     cells are SKIP on machines with another device. `watch`: the suite is judged by QEMU's view of
     the device: the trace of its accesses, its screen instead of its memory.
     `destructive`: the suite may harm the device or the host under test. `cases`: the suite's tests
-    only pass or fail, and each without a fact of its own is a case (docs/results.md).
+    only pass or fail, and each without a fact of its own is a case (docs/results.md). `policies`:
+    its tests run vCPUs, and are judged by the rules in its folder (harness/suites/policy.py).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -61,6 +63,7 @@ class Suite(BaseModel):
     watch: bool = False
     destructive: bool = False
     cases: bool = False
+    policies: bool = False
     needs: dict[str, list[str]] = Field(default_factory=dict)
     requires: Requires = Requires()
     promises: dict[str, str] = Field(default_factory=dict)

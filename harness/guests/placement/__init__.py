@@ -22,7 +22,13 @@ def _nested() -> Placement:
     return NestedPlacement()
 
 
-PLACEMENTS: dict[str, Callable[[], Placement]] = {"flat": _flat, "nested": _nested}
+def _host() -> Placement:
+    from harness.guests.placement.host import HostPlacement  # noqa: PLC0415
+
+    return HostPlacement()
+
+
+PLACEMENTS: dict[str, Callable[[], Placement]] = {"flat": _flat, "nested": _nested, "host": _host}
 
 
 def placement_of(machine: Machine) -> Placement:

@@ -64,11 +64,13 @@ class PostChecks:
 
     `answers`: the host runs a command. `log` is the failure that the host's log shows, None when
     all is well. `device`: a new guest got the device afterwards, None when no guest followed.
+    `has_guests`: the suite ran in guests that get the device, not on the host itself.
     """
 
     answers: bool
     log: Failure | None
     device: bool | None
+    has_guests: bool = True
 
 
 @dataclass

@@ -76,7 +76,7 @@ class Machine(BaseModel):
     name: str
     extends: str | None = None
     description: str
-    topology: Literal["flat", "nested"]
+    topology: Literal["flat", "nested", "host"]
     accel: Literal["tcg", "kvm"]
     cpu: str
     smp: int = Field(ge=1, le=16)

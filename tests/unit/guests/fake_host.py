@@ -55,7 +55,8 @@ class FakeSnapshot:
 class FakeHost:
     """Plays `guests`: for each the lines of its results; "!" before its end kills the host.
 
-    It is an L1Host to a placement, and a Host to all else. `asked` is what was asked of it.
+    It is an L1Host to a placement, and a Host to all else. `asked` is what was asked of it,
+    `results` and `output` are the channels of the guest's results and of the job's own lines.
     """
 
     name = "L1"
@@ -73,6 +74,8 @@ class FakeHost:
         guests: Sequence[Sequence[str]] = (WELL,),
         restored: bool = False,
         problem: str = "",
+        results: str = RESULTS,
+        output: str = VMM_OUTPUT,
     ) -> None:
         self.machine, self.image, self.state, self.restored = machine, image, state, restored
         self.usable = False
@@ -81,6 +84,7 @@ class FakeHost:
         self.snapshot = FakeSnapshot(self, restored=restored, problem=problem) if state else None
         self.asked: list[str] = []
         self.files: dict[str, str] = {"resource": f"{0x4460_0000:#x} 0x0 0x0\n", "maps": ""}
+        self._results, self._output = results, output
         self._guests = list(guests)
         self._queue = EventQueue()
         self._job = FakeJob()
@@ -156,9 +160,9 @@ class FakeHost:
                 self.usable = False
                 gone = Failure(kind=FailureKind.PANIC, summary="Kernel panic", where="L1")
                 raise HostLost(gone)
-            if event.source == VMM_OUTPUT and event.line == "exit":
+            if event.source == self._output and event.line == "exit":
                 self._job.status = 0
-                return see(Event(VMM_OUTPUT, ""))
+                return see(Event(self._output, ""))
             return see(event)
 
         return self._queue.wait(look, deadline, silence)
@@ -183,8 +187,8 @@ class FakeHost:
             if line == "!":
                 self._queue.events.put(Event("qemu", None))
                 return
-            self._queue.events.put(Event(RESULTS, line))
-        self._queue.events.put(Event(VMM_OUTPUT, "exit"))
+            self._queue.events.put(Event(self._results, line))
+        self._queue.events.put(Event(self._output, "exit"))
 
 
 def only(asked: Sequence[str], *words: str) -> list[str]:

@@ -42,6 +42,10 @@ def suite(**requires: object) -> Suite:
         (Needs("16K"), ["the kernel has 16K pages, cortex-a72 has 4K (measured)"]),
         (Needs(devices=("nvme",)), ["the suite cannot drive the device ivshmem-plain"]),
         (Needs(vmms=("a", "b")), ["the suite needs the VMM a or b, the machine has qemu"]),
+        (
+            Needs(places=("host",)),
+            ["the suite runs on machines with the topology host, this one's is nested"],
+        ),
         (Needs(memory_mib=256), ["the suite needs 256 MiB, its guest has 128"]),
     ],
 )
