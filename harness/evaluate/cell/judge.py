@@ -6,13 +6,18 @@ from __future__ import annotations
 from harness.guests.run.suite_run import PostChecks, SuiteOutcome
 from harness.results.records import Cell, Failure, Observation, Status, worst
 from harness.suites.cases import merge_guests
+from harness.suites.mappings import mapping_observations
 from harness.suites.observe import limited, merge, observe_suite
+from harness.suites.policy import judge_policies
 from harness.suites.suite import Suite
 from harness.suites.witness import audit_observations, witnesses
 
 
 def judge_cell(cell: Cell, suite: Suite, outcome: SuiteOutcome) -> None:
-    """Set failure, observations, cases and status of `cell` from the results of its guests."""
+    """Set failure, observations, cases and status of `cell` from the results of its guests.
+
+    Raise UsageError when the suite's rules cannot be read.
+    """
     name = suite.name
     limits = limited(suite.needs, cell.fidelity.limits)
     runs = [suite_pass.run for suite_pass in outcome.passes]
@@ -26,6 +31,9 @@ def judge_cell(cell: Cell, suite: Suite, outcome: SuiteOutcome) -> None:
     probed = (
         guests[0][0] if len(guests) == 1 else merge([observations for observations, _ in guests])
     )
+    if suite.policies:
+        policy = judge_policies(name, suite.folder, probed)
+        probed = [policy, *mapping_observations(name, probed), *probed]
     cell.cases = merge_guests(cases for _, cases in guests)
     agreement = witnesses(name, cell.audits, probed, limits)
     audited = audit_observations(cell.audits)
@@ -57,6 +65,8 @@ def host_observations(suite: str, checks: PostChecks) -> list[Observation]:
     if checks.log:
         log.status, log.value = Status.FAIL, checks.log.kind
         log.detail.update(reason=checks.log.summary, excerpt=checks.log.excerpt)
+    if not checks.has_guests:
+        return [answers, log]
     device = Observation(path=f"{suite}.host.device", status=Status.PASS, value="given again")
     if checks.device is None:
         device.status, device.value = Status.SKIP, None

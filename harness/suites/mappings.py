@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A line for each kind of mapping: what a guest gets of it, what is refused, what dies. Pure.
+
+Made of the tests of a suite that runs VMs itself, MEMORY.PGPROT.SIZE.ACCESS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.results.records import VM_KILLED, Observation, Status
+from harness.suites.facts import NO_LEAF, UNREAD
+
+PARTS = 4  # of a test's name
+NAMED = 4  # accesses that a clause names before the rest is counted
+WORKS = "works"
+# Outcomes in the order in which a line has them, each with its words.
+OUTCOMES = {
+    VM_KILLED: "VM killed by {}",
+    "faults": "guest faults at {}",
+    "trapped": "{} trapped to the VMM",
+    "refused": "{} refused",
+}
+UNITS = {1 << 12: "4K", 1 << 21: "2M", 1 << 30: "1G"}
+
+
+def mapping_observations(suite: str, observations: Iterable[Observation]) -> list[Observation]:
+    """Return `SUITE.MEMORY.PGPROT` for each mapping that was tried, all sizes together."""
+    groups: dict[tuple[str, str], dict[str, Observation]] = {}
+    for item in observations:
+        parts = item.path.removeprefix(f"{suite}.").split(".")
+        if len(parts) == PARTS and "memslot" in item.detail:
+            groups.setdefault((parts[0], parts[1]), {})[item.path] = item
+    return [
+        _summary(f"{suite}.{memory}.{pgprot}", list(tests.values()))
+        for (memory, pgprot), tests in groups.items()
+    ]
+
+
+def _summary(path: str, tests: Sequence[Observation]) -> Observation:
+    leaves = [t.detail for t in tests if t.detail.get("leaf") not in (None, NO_LEAF, UNREAD)]
+    types = " or ".join(dict.fromkeys(str(leaf["leaf"]) for leaf in leaves)) or "no leaf"
+    rights = {right for leaf in leaves for right in str(leaf["access"])}
+    access = "".join(right if right in rights else "-" for right in "rwx") if leaves else ""
+    sizes = "+".join(UNITS.get(size, str(size)) for size in sorted({lf["size"] for lf in leaves}))
+    by_outcome: dict[str, list[str]] = {outcome: [] for outcome in OUTCOMES}
+    for test in tests:
+        outcome, name = str(test.value), _what_differs(test)
+        if outcome != WORKS and name:
+            by_outcome.setdefault(outcome, []).append(name)
+    clauses = [
+        OUTCOMES.get(outcome, f"{outcome}: {{}}").format(_names(names))
+        for outcome, names in by_outcome.items()
+        if names
+    ]
+    summary = Observation(path=path, status=Status.DONE)
+    summary.value = "; ".join([" ".join(filter(None, (types, access, sizes))), *clauses])
+    summary.detail["tests"] = len(tests)
+    if broken := sum(test.status is Status.FAIL for test in tests):
+        summary.detail["broken"] = broken
+    return summary
+
+
+def _what_differs(test: Observation) -> str:
+    """Return the word for a test in the summary: its access, of a refused memslot the variant.
+
+    Variants of an access that was not refused (`load-wb`) have no word of their own, unless the
+    VMM died in them.
+    """
+    access, _, variant = test.path.rpartition(".")[2].partition("-")
+    if test.value == "refused":
+        return variant or access
+    return access if not variant or test.value not in OUTCOMES else ""
+
+
+def _names(names: Iterable[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    more = f" and {len(distinct) - NAMED} more" if len(distinct) > NAMED else ""
+    return ", ".join(distinct[:NAMED]) + more

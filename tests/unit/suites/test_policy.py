@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The rules of the suite vma on what it reported on real hosts, and on changes of that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.base.errors import UsageError
+from harness.results.records import Observation, Status
+from harness.suites.policy import judge_policies, load_invariants, load_policies
+from tests.unit.suites.vma_runs import DEVICE, NORMAL_NC, SUITE, changed, observed, recorded
+
+LOAD = "bar.noncached.4k.load"
+
+
+def judged(lines: list[str]) -> tuple[Observation, dict[str, Observation]]:
+    found = observed(lines)
+    return judge_policies("vma", SUITE, list(found.values())), found
+
+
+def broken(found: dict[str, Observation]) -> dict[str, list[str]]:
+    return {path: item.detail["broken"] for path, item in found.items() if "broken" in item.detail}
+
+
+@pytest.mark.parametrize(("name", "policy"), [(DEVICE, "device-always"), (NORMAL_NC, "nc-always")])
+def test_a_kernel_has_its_policy_and_breaks_no_invariant(name: str, policy: str) -> None:
+    told, found = judged(recorded(name))
+    assert (told.status, told.value) == (Status.PASS, policy)
+    assert broken(found) == {}
+    assert sum(item.status is Status.PASS for item in found.values()) > 300
+
+
+@pytest.mark.parametrize(
+    ("test", "old", "new", "invariant"),
+    [
+        (LOAD, "access=rw-", "access=rwx", "no-executable-device-leaf"),
+        (LOAD, "stage2=Device-nGnRE", "stage2=Normal-WB", "no-cacheable-leaf-without-fwb"),
+        (LOAD, "outcome=works", "outcome=vmm-killed", "the-vmm-lives"),
+        (LOAD, "outcome=works", "outcome=wrong-value", "data-arrives"),
+        ("bar.cached.4k.execute", "outcome=faults", "outcome=works", ""),
+        ("pages.device.2m.load", "stage2=Normal-WB", "stage2=Normal-NC", "ram-stays-cacheable"),
+        ("bar.device.2m.load-dirty_log", "memslot=EINVAL", "memslot=accepted",
+         "no-dirty-log-of-pfnmap"),
+        ("bar.cached.4k.store-read_only", "outcome=trapped", "outcome=works",
+         "read-only-is-read-only"),
+    ],
+)  # fmt: skip
+def test_each_invariant_finds_a_kernel_that_breaks_it(
+    test: str, old: str, new: str, invariant: str
+) -> None:
+    def change(line: str) -> str:
+        return line.replace(old, new).replace("fwb=1", "fwb=0")
+
+    _, found = judged(changed(DEVICE, test, change))
+    assert broken(found) == ({f"vma.{test}": [invariant]} if invariant else {})
+    if invariant:
+        assert found[f"vma.{test}"].status is Status.FAIL
+        assert f"invariant {invariant}: " in found[f"vma.{test}"].detail["reason"]
+
+
+def test_execution_counts_where_there_is_a_leaf_of_a_device() -> None:
+    def change(line: str) -> str:
+        works = line.replace("outcome=faults", "outcome=works")
+        return works.replace("stage2=none", "stage2=Normal-NC access=rwx size=4096 fwb=1")
+
+    test = "bar.cached.4k.execute"
+    _, found = judged(changed(DEVICE, test, change))
+    assert broken(found)[f"vma.{test}"] == ["no-execution-of-a-device"]
+
+
+def test_an_oops_of_the_host_is_the_tests_and_kvms_word_about_its_guest_is_not() -> None:
+    oops = "# log: Internal error: Oops: 0000000096000004 [#1] SMP"
+    lines = recorded(DEVICE)
+    assert any("# log: kvm [" in line for line in lines)
+    at = next(i for i, line in enumerate(lines) if f"vcpu test={LOAD} " in line)
+    _, found = judged([*lines[:at], oops, *lines[at:]])
+    assert broken(found) == {f"vma.{LOAD}": ["the-host-has-nothing-to-say"]}
+    assert "log is oops" in found[f"vma.{LOAD}"].detail["reason"]
+
+
+def test_a_kernel_of_no_policy_is_told_by_the_nearest_one() -> None:
+    told, _ = judged(
+        changed(DEVICE, LOAD, lambda line: line.replace("stage2=Device-nGnRE", "stage2=Normal-NC"))
+    )
+    assert (told.status, told.value) == (Status.FAIL, "unknown")
+    reason = str(told.detail["reason"])
+    assert "the nearest is device-always" in reason
+    assert f"{LOAD}: leaf is Normal-NC, not Device-nGnRE" in reason
+
+
+def test_without_a_test_there_is_no_policy() -> None:
+    told, _ = judged(["KTAP version 1", "1..0 # SKIP /dev/kvm: No such file", "# s2eval: end"])
+    assert told.status is Status.SKIP
+
+
+def test_tables_that_could_not_be_read_are_no_verdict() -> None:
+    _, found = judged(
+        changed(DEVICE, LOAD, lambda line: line.replace("stage2=Device-nGnRE", "stage2=unread"))
+    )
+    assert found[f"vma.{LOAD}"].status is Status.MISS
+
+
+def test_every_rule_says_why() -> None:
+    rules = [*load_invariants(SUITE), *(rule for p in load_policies(SUITE) for rule in p.rule)]
+    assert all(rule.why and (rule.must or rule.never) for rule in rules)
+    assert all(rule.name for rule in load_invariants(SUITE))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[invariant]]\ntest = ['*']\n", "test"),
+        ("[[invariant]]\ntests = []\n", "tests"),
+        ("[[invariant]\n", "invariants.toml"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "invariants.toml").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        load_invariants(tmp_path)
