@@ -3,7 +3,9 @@
  * A device of the host whose mmap() gives each page protection over each kind of memory: what
  * KVM makes of a VMA depends on these two, and no driver has all of them.
  *
- * Parameters: device=VVVV:DDDD bar=N name the PCI device whose BAR is offered.
+ * Parameters: device=VVVV:DDDD bar=N name the PCI device whose BAR is offered. With provoke=1 the
+ * module fails as a kernel might, at faults in pages: where they are `noncached` the VMM that asks
+ * for them dies of a BUG, where they are `device` it hangs, and does not even take a SIGKILL.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -24,11 +26,23 @@ static uint bar;
 module_param(bar, uint, 0444);
 MODULE_PARM_DESC(bar, "number of the BAR");
 
+static bool provoke;
+module_param(provoke, bool, 0444);
+MODULE_PARM_DESC(provoke, "kill or hang the VMM that maps pages in certain ways");
+
+#define HANG_SECONDS 30		/* longer than the VMM's patience */
+
 struct session {
 	struct mutex lock;
 	struct vma_offer offer;
 	bool chosen;
 };
+
+static bool is_provoked(const struct vma_offer *offer, enum vma_pgprot pgprot)
+{
+	return provoke && offer->memory == VMA_PAGES && offer->how == VMA_FAULT &&
+	       offer->pgprot == pgprot;
+}
 
 static unsigned long first_pfn(const struct session *session)
 {
@@ -37,6 +51,10 @@ static unsigned long first_pfn(const struct session *session)
 
 static vm_fault_t fault(struct vm_fault *vmf)
 {
+	const struct session *session = vmf->vma->vm_private_data;
+
+	if (is_provoked(&session->offer, VMA_DEVICE))
+		schedule_timeout_uninterruptible(HANG_SECONDS * HZ);
 	return vmf_insert_pfn(vmf->vma, vmf->address,
 			      first_pfn(vmf->vma->vm_private_data) +
 			      ((vmf->address - vmf->vma->vm_start) >> PAGE_SHIFT));
@@ -91,6 +109,8 @@ static long choose(struct file *file, unsigned int command, unsigned long argume
 	if (offer.memory >= VMA_MEMORIES || offer.pgprot >= VMA_PGPROTS ||
 	    offer.how >= VMA_HOWS || offer.flags & ~VMA_ANY_UNCACHED)
 		return -EINVAL;
+	if (is_provoked(&offer, VMA_NONCACHED))
+		BUG();
 	reason = why_not(&offer);
 	if (reason) {
 		strscpy(offer.reason, reason, sizeof(offer.reason));

@@ -2,7 +2,7 @@
 /*
  * A VMM that gives a guest of a few instructions one memslot after the other: every access on
  * every mapping (combinations.h). It runs on the host itself and reports each combination as a
- * test MEMORY.PGPROT.SIZE.ACCESS (README.md). Usage: vma [after=TEST]
+ * test MEMORY.PGPROT.SIZE.ACCESS (README.md). Usage: vma [only=PATTERN] [after=TEST]
  *
  * A vCPU and its VM are a process of their own, one for each test: one that dies or hangs is
  * named, and the rest goes on.
@@ -10,212 +10,13 @@
 #define _GNU_SOURCE
 #include <s2eval/user.h>
 
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-#include <sys/wait.h>
+#include <fnmatch.h>
 
-#include "vcpu.h"
+#include "test.h"
 
-#define PATIENCE_MS 5000 	/* for a process to have run its guest, or to have ended */
-#define ENDING_MS 100		/* for a process that has closed its end of the pipe */
-#define LOG_LINES 20		/* of the kernel's for one test */
-#define NAME_SIZE 128
-#define WARNING 4		/* the level of kernel messages up to which they are shown */
-
-static struct {
-	int kvm, log;
-	struct account *account;
-	bool answered;
-	const char *after;	/* the test behind which to go on; NULL: at the first one */
-	unsigned int number;
-	char broken[96];	/* why a test could not be made; empty: it could */
-} host;
-
-static const char *missing(enum feature feature)
+static bool is_chosen(const char *test)
 {
-	if (feature == LSE && !(getauxval(AT_HWCAP) & HWCAP_ATOMICS))
-		return "the CPU has no FEAT_LSE";
-	if (feature == MTE && ioctl(host.kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_MTE) <= 0)
-		return "KVM has no MTE for guests: KVM_CAP_ARM_MTE is 0";
-	return NULL;
-}
-
-static void sleep_ms(long ms)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
-}
-
-/* Whether `fd` becomes readable within `ms`. */
-static bool readable(int fd, int ms)
-{
-	struct pollfd polled = { .fd = fd, .events = POLLIN };
-
-	return poll(&polled, 1, ms) > 0;
-}
-
-/* Has the harness read the tables while the guest spins. */
-static bool audit(const char *test, size_t size)
-{
-	char told[256];
-	size_t used = 0;
-	ssize_t got;
-
-	say("# s2eval: audit mapping=%s va=%#lx ipa=%#lx size=%#zx\n", test, TESTED_IPA,
-	    TESTED_IPA, size);
-	while (used < sizeof(told) - 1 && readable(STDOUT_FILENO, PATIENCE_MS)) {
-		got = read(STDOUT_FILENO, told + used, sizeof(told) - 1 - used);
-		used += got > 0 ? got : 0;
-		told[used] = '\0';
-		if (strstr(told, "audited\n"))
-			return true;
-	}
-	return false;
-}
-
-/* The kernel's messages since the last call, those of interest as diagnostic lines. */
-static void report_log(bool show)
-{
-	char record[1024], *text;
-	ssize_t got;
-	int lines = 0;
-
-	while ((got = read(host.log, record, sizeof(record) - 1)) > 0 ||
-	       (got < 0 && errno == EPIPE)) {	/* EPIPE: some were overwritten */
-		if (got < 0)
-			continue;
-		record[got] = '\0';
-		text = strchr(record, ';');
-		if (!show || !text || (atoi(record) & 7) > WARNING || ++lines > LOG_LINES)
-			continue;
-		text[strcspn(text, "\n")] = '\0';
-		say("# log: %.400s\n", text + 1);
-	}
-}
-
-/* Whether a process has ended by `patience_ms` from now. */
-static bool has_ended(pid_t child, int *status, int patience_ms)
-{
-	for (int ms = 0; ms < patience_ms; ms++) {
-		if (waitpid(child, status, WNOHANG) == child)
-			return true;
-		sleep_ms(1);
-	}
-	return false;
-}
-
-/* Ends a process; false when that cannot be done. */
-static bool end_child(pid_t child, int *status)
-{
-	kill(child, SIGKILL);
-	return has_ended(child, status, PATIENCE_MS);
-}
-
-static const char *errno_name(int number)
-{
-	const char *name = number ? strerrorname_np(number) : "0";
-
-	return name ? name : "unknown";
-}
-
-static const char *ending_of(const struct access *access, const struct account *account)
-{
-	if (account->run)
-		return "vm-killed";
-	if (account->exit != KVM_EXIT_MMIO)
-		return "exit";
-	switch (account->address) {
-	case REPORT_IPA + REPORT_DONE:
-		if (access->data == LOADS && account->loaded != FOUND)
-			return "wrong-value";
-		if (access->data == STORES && account->after != STORED)
-			return "wrong-value";
-		return "works";
-	case REPORT_IPA + REPORT_FAULT:
-		return "faults";
-	case REPORT_IPA + REPORT_OTHER:
-		return "serror";
-	}
-	return "trapped";	/* the access itself went to the VMM */
-}
-
-/* A call of the test's own failed: nothing is said about the kernel. */
-static void report_broken(const char *call, int error)
-{
-	snprintf(host.broken, sizeof(host.broken), "%s: %s", call, errno_name(error));
-}
-
-/* How the guest's run ended. */
-static void report_run(const char *test, const struct access *access)
-{
-	const struct account *account = host.account;
-	const char *outcome = account->slot ? "refused" : ending_of(access, account);
-
-	say("# s2eval: vcpu test=%s outcome=%s memslot=%s run=%s exit=%u address=%#llx esr=%#llx "
-	    "far=%#llx\n", test, outcome, account->slot ? errno_name(account->slot) : "accepted",
-	    account->slot ? "none" : errno_name(account->run), account->exit,
-	    (unsigned long long)account->address, (unsigned long long)account->esr,
-	    (unsigned long long)account->far);
-}
-
-/* A process that did not come to its guest's end. */
-static void report_death(const char *test, const char *outcome, const char *how)
-{
-	say("# vmm: %s, in %s\n", how, stage_names[host.account->stage]);
-	say("# s2eval: vcpu test=%s outcome=%s memslot=unknown run=none exit=0 address=0 esr=0 "
-	    "far=0\n", test, outcome);
-}
-
-static void report_status(const char *test, int status)
-{
-	char how[64];
-
-	snprintf(how, sizeof(how), "the VMM ended with %s %d",
-		 WIFSIGNALED(status) ? "signal" : "status",
-		 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-	report_death(test, "vmm-killed", how);
-}
-
-/* Runs a test in a process of its own, and reports how that ended. */
-static void run_test(const char *test, const struct mapping *mapping, const struct access *access)
-{
-	int done[2], status = 0;
-	bool told, ended;
-	pid_t child;
-
-	*host.account = (struct account){ .stage = STARTING };
-	if (pipe(done) || (child = fork()) < 0)
-		return report_broken("no process", errno);
-	if (!child)
-		run_child(mapping, access, host.kvm, host.account, done[1]);
-	close(done[1]);
-	/* Without a word: at the process's end, or not at all. */
-	told = readable(done[0], PATIENCE_MS) && read(done[0], &(char){ 0 }, 1) == 1;
-	close(done[0]);
-	if (told && host.account->stage == PARKED && host.answered &&
-	    !audit(test, mapping->size->bytes))
-		say("# s2eval: error command=audit errno=ETIMEDOUT\n");
-	if (!told && has_ended(child, &status, ENDING_MS))
-		return report_status(test, status);
-	ended = end_child(child, &status);
-	if (!told)
-		report_death(test, "vmm-hung", "the VMM has not come back");
-	else if (!ended)
-		report_death(test, "vmm-hung", "the VMM cannot be ended");
-	else if (host.account->failed)
-		report_broken(host.account->failed, host.account->error);
-	else
-		report_run(test, access);
-}
-
-static void report(const char *test, const char *directive, const char *reason)
-{
-	say("%sok %u %s%s%s\n", *host.broken ? "not " : "", ++host.number, test, directive, reason);
-	host.broken[0] = '\0';
-}
-
-static void report_skip(const char *test, const char *reason)
-{
-	report(test, " # SKIP ", reason);
+	return !host.only || !fnmatch(host.only, test, 0);
 }
 
 /* Whether the test is to be run: an earlier host may have died in one. */
@@ -223,17 +24,27 @@ static bool is_due(const char *test)
 {
 	bool due = !host.after;
 
+	if (!is_chosen(test))
+		return false;
 	if (!due && !strcmp(host.after, test))
 		host.after = NULL;
 	return due;
 }
 
-static void run_access(const struct mapping *mapping, const struct access *access)
+/* The name of a test: with "any" for all accesses of a mapping. */
+static const char *name_of(const struct mapping *mapping, const char *access)
 {
-	char test[NAME_SIZE];
+	static char test[NAME_SIZE];
 
 	snprintf(test, sizeof(test), "%s.%s.%s.%s", mapping->memory, mapping->pgprot,
-		 mapping->size->name, access->name);
+		 mapping->size->name, access);
+	return test;
+}
+
+static void run_access(const struct mapping *mapping, const struct access *access)
+{
+	const char *test = name_of(mapping, access->name);
+
 	if (!is_due(test))
 		return;
 	report_log(false);
@@ -243,28 +54,53 @@ static void run_access(const struct mapping *mapping, const struct access *acces
 	report(test, *host.broken ? " # ERROR " : "", host.broken);
 }
 
-/* Why the kernel cannot offer a mapping; NULL when it can. */
+/*
+ * Why the kernel cannot offer a mapping; NULL when it can. Found out by a process of its own: if
+ * that does not survive, each test will tell.
+ */
 static const char *lacking(const struct mapping *mapping)
 {
-	static char reason[96];
-	void *memory = map_memory(mapping, reason, sizeof(reason));
+	char *reason = host.account->reason;
+	int status;
+	pid_t child;
 
-	if (memory != MAP_FAILED)
-		munmap(memory, mapping->size->bytes);
+	reason[0] = '\0';
+	child = fork();
+	if (child < 0)
+		return NULL;
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		map_memory(mapping, reason, sizeof(host.account->reason));
+		_exit(0);
+	}
+	if (!has_ended(child, &status, PATIENCE_MS))
+		end_child(child, &status);
 	return *reason ? reason : NULL;
 }
 
 static bool is_tried(const struct mapping *mapping, const struct access *access)
 {
-	return (access->everywhere || mapping->whole) && !missing(access->needs);
+	return (access->everywhere || mapping->whole) && !missing(access->needs) &&
+	       is_chosen(name_of(mapping, access->name));
+}
+
+/* Whether a test of a mapping is chosen, so that it matters whether it can be had. */
+static bool is_wanted(const struct mapping *mapping)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(accesses); i++)
+		if (is_tried(mapping, &accesses[i]))
+			return true;
+	return is_chosen(name_of(mapping, "any"));
 }
 
 static void count_mapping(const struct mapping *mapping, void *context)
 {
 	unsigned int *count = context;
 
+	if (!is_wanted(mapping))
+		return;
 	if (lacking(mapping)) {
-		++*count;
+		*count += is_chosen(name_of(mapping, "any"));
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(accesses); i++)
@@ -273,15 +109,16 @@ static void count_mapping(const struct mapping *mapping, void *context)
 
 static void run_mapping(const struct mapping *mapping, void *context)
 {
-	const char *reason = lacking(mapping);
-	char test[NAME_SIZE];
+	const char *reason, *all;
 
 	(void)context;
-	snprintf(test, sizeof(test), "%s.%s.%s.any", mapping->memory, mapping->pgprot,
-		 mapping->size->name);
+	if (!is_wanted(mapping))
+		return;
+	reason = lacking(mapping);
+	all = name_of(mapping, "any");
 	if (reason) {
-		if (is_due(test))
-			report_skip(test, reason);
+		if (is_due(all))
+			report_skip(all, reason);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(accesses); i++)
@@ -289,7 +126,7 @@ static void run_mapping(const struct mapping *mapping, void *context)
 			run_access(mapping, &accesses[i]);
 }
 
-/* What no mapping can be tried with on this machine, once. */
+/* What no mapping can be tried with on this machine, once; the number of them. */
 static unsigned int report_missing(bool count_only)
 {
 	unsigned int count = 0;
@@ -298,26 +135,38 @@ static unsigned int report_missing(bool count_only)
 	for (size_t i = 0; i < ARRAY_SIZE(accesses); i++) {
 		const char *reason = missing(accesses[i].needs);
 
-		if (!reason)
+		snprintf(test, sizeof(test), "any.any.any.%s", accesses[i].name);
+		if (!reason || !is_chosen(test))
 			continue;
 		count++;
-		snprintf(test, sizeof(test), "any.any.any.%s", accesses[i].name);
 		if (!count_only && is_due(test))
 			report_skip(test, reason);
 	}
 	return count;
 }
 
+/* What follows "NAME=" in one of the arguments; NULL without it. */
+static const char *option(int argc, char **argv, const char *name)
+{
+	size_t size = strlen(name);
+
+	for (int i = 1; i < argc; i++)
+		if (!strncmp(argv[i], name, size) && argv[i][size] == '=')
+			return argv[i] + size + 1;
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
-	bool resumed = argc > 1 && !strncmp(argv[1], "after=", strlen("after="));
 	unsigned int count;
+	bool resumed;
 
 	host.kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	host.log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	host.answered = is_answered();
-	if (resumed)
-		host.after = argv[1] + strlen("after=");
+	host.after = option(argc, argv, "after");
+	resumed = host.after;
+	host.only = option(argc, argv, "only");
 	if (host.kvm < 0) {
 		say("KTAP version 1\n1..0 # SKIP /dev/kvm: %s\n", strerror(errno));
 		return 0;

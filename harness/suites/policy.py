@@ -22,6 +22,7 @@ from harness.suites.failures import classify
 INVARIANTS, POLICIES = "invariants.toml", "policies"
 LOG = "log: "  # begins a diagnostic line with a message of the host's kernel
 CLEAN = "clean"
+UNKNOWN = "unknown"  # what became of the memslot of a VMM that died
 NAMED = 3  # deviations that a reason names
 JUDGED = (Status.PASS, Status.FAIL, Status.DONE)
 Facts = Mapping[str, str]
@@ -94,7 +95,8 @@ def load_policies(folder: Path) -> list[Policy]:
 def judge_policies(suite: str, folder: Path, observations: Sequence[Observation]) -> Observation:
     """Judge the tests by the invariants; return `SUITE.policy`, the policy that all of them fit.
 
-    A test that breaks an invariant becomes FAIL, with the invariant's name and reason. The policy
+    A test that breaks an invariant becomes FAIL, with the invariant's name and reason. A VMM that
+    died says nothing about the policy. The policy
     is FAIL where none fits, with the nearest one and its first deviations; SKIP without a test.
     Raise UsageError when a file is wrong.
     """
@@ -108,7 +110,8 @@ def judge_policies(suite: str, folder: Path, observations: Sequence[Observation]
         for test, item in tests.items():
             if rule.applies(test, facts[test]):
                 _break(item, rule, facts[test])
-    return _policy(f"{suite}.policy", load_policies(folder), facts)
+    alive = {test: known for test, known in facts.items() if known["memslot"] != UNKNOWN}
+    return _policy(f"{suite}.policy", load_policies(folder), alive)
 
 
 def facts_of(item: Observation) -> dict[str, str]:

@@ -53,3 +53,26 @@ def test_it_runs_on_the_host_alone(s2eval: S2Eval) -> None:
     cell = s2eval.cell("vma")
     assert (cell.status, ran.code) == (Status.SKIP, 0)
     assert cell.failure and "machines with the topology host" in cell.failure.summary
+
+
+def test_a_vmm_that_the_kernel_kills_or_lets_hang_is_named_and_the_rest_goes_on(
+    s2eval: S2Eval,
+) -> None:
+    ran = s2eval("run", "-k", KERNEL, "-m", "host-tcg", "-s", "vma-provoked")
+    cell = s2eval.cell("vma-provoked")
+    assert (ran.code, cell.status) == (1, Status.FAIL), ran.err
+    tests = {o.path.split(".")[2]: o for o in cell.observations if "memslot" in o.detail}
+    assert {pgprot: test.value for pgprot, test in tests.items()} == {
+        "noncached": "vmm-killed", "device": "vmm-hung",
+        "writecombine": "works", "cached": "works", "tagged": "works",
+    }  # fmt: skip
+    killed, hung = tests["noncached"], tests["device"]
+    assert killed.detail["broken"] == ["the-vmm-lives", "the-host-has-nothing-to-say"]
+    assert any("kernel BUG at" in line for line in killed.detail["diagnostics"])
+    assert any("the VMM ended with signal" in line for line in killed.detail["diagnostics"])
+    assert hung.detail["broken"] == ["the-vmm-lives"]
+    by_path = {o.path: o for o in cell.observations}
+    assert by_path["vma-provoked.host.answers"].status is Status.PASS
+    assert by_path["vma-provoked.host.log"].status is Status.FAIL
+    # A dead VMM says nothing about the policy, and no other test ran that does.
+    assert by_path["vma-provoked.policy"].status is Status.SKIP
