@@ -65,8 +65,21 @@ static const struct size module_sizes[] = {
 static const char * const module_memories[] = {
 	[VMA_BAR] = "bar", [VMA_PAGES] = "pages", [VMA_RESERVED] = "reserved",
 	[VMA_DEVICE_PAGES] = "device_pages",
-}, * const process_memories[] = {
-	[ANONYMOUS] = "anonymous", [MEMFD] = "memfd", [HUGETLB] = "hugetlb",
+};
+
+/* What the VMM maps itself; `whole` as below. */
+static const struct owner {
+	const char *memory, *pgprot;
+	enum process_memory kind;
+	bool whole;
+} owners[] = {
+	{ "anonymous", "cached", ANONYMOUS, true },
+	{ "memfd", "cached", MEMFD, true },
+	{ "hugetlb", "cached", HUGETLB, true },
+	{ "sysfs_bar", "device", SYSFS, false },
+	{ "sysfs_bar", "writecombine", SYSFS_WC, false },
+	/* The last, as the device then has a driver. */
+	{ "vfio_bar", "noncached", VFIO, true },
 };
 
 #define WITH_PAGES (1 << VMA_PAGES | 1 << VMA_DEVICE_PAGES)
@@ -121,17 +134,18 @@ static inline void visit_module(visitor *visit, void *context)
 		}
 }
 
-/* The process's own memory is cacheable: its mappings have no other protection. */
 static inline void visit_process(visitor *visit, void *context)
 {
-	struct mapping mapping = { .pgprot = "cached" };
+	for (size_t i = 0; i < ARRAY_SIZE(owners); i++)
+		for (size_t j = owners[i].kind == HUGETLB; j < ARRAY_SIZE(process_sizes); j++) {
+			struct mapping mapping = {
+				.memory = owners[i].memory,
+				.kind = owners[i].kind,
+				.pgprot = owners[i].pgprot,
+				.size = &process_sizes[j],
+				.whole = owners[i].whole && (!j || owners[i].kind == HUGETLB),
+			};
 
-	for (size_t kind = 0; kind < ARRAY_SIZE(process_memories); kind++)
-		for (size_t i = kind == HUGETLB; i < ARRAY_SIZE(process_sizes); i++) {
-			mapping.memory = process_memories[kind];
-			mapping.kind = kind;
-			mapping.size = &process_sizes[i];
-			mapping.whole = !i;
 			visit(&mapping, context);
 		}
 }

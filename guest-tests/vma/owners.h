@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "bar.h"
 #include "memory.h"
 
 #define HUGE	0x200000UL	/* a block of level 2 with pages of 4K */
@@ -21,7 +22,8 @@
 #define MAP_HUGE_2MB (21 << MAP_HUGE_SHIFT)
 #endif
 
-enum process_memory { ANONYMOUS, MEMFD, HUGETLB };
+/* What the VMM maps without the module. */
+enum process_memory { ANONYMOUS, MEMFD, HUGETLB, SYSFS, SYSFS_WC, VFIO };
 
 /* The third component of a test's name. A size that a memory cannot have makes no test. */
 struct size {
@@ -92,6 +94,20 @@ static inline void *map_hugetlb(size_t bytes, void *place, char *reason, size_t 
 	return memory;
 }
 
+static inline void *map_bar(int kind, size_t bytes, void *place, char *reason, size_t size)
+{
+	void *memory = MAP_FAILED;
+
+	errno = ENODEV;
+	if (*tested_pci.bdf)
+		memory = kind == VFIO ? map_vfio(place, bytes) :
+					map_sysfs(kind == SYSFS ? "" : "_wc", place, bytes);
+	if (memory == MAP_FAILED)
+		snprintf(reason, size, "%s does not give the BAR: %s",
+			 kind == VFIO ? "vfio-pci" : "sysfs", strerror(errno));
+	return memory;
+}
+
 static inline void *map_process(const struct mapping *mapping, void *place, char *reason,
 				size_t size)
 {
@@ -102,6 +118,10 @@ static inline void *map_process(const struct mapping *mapping, void *place, char
 		return map_memfd(bytes, place);
 	case HUGETLB:
 		return map_hugetlb(bytes, place, reason, size);
+	case SYSFS:
+	case SYSFS_WC:
+	case VFIO:
+		return map_bar(mapping->kind, bytes, place, reason, size);
 	default:
 		place = mmap(place, bytes, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);

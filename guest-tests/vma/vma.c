@@ -2,7 +2,8 @@
 /*
  * A VMM that gives a guest of a few instructions one memslot after the other: every access on
  * every mapping (combinations.h). It runs on the host itself and reports each combination as a
- * test MEMORY.PGPROT.SIZE.ACCESS (README.md). Usage: vma [only=PATTERN] [after=TEST]
+ * test MEMORY.PGPROT.SIZE.ACCESS (README.md).
+ * Usage: vma [device=VVVV:DDDD bar=N] [only=PATTERN] [after=TEST]
  *
  * A vCPU and its VM are a process of their own, one for each test: one that dies or hangs is
  * named, and the rest goes on.
@@ -158,6 +159,7 @@ static const char *option(int argc, char **argv, const char *name)
 
 int main(int argc, char **argv)
 {
+	const char *device, *bar;
 	unsigned int count;
 	bool resumed;
 
@@ -167,6 +169,8 @@ int main(int argc, char **argv)
 	host.after = option(argc, argv, "after");
 	resumed = host.after;
 	host.only = option(argc, argv, "only");
+	device = option(argc, argv, "device");
+	bar = option(argc, argv, "bar");
 	if (host.kvm < 0) {
 		say("KTAP version 1\n1..0 # SKIP /dev/kvm: %s\n", strerror(errno));
 		return 0;
@@ -175,6 +179,8 @@ int main(int argc, char **argv)
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (host.account == MAP_FAILED || host.log < 0)
 		return 1;
+	if (!device || !bar || !pci_find(&tested_pci, device, atoi(bar)))
+		tested_pci.bdf[0] = '\0';
 	count = report_missing(true);
 	visit_all(count_mapping, &count);
 	say("KTAP version 1\n");
