@@ -61,7 +61,7 @@ def test_the_suite_runs_on_an_l1_of_its_own(tmp_path: Path, hosts: Hosts) -> Non
     cell = Cell(tmp_path, "host-tcg")
     outcome = HostPlacement().run(cell.context)
     assert outcome.lines == WELL
-    assert appended == ["mem=768M s2eval.audit=1"]
+    assert appended == ["mem=768M hugepages=4 s2eval.audit=1"]
     assert cell.seen == ["start L1", "started False", "boot L1", "probe", "end L1", "-"]
     assert only(l1.asked, "put", "close") == ["put initrd", "put begin", "close"]
     assert outcome.checks and outcome.checks.answers and outcome.checks.log is None
@@ -74,7 +74,7 @@ def test_where_l1_dies_in_a_test_the_next_one_goes_on_behind_it(
     appended = hosts(L1(DIES), L1(WELL))
     outcome = HostPlacement().run(Cell(tmp_path, "host-tcg", guests=8).context)
     assert [bool(one.run.failure) for one in outcome.passes] == [True, False]
-    assert appended[1] == "mem=768M s2eval.audit=1 s2eval.after=a"
+    assert appended[1] == "mem=768M hugepages=4 s2eval.audit=1 s2eval.after=a"
 
 
 @pytest.mark.parametrize(
