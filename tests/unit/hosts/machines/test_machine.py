@@ -12,7 +12,7 @@ import pytest
 
 from harness.base.errors import UsageError
 from harness.evaluate.cell.reproduce import script
-from harness.guests.placement import flat, nested, placement_of
+from harness.guests.placement import flat, host, nested, placement_of
 from harness.guests.usable import unusable
 from harness.guests.vmm import vmm_of
 from harness.hosts.machines.machine import (
@@ -33,7 +33,7 @@ FOLDER, IMAGE, ARCHIVE = Path("/a b,c"), Path("/cache/Image"), Path("/cache/init
 @pytest.fixture(autouse=True)
 def no_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("S2EVAL_CACHE", str(tmp_path / "cache"))
-    for module in (flat, nested):
+    for module in (flat, host, nested):
         monkeypatch.setattr(module, "l1_root", lambda: Path("/cache/root.cpio"))
 
 
