@@ -44,8 +44,12 @@ def _summary(path: str, tests: Sequence[Observation]) -> Observation:
     access = "".join(right if right in rights else "-" for right in "rwx") if leaves else ""
     sizes = "+".join(UNITS.get(size, str(size)) for size in sorted({lf["size"] for lf in leaves}))
     by_outcome: dict[str, list[str]] = {outcome: [] for outcome in OUTCOMES}
+    refused = _refused_sizes(tests)
+    by_outcome["refused"] += refused
     for test in tests:
         outcome, name = str(test.value), _what_differs(test)
+        if test.path.split(".")[-2] in refused:
+            continue
         if outcome != WORKS and name:
             by_outcome.setdefault(outcome, []).append(name)
     clauses = [
@@ -59,6 +63,14 @@ def _summary(path: str, tests: Sequence[Observation]) -> Observation:
     if broken := sum(test.status is Status.FAIL for test in tests):
         summary.detail["broken"] = broken
     return summary
+
+
+def _refused_sizes(tests: Sequence[Observation]) -> list[str]:
+    """Return the sizes of which no memslot was taken, whatever the access."""
+    sizes: dict[str, set[str]] = {}
+    for test in tests:
+        sizes.setdefault(test.path.split(".")[-2], set()).add(str(test.value))
+    return [size for size, outcomes in sizes.items() if outcomes == {"refused"}]
 
 
 def _what_differs(test: Observation) -> str:

@@ -6,7 +6,15 @@ from __future__ import annotations
 from harness.results.records import Status
 from harness.suites.mappings import mapping_observations
 from harness.suites.policy import judge_policies
-from tests.unit.suites.vma_runs import DEVICE, NORMAL_NC, SUITE, changed, observed, recorded
+from tests.unit.suites.vma_runs import (
+    BY_VMA_NO_FWB,
+    DEVICE,
+    NORMAL_NC,
+    SUITE,
+    changed,
+    observed,
+    recorded,
+)
 
 
 def lines(name: str) -> dict[str, object]:
@@ -25,6 +33,16 @@ def test_what_a_guest_gets_is_refused_and_dies_of() -> None:
         "Normal-NC rw- 4K; guest faults at execute; dirty_log refused"
     )
     assert lines(DEVICE)["vma.anonymous.cached"] == "Normal-WB rwx 4K+2M"
+
+
+def test_sizes_of_which_no_memslot_is_taken() -> None:
+    told = lines(BY_VMA_NO_FWB)
+    assert told["vma.reserved.cached"] == "no leaf; 4k, 4k_fault, 2m refused"
+    assert told["vma.pages.cached"] == "Normal-WB rwx 4K; 4k, 4k_fault, 2m refused"
+    assert told["vma.vfio_bar.noncached"] == (
+        "Device-nGnRnE rw- 4K; VM killed by unaligned_load, unaligned_store;"
+        " guest faults at execute; dirty_log refused"
+    )
 
 
 def test_what_the_kernel_does_not_offer_has_no_line() -> None:

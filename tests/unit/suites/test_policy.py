@@ -10,7 +10,17 @@ import pytest
 from harness.base.errors import UsageError
 from harness.results.records import Observation, Status
 from harness.suites.policy import judge_policies, load_invariants, load_policies
-from tests.unit.suites.vma_runs import DEVICE, NORMAL_NC, SUITE, changed, observed, recorded
+from tests.unit.suites.vma_runs import (
+    BY_VMA,
+    BY_VMA_NO_FWB,
+    DEVICE,
+    NORMAL_NC,
+    SUITE,
+    UNCHECKED_NO_FWB,
+    changed,
+    observed,
+    recorded,
+)
 
 LOAD = "bar.noncached.4k.load"
 
@@ -24,12 +34,29 @@ def broken(found: dict[str, Observation]) -> dict[str, list[str]]:
     return {path: item.detail["broken"] for path, item in found.items() if "broken" in item.detail}
 
 
-@pytest.mark.parametrize(("name", "policy"), [(DEVICE, "device-always"), (NORMAL_NC, "nc-always")])
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        (DEVICE, "device-always"),
+        (NORMAL_NC, "nc-always"),
+        (BY_VMA, "by-vma"),
+        (BY_VMA_NO_FWB, "by-vma"),
+    ],
+)
 def test_a_kernel_has_its_policy_and_breaks_no_invariant(name: str, policy: str) -> None:
     told, found = judged(recorded(name))
     assert (told.status, told.value) == (Status.PASS, policy)
     assert broken(found) == {}
     assert sum(item.status is Status.PASS for item in found.values()) > 300
+
+
+def test_the_series_without_the_check_is_caught_where_there_is_no_fwb() -> None:
+    told, found = judged(recorded(UNCHECKED_NO_FWB))
+    assert told.value == "by-vma"
+    caught = broken(found)
+    assert len(caught) > 50
+    assert {tuple(names) for names in caught.values()} == {("no-cacheable-leaf-without-fwb",)}
+    assert {path.split(".")[1] for path in caught} == {"bar", "reserved"}
 
 
 @pytest.mark.parametrize(
