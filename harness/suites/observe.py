@@ -14,7 +14,6 @@ from fnmatch import fnmatchcase
 from harness.results.records import UNREACHED, VM_KILLED, Case, Failure, Observation, Status, worst
 from harness.suites.cases import case_of, fails_alone, status_of
 from harness.suites.facts import (
-    UNREAD,
     Begin,
     CommandError,
     Device,
@@ -28,6 +27,7 @@ from harness.suites.facts import (
 from harness.suites.facts import Mapping as MappingFact
 from harness.suites.ktap import Document, Test, parse_lines
 from harness.suites.pattern import Memory, check_pattern
+from harness.suites.vm_facts import complete
 
 OOPSED = "oopsed"  # the value of a test in which the guest's kernel oopsed and went on
 RECORDED = "recorded"  # the value of a test that records and does not judge
@@ -219,7 +219,8 @@ class _Observer:
             elif isinstance(fact, Seen):
                 self._seen(fact)
             elif isinstance(fact, Vcpu | Leaf):
-                self._vcpu(fact)
+                if test := self._by_path.get(f"{self.suite}.{fact.test}"):
+                    complete(test, fact)
             elif isinstance(fact, CommandError):
                 reason = f"{fact.command} of the suite failed: {fact.errno}"
                 self.add(f"command.{_word(fact.command)}", Status.ERROR, reason)
@@ -252,25 +253,6 @@ class _Observer:
         test = self._by_path.get(f"{self.suite}.{fact.test}")
         if test is not None and test.status is Status.PASS and test.value is None:
             test.status, test.value = Status.DONE, RECORDED
-
-    def _vcpu(self, fact: Vcpu | Leaf) -> None:
-        """Add a VMM's account, or the leaf that the harness read, to the test that it is of."""
-        test = self._by_path.get(f"{self.suite}.{fact.test}")
-        if test is None:
-            return
-        values = {key: value for key, value in vars(fact).items() if key != "test"}
-        if isinstance(fact, Vcpu):
-            test.value = values.pop("outcome")
-            hexadecimal: tuple[str, ...] = ("address", "esr", "far")
-        else:
-            values = {"leaf": values.pop("stage2"), **values}
-            hexadecimal = ("descriptor", "pa")
-            if fact.stage2 == UNREAD and test.status is Status.PASS:
-                test.status = Status.MISS
-                test.detail["reason"] = "the page tables could not be read"
-        test.detail.update(
-            {key: hex(value) if key in hexadecimal else value for key, value in values.items()}
-        )
 
     def combining(self) -> None:
         """Decide for each test named `combining` from its samples whether stores are gathered."""
