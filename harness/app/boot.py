@@ -40,6 +40,9 @@ _MOTD_NESTED = """\
 `sh /share/l2` gives the device to vfio-pci and runs the suite {suite} in L2, on this terminal.
 Ctrl-A Ctrl-A X ends L2, also one that KVM has given up: its QEMU stays, paused.
 """
+_MOTD_HOST = """\
+`sh /share/l2` runs the suite {suite} here. Its results go to a virtio port that nobody reads.
+"""
 _MOTD_L2 = """
 L2 of {kernel} on {machine}, with the device. The suite's files are in /: `cat /tests` says what it
 would run. Ctrl-A X leaves.
@@ -124,7 +127,8 @@ def _fill_share(files: BootFiles, wanted: CellRequest, built: Build, options: Bo
         shutil.copyfile(files.image, files.share / "Image")
         shutil.copyfile(files.archive, files.share / "initrd")
         (files.share / "l2").write_text(script)
-        hint = _MOTD_NESTED.format(suite=wanted.suite.name)
+        motd = _MOTD_NESTED if placement_of(machine).has_guest else _MOTD_HOST
+        hint = motd.format(suite=wanted.suite.name)
     hint += _MOTD_SHARE.format(share=options.share) if options.share else ""
     motd = _MOTD.format(kernel=built.record.version, machine=machine.name, more=hint)
     (files.share / "motd").write_text(motd)

@@ -95,12 +95,13 @@ def script(
         initrd=shlex.quote(str(archive)),
     )
     placement = placement_of(machine)
+    in_guest = placement.has_guest
     l2 = placement.guest_script(machine, _l2_chardev, "quiet")
     arguments = command_line(
         machine,
         qemu,
         placement.boot_files(Path("@DIR@"), image, archive),
-        _nested_chardev if l2 else _flat_chardev,
+        _nested_chardev if in_guest else _flat_chardev,
         append="quiet s2eval.autorun" if l2 else "",
     )
     command = " ".join(_quoted(argument) for argument in arguments)
@@ -108,7 +109,7 @@ def script(
     if l2:
         autorun = _AUTORUN.format(program=vmm_of(machine).program)
         share = _SHARE.format(l2=l2, autorun=autorun)
-    results = "" if l2 else 'cat "$dir/results"\n'
+    results = "" if in_guest else 'cat "$dir/results"\n'
     return f"{head}{share}{command} < /dev/null &\n{_WAIT}{results}"
 
 

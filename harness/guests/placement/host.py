@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.guests.audit.leaf import LeafAudit
 from harness.guests.placement.placement import RunContext
-from harness.guests.run.host_run import ANSWER, STREAMS, HostRun
+from harness.guests.run.host_run import ANSWER, STREAMS, HostRun, begin_script
 from harness.guests.run.suite_run import PostChecks, SuiteOutcome, SuitePass, SuiteRun
 from harness.guests.vmm.vmm import Chardev
 from harness.hosts.host import HostLost
@@ -41,8 +41,8 @@ class HostPlacement:
     def guest_script(
         self, machine: Machine, chardev: Chardev, append: str, more: Sequence[str] = ()
     ) -> str | None:
-        """Return None: the suite starts its VMs itself."""
-        return None
+        """Return shell for L1 that runs the suite of /share, which starts its VMs itself."""
+        return begin_script("/share/initrd")
 
     def run(self, context: RunContext) -> SuiteOutcome:
         """Run the suite on L1; where L1 dies in a test, the next L1 goes on behind that test.

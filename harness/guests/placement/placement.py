@@ -84,10 +84,10 @@ class Placement(Protocol):
     def guest_script(
         self, machine: Machine, chardev: Chardev, append: str, more: Sequence[str] = ()
     ) -> str | None:
-        """Return shell for L1 that starts the guest with the files of /share.
+        """Return shell for L1 that starts the guest, or the suite, with the files of /share.
 
-        `more` are arguments of the VMM. Return None where the suite runs in L1 itself. Raise
-        UsageError when the machine's files do not fit.
+        `more` are arguments of the VMM. Return None where L1 is nothing but the suite's guest.
+        Raise UsageError when the machine's files do not fit.
         """
 
     def run(self, context: RunContext) -> SuiteOutcome:

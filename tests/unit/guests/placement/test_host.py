@@ -95,4 +95,4 @@ def test_what_it_is(tmp_path: Path) -> None:
     assert (place.name, place.el2, place.has_guest, place.needs_userland) == (
         "host", True, False, True,
     )  # fmt: skip
-    assert place.guest_script(MACHINE, str, "") is None
+    assert place.guest_script(MACHINE, str, "") == host_run.begin_script("/share/initrd")

@@ -191,4 +191,5 @@ def test_every_machine_has_a_placement_of_its_topology(name: str) -> None:
     placement = placement_of(machine)
     assert placement.name == machine.topology and placement_of(machine) is placement
     script = placement.guest_script(machine, lambda one: f"null,id={one}", "")
-    assert (script is not None) == placement.has_guest == (machine.l2 is not None)
+    assert (script is not None) == placement.needs_userland
+    assert placement.has_guest == (machine.l2 is not None)

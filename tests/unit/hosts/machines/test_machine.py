@@ -79,7 +79,7 @@ def test_every_machine_renders(name: str) -> None:
     used |= {w.removeprefix("chardev:") for w in words if w.startswith("chardev:")}
     assert chardevs == used
     guest = placement_of(made).guest_script(made, vmm_of(made).port, "")
-    assert (guest is not None) == placement_of(made).has_guest
+    assert (guest is not None) == placement_of(made).needs_userland
 
 
 def words(name: str) -> list[str]:
