@@ -245,6 +245,35 @@ def test_commits_that_change_nothing(own_tree: Path, git: Git) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("author", "more", "message"),
+    [
+        ("Dev <dev@localhost> 1 +0000", "", b""),
+        (" <> 1 +0000", "", b"x\n"),
+        ("Dev <dev@localhost> 99999999999 +1459", "", b"x"),
+        ("Dev <dev@localhost> 1 +9999", "encoding x-none\n", b"caf\xe9\n\n\xff\xfe\n"),
+        ("Dev <dev@localhost> 1 +0000", "gpgsig -----BEGIN\n x\n -----END\n", b"signed\n"),
+        ("Dev <dev@localhost> 1 +0000", "", b"From x Mon Sep 17 00:00:00 2001\nFrom: y\n\n---\n"),
+        ("Dev <dev@localhost> 1 +0000", "", b"data 5\nfrom :1\n\x01\x1b[31m" + b"long " * 400),
+    ],
+)
+def test_odd_commits(author: str, more: str, message: bytes, moved: Path, git: Git) -> None:
+    """As other programs write them: taken on their base, and picked on another one."""
+    tree, main = git(moved, "rev-parse", "latin1^{tree}", "main").split()
+    head = f"tree {tree}\nparent {main}\nauthor {author}\ncommitter {author}\n{more}\n"
+    (moved / "commit").write_bytes(head.encode() + message)
+    write = ("hash-object", "-t", "commit", "-w", "--literally", str(moved / "commit"))
+    commit = git(moved, *write).strip()
+    (moved / "commit").unlink()
+    taken = intake.take(f"main..{commit}", tree=moved)
+    assert all(subject.isprintable() for subject in taken.subjects)
+    files = series.patches([taken.folder.name])
+    assert series.commit_of(at(moved), files) == commit
+    base = at(moved, "moved")
+    made = series.commit_of(base, files)
+    assert "line 3" in own_git(base.tree.work, "show", f"{made}:Documentation/latin1.txt")
+
+
 def test_a_branch_with_the_name_of_a_folder(
     own_tree: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:
