@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from harness.base.deadline import Deadline
 
 T = TypeVar("T")
 QUEUE_LIMIT = 10_000  # events; a source that sends more at once has to wait
+LOOK = 0.5  # seconds of a silence after which held() is asked
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class EventSource(Protocol):
         """Hand events to `see` until `see` returns something other than None, and return that.
 
         Return None when `deadline` is over or no event came for `silence` seconds; `deadline.over`
-        tells which of the two. Raise OutOfTimeError when the limit that `deadline` is within is
-        over.
+        tells which of the two. Time in which the source was kept from running is no silence. Raise
+        OutOfTimeError when the limit that `deadline` is within is over.
         """
 
     def send(self, channel: str, text: str) -> bool:
@@ -60,6 +62,19 @@ class EventQueue:
         self.events: Events = queue.Queue(QUEUE_LIMIT)
         self.recorded_events: list[Event] | None = None
         self._first: deque[Event] = deque()
+        self._longest_silence = 0.0
+
+    def held(self) -> float:
+        """Return the seconds since the last call in which the source was kept from running."""
+        return 0.0
+
+    def longest_silence(self) -> float:
+        """Return the longest silence that an event ended (s), since this was asked last.
+
+        Only waits with a limit of silence count.
+        """
+        longest, self._longest_silence = self._longest_silence, 0.0
+        return longest
 
     def wait(
         self,
@@ -69,10 +84,8 @@ class EventQueue:
     ) -> T | None:
         """Return what `see` returns, as EventSource.wait()."""
         while not deadline.over:
-            patience = deadline.left() if silence is None else min(silence, deadline.left())
-            try:
-                event = self._first.popleft() if self._first else self._next(patience)
-            except queue.Empty:
+            event = self._first.popleft() if self._first else self._await(deadline, silence)
+            if event is None:
                 deadline.left()  # raises when the limit around this deadline is over
                 return None
             answer = see(event)
@@ -93,6 +106,29 @@ class EventQueue:
         with contextlib.suppress(queue.Empty):
             while True:
                 self._first.append(self._next(0))
+
+    def _await(self, deadline: Deadline, silence: float | None) -> Event | None:
+        """Return the next event, None when none comes in time."""
+        if silence is None:
+            with contextlib.suppress(queue.Empty):
+                return self._next(deadline.left())
+            return None
+        quiet = 0.0  # seconds without an event in which the source could run
+        asked = False
+        while True:
+            patience = max(0.0, min(LOOK, silence - quiet, deadline.left()))
+            began = time.monotonic()
+            with contextlib.suppress(queue.Empty):
+                event = self._next(patience)
+                quiet += min(patience, time.monotonic() - began)
+                self._longest_silence = max(self._longest_silence, quiet)
+                return event
+            held = self.held()
+            # More than `patience` has passed where this process itself was stopped.
+            quiet += max(0.0, patience - held) if asked else patience
+            asked = True
+            if quiet >= silence or deadline.over:
+                return None
 
     def _next(self, patience: float) -> Event:
         event = self.events.get(timeout=patience)

@@ -20,6 +20,7 @@ from harness.base.process import start
 from harness.base.signals import signals_held
 from harness.hosts.events import Event, EventQueue
 from harness.hosts.qemu.channel import LINE_LIMIT, PAUSE, Channel
+from harness.hosts.qemu.held import HeldTime
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure
 from harness.suites.failures import classify
@@ -60,6 +61,7 @@ class QemuProcess(EventQueue):
         self._waiter: threading.Thread | None = None
         self._monitor = socket.socket(socket.AF_UNIX)
         self._qmp: Qmp | None = None
+        self._held: HeldTime | None = None
 
     def __enter__(self) -> QemuProcess:
         longest = max([*self._names, "qmp"], key=len)
@@ -99,6 +101,10 @@ class QemuProcess(EventQueue):
         """Return QEMU's process id; 0 before start()."""
         return self._process.pid if self._process else 0
 
+    def held(self) -> float:
+        """Return the seconds since the last call in which QEMU was kept from running."""
+        return self._held.take() if self._held else 0.0
+
     def start(self, command: list[str], keep: Sequence[int] = ()) -> None:
         """Start QEMU, which inherits the file descriptors `keep`.
 
@@ -110,6 +116,7 @@ class QemuProcess(EventQueue):
                     self._process = start(command, stdout=log, stderr=log, keep=keep)
             except OSError as error:
                 raise MachineError(f"{command[0]}: {error.strerror}") from None
+        self._held = HeldTime(self.pid)
         # The monitor listens already; the import takes 30 ms, in which QEMU starts.
         from harness.hosts.qemu.qmp import Qmp  # noqa: PLC0415
 
