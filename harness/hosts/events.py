@@ -41,8 +41,9 @@ class EventSource(Protocol):
         """Hand events to `see` until `see` returns something other than None, and return that.
 
         Return None when `deadline` is over or no event came for `silence` seconds; `deadline.over`
-        tells which of the two. Time in which the source was kept from running is no silence. Raise
-        OutOfTimeError when the limit that `deadline` is within is over.
+        tells which of the two. Time in which the source was kept from running is no silence, and
+        extends the deadline. Raise OutOfTimeError when the limit that `deadline` is within is
+        over.
         """
 
     def send(self, channel: str, text: str) -> bool:
@@ -123,9 +124,12 @@ class EventQueue:
                 quiet += min(patience, time.monotonic() - began)
                 self._longest_silence = max(self._longest_silence, quiet)
                 return event
-            held = self.held()
-            # More than `patience` has passed where this process itself was stopped.
-            quiet += max(0.0, patience - held) if asked else patience
+            # The first answer is about the time before; `patience`, and not what has passed,
+            # counts where this process itself was stopped meanwhile.
+            held = min(self.held(), patience)
+            if asked:
+                deadline.extend(held)
+            quiet += patience - held if asked else patience
             asked = True
             if quiet >= silence or deadline.over:
                 return None

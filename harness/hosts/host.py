@@ -15,7 +15,9 @@ from typing import Protocol, TypeVar
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.hosts.events import Event
+from harness.hosts.hang.patience import Patience
 from harness.hosts.tables import TableSource
+from harness.results.places import Place
 from harness.results.records import Failure
 from harness.suites.failures.guest_log import GuestLog
 
@@ -94,12 +96,12 @@ class Host(Protocol):
     """The host under test as guests, suites and tests use it.
 
     Every method with a deadline raises HostLost when the host dies meanwhile or does not answer
-    within that deadline. `console` is the host's own log; a host that prints nothing at all for
-    `silence` seconds is given up.
+    within that deadline. `console` is the host's own log; `patience` is how long the host and its
+    guests together may print nothing at all.
     """
 
     name: str
-    silence: float
+    patience: Patience
     console: GuestLog
 
     @property
@@ -152,6 +154,12 @@ class Host(Protocol):
 
     def harm(self) -> Failure | None:
         """Return the failure of the host itself (not of a guest) that its log shows, else None."""
+
+    def look(self) -> Place | None:
+        """Return where the host's CPUs and its guests' are; None where they cannot be seen."""
+
+    def longest_silence(self) -> float:
+        """Return the longest silence that an event ended (s), since this was asked last."""
 
     def answers(self, deadline: Deadline) -> bool:
         """Return whether the host answers a command; asked when a guest on it has gone silent."""

@@ -23,6 +23,7 @@ class FailureKind(StrEnum):
 
     BUG = "bug"
     EXTERNAL_ABORT = "external-abort"
+    HANG = "hang"  # a silence that is not the machine's: a control boot has shown that
     HARD_LOCKUP = "hard-lockup"
     HUNG_TASK = "hung-task"
     KVM_ERROR = "kvm-error"
@@ -72,6 +73,11 @@ class FailureKind(StrEnum):
         return self in (FailureKind.SILENCE, FailureKind.DEADLINE)
 
     @property
+    def lockup(self) -> bool:
+        """Tell whether the kernel itself found that a CPU or a task does not go on."""
+        return self in _LOCKUPS
+
+    @property
     def symptom(self) -> bool:
         """Tell whether this shows that something stopped, not why: a cause found elsewhere wins."""
         return self.timeout or self in _STOPPED
@@ -82,6 +88,12 @@ class FailureKind(StrEnum):
         return self is FailureKind.KVM_ERROR
 
 
+_LOCKUPS = (
+    FailureKind.SOFT_LOCKUP,
+    FailureKind.HARD_LOCKUP,
+    FailureKind.RCU_STALL,
+    FailureKind.HUNG_TASK,
+)
 _STOPPED = (FailureKind.VMM_EXIT, FailureKind.RESET, FailureKind.WARN)
 # Kinds that are not listed are the kernel's fault.
 _BLAME = {

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from harness.results.base import SEVERITY, Record, Status, exit_code_of, worst
 from harness.results.failure_kinds import Blame, FailureKind
+from harness.results.places import Place
 from harness.results.readings import AuditRecord, FidelityRecord
 
 # Defined in base.py; users of records import these names from here.
@@ -55,20 +56,28 @@ class Case(Record):
 
 
 class Phase(Record):
-    """One step of a cell, and the seconds of wall time it took."""
+    """One step of a cell, and the seconds of wall time it took.
+
+    `quiet` is the longest time without a line from its guests in it, 0.0 where nobody listened.
+    """
 
     name: str
     seconds: float
+    quiet: float = 0.0
 
 
 class Failure(Record):
-    """Why a cell or a guest ended early: kind, the line that shows it, the log to read on in."""
+    """Why a cell or a guest ended early: kind, the line that shows it, the log to read on in.
+
+    `place` is where a guest that fell silent hangs, None for all others and where nobody can see.
+    """
 
     kind: FailureKind
     summary: str
     excerpt: list[str] = Field(default_factory=list)
     where: str = ""  # "L1", "L2", "VMM", "build", "harness"
     log: str = ""  # file name inside the cell's folder
+    place: Place | None = None
 
     @property
     def status(self) -> Status:

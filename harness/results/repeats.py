@@ -62,10 +62,15 @@ def merge_takes(takes: Sequence[Cell], retried: Sequence[Cell]) -> Cell:
 
 def _phases(cells: Sequence[Cell]) -> list[Phase]:
     seconds: dict[str, float] = {}
+    quiet: dict[str, float] = {}
     for cell in cells:
         for phase in cell.phases:
             seconds[phase.name] = seconds.get(phase.name, 0.0) + phase.seconds
-    return [Phase(name=name, seconds=round(took, 3)) for name, took in seconds.items()]
+            quiet[phase.name] = max(quiet.get(phase.name, 0.0), phase.quiet)
+    return [
+        Phase(name=name, seconds=round(took, 3), quiet=quiet[name])
+        for name, took in seconds.items()
+    ]
 
 
 def _usage(cells: Sequence[Cell]) -> Usage | None:

@@ -25,9 +25,11 @@ from harness.app import audit
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError, UsageError
 from harness.guests.audit import record as audit_record
+from harness.hosts.hang.stacks import UNKNOWN
 from harness.hosts.qemu.binary import QemuBinary, find_qemu
 from harness.hosts.qemu.gdbstub import GdbStub
 from harness.hosts.qemu.memory import RAM_BASE, SharedMemory, StubMemory, find_memfd
+from harness.hosts.qemu.stub_samples import QemuCpus, Sampler
 from harness.hosts.qemu.stub_tables import StubTables
 from harness.hosts.tables import Target
 
@@ -237,6 +239,36 @@ def left_running(request: pytest.FixtureRequest) -> Iterator[None]:
         assert machine.status() == "running"
 
 
+def test_samples_of_a_guest_that_spins_and_of_a_cpu_that_was_not_started(guest: Machine) -> None:
+    deadline = Deadline(60)
+    with GdbStub(guest.gdb, deadline) as stub:
+        assert [stub.halted(cpu, deadline) for cpu in range(2)] == [False, True]
+        first, second = Sampler(stub, deadline).round()
+    assert (first.el, first.in_guest, first.translates, first.masked) == (1, True, True, True)
+    # In a nested guest an address is the guest's; it has no frames, and its stack is not read.
+    (frame,) = first.frames
+    assert frame.address & ~0xFFF == 0x4020_0000 and frame.physical is None
+    assert second.halted and second.frames == ()
+
+
+def test_a_hypervisors_address_is_taken_to_physical_memory(
+    qemu: QemuBinary, tmp_path: Path
+) -> None:
+    deadline = Deadline(60)
+    with running(qemu, tmp_path, STAGE2_ON, "-DSTAY_AT_EL2") as machine:
+        with GdbStub(machine.gdb, deadline) as stub:
+            sample, _ = Sampler(stub, deadline).round()
+        (frame,) = sample.frames
+        assert (sample.el, sample.in_guest) == (2, False)
+        assert frame.physical == frame.address  # its MMU is off
+        assert machine.status() == "running"
+        place = QemuCpus(machine.gdb, tmp_path / "Image").look()  # without a System.map
+        assert place and (place.state, place.function) == ("stuck", UNKNOWN)
+        assert [cpu.state for cpu in place.cpus] == ["stuck", "idle"]
+        assert machine.status() == "running"
+    assert QemuCpus(machine.gdb, tmp_path / "Image").look() is None  # it has ended
+
+
 def test_registers_are_what_the_guest_wrote(guest: Machine) -> None:
     deadline = Deadline(60)
     with GdbStub(guest.gdb, deadline) as stub:
@@ -431,6 +463,7 @@ def test_the_vm_runs_after_any_exception(guest: Machine) -> None:
 INTERRUPTED = """
 import sys
 from harness.base.deadline import Deadline
+from harness.hosts.qemu.stub_samples import QemuCpus, Sampler
 from harness.hosts.qemu.stub_tables import StubTables
 from harness.hosts.tables import Target
 with StubTables(sys.argv[1], Deadline(60)) as tables:

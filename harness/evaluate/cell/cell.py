@@ -64,13 +64,14 @@ class Tools:
     """Settings that every cell of a run shares.
 
     `limit`: the seconds that a cell may take once all is built (None: no limit). `fresh`: L1
-    boots, also where it could be restored.
+    boots, also where it could be restored. `boot_only`: a host boots, and no guest on it.
     """
 
     qemu: QemuBinary
     listener: Listener
     limit: float | None = None
     fresh: bool = False
+    boot_only: bool = False
 
     def deadline(self) -> Deadline | None:
         """Return the limit of a cell that begins now, for all its waits; None without a limit."""
@@ -168,10 +169,17 @@ def _run(
             context, command, pid, restored=restored
         ),
         fresh=tools.fresh,
+        boot_only=tools.boot_only,
         limit=tools.deadline(),
     )
     cell.audits = context.audits
     outcome = placement.run(context)
+    phases.begin(None)
+    phases.done = [p.model_copy(update={"quiet": round(outcome.quiet.get(p.name, 0.0), 3)})
+                   for p in phases.done]  # fmt: skip
+    if tools.boot_only and not outcome.passes:
+        cell.status = Status.DONE
+        return
     with phases(PhaseName.JUDGE):
         for number, suite_pass in enumerate(outcome.passes, 1):
             name = "results.ktap" if number == 1 else f"results-{number}.ktap"

@@ -60,9 +60,10 @@ def as_refusal(failure: Failure) -> Failure:
 
 
 def blame_kernel(cell: Cell, failure: Failure) -> None:
-    """Make `cell` the record of a kernel's `failure`: FAIL, wherever it had the VMM's end."""
+    """Make `cell` the record of a kernel's `failure`: FAIL, wherever it had the one of before."""
+    before = cell.failure.kind if cell.failure else None
     for item in cell.observations:
-        if item.status is Status.MISS and item.detail.get("failure") == FailureKind.VMM_EXIT:
+        if item.status is Status.MISS and item.detail.get("failure") == before:
             item.status, item.value = Status.FAIL, failure.kind.value
             item.detail |= {"failure": failure.kind, "reason": failure.summary}
     cell.failure = failure

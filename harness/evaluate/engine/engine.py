@@ -61,6 +61,7 @@ class Engine:
         self._requests: dict[str, CellRequest] = {}  # in the order in which they were announced
         self._dropped: set[str] = set()
         self._boots: dict[str, list[Cell]] = {}  # of cells of this run, where there are several
+        self._aside: Counter[str] = Counter()  # boots beside the record of a cell
         self._done = {cell.name: cell for cell in record.cells}
         self._new: dict[str, Cell] = {}
         self._before = record.run.seconds
@@ -132,6 +133,33 @@ class Engine:
         self._work([self._task((request,), policy, boots_before=count)])
         return before[-1] if len(before) > count else None
 
+    def boot_aside(self, request: CellRequest, *, boot_only: bool = False) -> Cell | None:
+        """Boot a cell of this run once more and return that record; the cell's own stays as it is.
+
+        With `boot_only` no guest runs on the host that boots. Return None when the run is
+        `stopped`.
+        """
+        known = self._done.get(request.name)
+        before = self._aside[request.name] + (known.repeats + len(known.retried) if known else 0)
+        self._aside[request.name] += 1
+        self._plan_progress()
+        policy = Policy(limit=self._policy.limit, fresh=True, boot_only=boot_only)
+        found: list[Cell] = []
+
+        def take(cell: Cell) -> None:
+            found.append(cell)
+            self.around.progress(CellDone(cell.name, cell.status, summary_of(cell)))
+
+        self._work([self._task((request,), policy, boots_before=before)], take)
+        return found[0] if found else None
+
+    def revise(self, cell: Cell) -> None:
+        """Record `cell` in the place of the record of its name, judged anew."""
+        self._done[cell.name] = self._new[cell.name] = cell
+        self.record.cells = list(self._done.values())
+        judge_by(self.plan, cell, self.record.cells)
+        self.store.add(cell)
+
     def go_on(self) -> None:
         """Raise MachineError with the way on when the run is `stopped`."""
         if self.stopped:
@@ -147,7 +175,7 @@ class Engine:
         return self._requests.keys() - self._done.keys() - self._dropped
 
     def _plan_progress(self) -> None:
-        again = sum(len(boots) for boots in self._boots.values())
+        again = sum(len(boots) for boots in self._boots.values()) + self._aside.total()
         names = [name for name in self._requests if name not in self._dropped]
         guesses = {n: timings.guess(n, self._known) for n in names if n not in self._done}
         expected = {name: took.seconds for name, took in guesses.items() if took}
@@ -163,8 +191,12 @@ class Engine:
         ):
             self._keep(cell)
 
-    def _work(self, tasks: Sequence[Task]) -> None:
-        """Run tasks until they are done or the run is stopped; record each cell as it ends."""
+    def _work(self, tasks: Sequence[Task], keep: Callable[[Cell], None] | None = None) -> None:
+        """Run tasks until they are done or the run is stopped; record each cell as it ends.
+
+        `keep` is called with each cell in the place of recording it.
+        """
+        keep = keep or self._keep
         if not tasks:
             return
         crew, progress = self.around.crew, self.around.progress
@@ -180,7 +212,7 @@ class Engine:
         try:
             with contextlib.closing(crew.run(tasks, order, tell)) as cells:
                 for cell in cells:
-                    self._keep(cell)
+                    keep(cell)
                     if cell.failure and cell.failure.kind.stops_run:
                         order.stop(cell.failure.summary)
         except DiskFullError as error:

@@ -64,7 +64,7 @@ def execute(task: Task, listener: Listener) -> Cells:
         for boot in itertools.count(1):
             # Who asks for more than one boot wants to see what differs between them.
             fresh = policy.fresh or policy.repeat > 1 or boot > 1
-            tools = Tools(task.qemu, tell, policy.limit, fresh)
+            tools = Tools(task.qemu, tell, policy.limit, fresh, policy.boot_only)
             running = run_batch(left, tools, partial(task.cell_folder, boot=boot))
             # A generator: closing it ends the guest that it keeps for the next cell.
             with contextlib.closing(running):

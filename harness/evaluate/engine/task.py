@@ -15,13 +15,14 @@ from harness.results.store import RunStore
 class Policy:
     """How often a cell is run, how many more boots it gets, seconds it may take (None: any).
 
-    `fresh`: L1 boots in each, instead of being restored.
+    `fresh`: L1 boots in each, instead of being restored. `boot_only`: no guest runs on it then.
     """
 
     repeat: int = 1
     retries: int = 0
     limit: float | None = None
     fresh: bool = False
+    boot_only: bool = False
 
 
 @dataclass(frozen=True)

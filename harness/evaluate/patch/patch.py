@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.base.deadline import Deadline
 from harness.base.process import run_quiet
 from harness.evaluate.engine.engine import Surroundings
+from harness.evaluate.patch.hangs import shown
 from harness.evaluate.patch.request import PatchJob
 from harness.evaluate.patch.session import PatchSession, StepResult, session
 from harness.evaluate.patch.source import lint
@@ -110,7 +111,7 @@ def document_of(done: PatchSession, repeat: int, command: Sequence[str]) -> Verd
         verdict=verdict,
         status=STATUS[verdict],
         exit_code=exit_code_of(STATUS[verdict]),
-        headline=SAME if _same(done) and verdict is Verdict.UNCHANGED else headline(told),
+        headline=_headline(done, told),
         open=told.open,
         notes=[*done.job.notes, *told.notes],
         series=SeriesRecord(
@@ -131,6 +132,14 @@ def document_of(done: PatchSession, repeat: int, command: Sequence[str]) -> Verd
         reproduce=_reproduce(done, command),
         run=done.engine.record.run.id,
     )
+
+
+def _headline(done: PatchSession, told: Conclusion) -> str:
+    """What the verdict rests on; where the kernel hangs, the place is all there is to say."""
+    if _same(done) and told.verdict is Verdict.UNCHANGED:
+        return SAME
+    hangs = [text for cell in _cells(done, done.last) if (text := shown(cell.failure))]
+    return hangs[0] if hangs and told.verdict is Verdict.REGRESSED else headline(told)
 
 
 def _conclusion(

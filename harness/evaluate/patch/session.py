@@ -18,6 +18,8 @@ from harness.evaluate.engine.engine import Engine, Surroundings
 from harness.evaluate.engine.new_run import JOB, new_run
 from harness.evaluate.events import Listener, notes
 from harness.evaluate.patch.builds import Builds
+from harness.evaluate.patch.hangs import Hangs
+from harness.evaluate.patch.limits import fitted
 from harness.evaluate.patch.request import PatchJob, Step
 from harness.evaluate.patch.saved_job import SavedJob
 from harness.evaluate.patch.source.reach import may_change
@@ -95,8 +97,21 @@ class PatchSession:
             if result.error or result.same or not self._wanted(builds, result):
                 self.engine.drop(step.requests)
                 continue
-            result.cells = self.engine.run(step.requests)
+            result.cells = self._cells(result)
             self.engine.go_on()
+
+    def _cells(self, result: StepResult) -> list[Cell]:
+        """Run the cells of a kernel: a patched one's within limits that follow from the base."""
+        requests = result.step.requests
+        base = self.base
+        if result is base:
+            return self.engine.run(requests)
+        known = {(cell.machine.name, cell.suite.name): cell for cell in base.cells}
+        within = [fitted(r, known.get((r.machine.name, r.suite.name))) for r in requests]
+        cells = self.engine.run(within)
+        by_name = {cell.name: cell for cell in base.cells}
+        bases = [(r, by_name[r.name]) for r in base.step.requests if r.name in by_name]
+        return Hangs(self.engine).judge(cells, requests, bases, result.builds)
 
     def _wanted(self, builds: Builds, result: StepResult) -> bool:
         """Whether the cells of a kernel say anything: those of a base alone do not."""

@@ -33,6 +33,11 @@ class LeafAudit:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def release(self) -> None:
+        """Close the tables, so that others can look at the machine; the next request opens them."""
+        self._stack.close()
+        self._reader = None
+
     def lines(self, fact: Audit) -> list[str]:
         """Return the lines that tell what the tables say of `fact`, whose mapping is a test."""
         target = Target(fact.mapping, fact.va)

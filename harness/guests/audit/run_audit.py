@@ -59,6 +59,11 @@ class RunAudit:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def release(self) -> None:
+        """Close the tables, so that others can look at the machine; the next request opens them."""
+        self._stack.close()
+        self._reader = None
+
     def host_resources(self, text: str) -> None:
         """Take the host's /sys/bus/pci/devices/BDF/resource, which has the BARs' addresses.
 

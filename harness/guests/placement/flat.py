@@ -15,6 +15,7 @@ from harness.hosts.l1.userland import l1_root
 from harness.hosts.machines.machine import Machine
 from harness.hosts.qemu.command import BootFiles, command_line
 from harness.hosts.qemu.process import QemuProcess
+from harness.hosts.qemu.stub_samples import QemuCpus
 from harness.results.phases import PhaseName
 from harness.suites.device_trace import trace_observations
 
@@ -63,11 +64,13 @@ class FlatPlacement:
                 )
                 process.start(command)
                 context.started(command, process.pid, restored=False)
-                limit = context.deadline(context.suite.limit * machine.limits.slowdown)
-                run = FlatRun(process, machine.limits.silence).finish(limit)
+                limit = context.suite_deadline()
+                cpus = QemuCpus(process.gdb_socket, context.image)
+                run = FlatRun(process, machine.patience, cpus.look).finish(limit)
             context.begin(None)
             bar = files.bar.read_bytes() if machine.device.host_file else None
             outcome = SuiteOutcome([SuitePass(run, bar)])
+            outcome.quiet[PhaseName.BOOT_AND_PROBE] = process.longest_silence()
             outcome.traced = trace_observations(
                 context.suite.name,
                 outcome.lines,

@@ -52,7 +52,7 @@ class HostPlacement:
         outcome = SuiteOutcome()
         resume: str | None = None
         while True:
-            checks = run_on_new_host(context, resume, outcome.passes)
+            checks = run_on_new_host(context, resume, outcome)
             outcome.checks = outcome.checks if outcome.checks and outcome.checks.log else checks
             run = outcome.passes[-1].run
             test = last_begun(parse_lines(run.lines).facts)
@@ -63,7 +63,7 @@ class HostPlacement:
             resume = test
 
 
-def run_on_new_host(context: RunContext, resume: str | None, passes: list[SuitePass]) -> PostChecks:
+def run_on_new_host(context: RunContext, resume: str | None, outcome: SuiteOutcome) -> PostChecks:
     """Boot L1, run the suite behind the test `resume`, add the pass; return how L1 is afterwards.
 
     An L1 that is lost is the failure of the pass. Raise MachineError when L1 cannot be run.
@@ -76,25 +76,29 @@ def run_on_new_host(context: RunContext, resume: str | None, passes: list[SuiteP
         context.started(host.command, host.pid, restored=False)
         with LeafAudit(host.tables(), context.limit) as audit:
             run = HostRun(host, audit)
-            passes.append(SuitePass(run_suite(host, run, context), None))
+            suite_pass = SuitePass(run_suite(host, run, context, outcome.quiet), None)
+            outcome.passes.append(suite_pass)
         harm = host.harm()
         answers = host.usable and host.answers(context.deadline(ANSWER))
-        passes[-1].bar = host.device_memory()
+        suite_pass.bar = host.device_memory()
         context.begin(PhaseName.END_L1)
     context.begin(None)
     return PostChecks(answers, harm, None, has_guests=False)
 
 
-def run_suite(host: L1Host, run: HostRun, context: RunContext) -> SuiteRun:
-    """Boot `host` and return what the suite on it reported."""
-    limits = context.machine.limits
+def run_suite(host: L1Host, run: HostRun, context: RunContext, quiet: dict[str, float]) -> SuiteRun:
+    """Boot `host` and return what the suite on it reported; note its silences in `quiet`."""
+    machine = context.machine
     try:
         context.begin(PhaseName.BOOT_L1)
-        host.boot(context.deadline(limits.boot))
+        host.boot(context.deadline(machine.limits.boot, machine.key("boot")))
+        quiet[PhaseName.BOOT_L1] = host.longest_silence()
         context.begin(PhaseName.PROBE)
         paths = host.put({"initrd": context.archive})
-        run.start(paths["initrd"], context.deadline(limits.boot))
-        return run.finish(context.deadline(context.suite.limit * limits.slowdown))
+        run.start(paths["initrd"], context.deadline(machine.limits.boot))
+        done = run.finish(context.suite_deadline())
+        quiet[PhaseName.PROBE] = host.longest_silence()
+        return done
     except HostLost as lost:
         host.usable = False
         return run.lost(lost)

@@ -147,14 +147,20 @@ def boot_and_run(host: L1Host, context: RunContext) -> SuiteOutcome:
     """
     machine, vmm = context.machine, vmm_of(context.machine)
     images = GuestImages(context.image, context.archive)
+    host.longest_silence()  # of an earlier cell
+    booted: dict[str, float] = {}
     try:
         if not host.usable:
             if not host.restored:  # the VMM in a restored L1 has the images already
                 host.put(images.files())
-            host.boot(context.deadline(machine.limits.boot))
+            host.boot(context.deadline(machine.limits.boot, machine.key("boot")))
+            phase = PhaseName.RESTORE_L1 if host.restored else PhaseName.BOOT_L1
+            booted[phase] = host.longest_silence()
     except HostLost as lost:
         run = SuiteRun("L1", "console.log", failure=lost.failure)
         return SuiteOutcome([SuitePass(run, None)])
+    if context.boot_only:
+        return SuiteOutcome(quiet=booted)
     audit = RunAudit(
         host.tables(),
         linux_targets(vmm.memory_map),
@@ -165,6 +171,7 @@ def boot_and_run(host: L1Host, context: RunContext) -> SuiteOutcome:
     passes = SuitePasses(host, vmm, machine, images, context.begin, host.snapshot, context.limit)
     with audit:
         outcome = passes.run(context.suite, audit)
+    outcome.quiet = {**booted, PhaseName.PROBE: host.longest_silence()}
     host.usable = passes.usable
     return outcome
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.base.deadline import Deadline
-from harness.guests.run.suite_run import SuiteOutcome
+from harness.guests.run.suite_run import SuiteOutcome, suite_limit
 from harness.guests.vmm.vmm import Chardev
 from harness.hosts.machines.machine import Machine
 from harness.hosts.pool import HostPool
@@ -32,8 +32,9 @@ class RunContext:
     """A suite that is to run, with the callbacks that report its progress.
 
     `image` is the kernel, `archive` an initramfs with the suite, `logs` the cell's folder, `limit`
-    the limit of the whole cell. `fresh`: hosts boot, also where they could be restored. A host
-    that the next cell can use is left in `pool`.
+    the limit of the whole cell. `fresh`: hosts boot, also where they could be restored.
+    `boot_only`: a host is only booted, no guest runs on it; a suite without a host runs as ever.
+    A host that the next cell can use is left in `pool`.
 
     `begin` is called with each phase (None: the last phase is over), `note` with a line for the
     user, `started` when QEMU runs. Audits are added to `audits` as they are made.
@@ -50,12 +51,18 @@ class RunContext:
     note: Callable[[str], None]
     started: Started
     fresh: bool = False
+    boot_only: bool = False
     limit: Deadline | None = None
     audits: list[AuditRecord] = field(default_factory=list)
 
-    def deadline(self, seconds: float) -> Deadline:
-        """Return a deadline within the limit of the cell."""
-        return Deadline(seconds, within=self.limit)
+    def deadline(self, seconds: float, key: str = "") -> Deadline:
+        """Return a deadline within the limit of the cell; `key` is as for Deadline."""
+        return Deadline(seconds, within=self.limit, key=key)
+
+    def suite_deadline(self) -> Deadline:
+        """Return the deadline of a guest that runs the suite."""
+        limit, key = suite_limit(self.suite, self.machine)
+        return self.deadline(limit, key)
 
 
 class Placement(Protocol):

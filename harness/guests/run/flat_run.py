@@ -6,6 +6,7 @@ from __future__ import annotations
 from harness.base.deadline import Deadline
 from harness.guests.run.suite_run import SuiteRun
 from harness.hosts.events import Event
+from harness.hosts.hang.patience import Look, Patience, placed, quiet
 from harness.hosts.qemu.process import QemuProcess
 from harness.suites.failures.guest_log import GuestLog
 
@@ -14,19 +15,24 @@ DYING_SECONDS = 2.0  # for a dying guest to finish its trace
 
 
 class FlatRun:
-    """One pass of a suite in the guest that `qemu` runs."""
+    """One pass of a suite in the guest that `qemu` runs; `look` says where its CPUs are."""
 
-    def __init__(self, qemu: QemuProcess, silence: float) -> None:
+    def __init__(self, qemu: QemuProcess, patience: Patience, look: Look) -> None:
         self.qemu = qemu
-        self.silence = silence
+        self.patience = patience
+        self._look = look
         self.console = GuestLog("L1", "console.log")
         self.run = SuiteRun("L1", "results.log")
 
     def finish(self, deadline: Deadline) -> SuiteRun:
         """Wait for the end of the suite or of the guest; return what it reported."""
-        if self.qemu.wait(self._see, deadline, self.silence) is None:
-            quiet = self.console.quiet(deadline, self.silence, "the suite")
-            self.run.failure = self.console.failure() or quiet
+        waited = self.patience.wait(
+            lambda silence: self.qemu.wait(self._see, deadline, silence), deadline, self._look
+        )
+        if waited.answer is None:
+            cause = self.console.failure()
+            silent = quiet(self.console, deadline, waited, "the suite")
+            self.run.failure = placed(cause, waited.place) if cause else silent
         return self.run
 
     def _see(self, event: Event) -> bool | None:
@@ -40,7 +46,10 @@ class FlatRun:
             failure_class = self.console.feed(event.line)
             if failure_class and failure_class.effect == "ends":
                 self.qemu.wait(self._take_until_exit, Deadline(DYING_SECONDS))
-                self.run.failure = self.console.failure()
+                failure = self.console.failure()
+                if failure and failure.kind.lockup:
+                    failure = placed(failure, self._look())
+                self.run.failure = failure
                 return True
         return None
 

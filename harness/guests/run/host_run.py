@@ -7,8 +7,10 @@ from harness.base.deadline import Deadline
 from harness.guests.audit.leaf import LeafAudit
 from harness.guests.run.suite_run import FACT, SuiteRun
 from harness.hosts.events import Event
+from harness.hosts.hang.patience import Waited, placed, quiet
 from harness.hosts.host import Host, HostLost, Job
 from harness.results.failure_kinds import FailureKind
+from harness.results.places import Place
 from harness.results.records import Failure
 from harness.suites.facts import Audit, End
 from harness.suites.failures.guest_log import GuestLog
@@ -44,8 +46,11 @@ class HostRun:
 
     def finish(self, deadline: Deadline) -> SuiteRun:
         """Wait for the suite's end; return what it reported. Raise HostLost when the host dies."""
-        if self._host.wait(self._see, deadline, self._host.silence) is None:
-            self.run.failure = self.run.failure or self._quiet(deadline)
+        waited = self._host.patience.wait(
+            lambda silence: self._host.wait(self._see, deadline, silence), deadline, self._look
+        )
+        if waited.answer is None:
+            self.run.failure = self.run.failure or self._quiet(deadline, waited)
         return self.run
 
     def lost(self, lost: HostLost) -> SuiteRun:
@@ -54,12 +59,16 @@ class HostRun:
         self.run.failure = lost.failure
         return self.run
 
-    def _quiet(self, deadline: Deadline) -> Failure:
+    def _look(self) -> Place | None:
+        self._audit.release()  # QEMU's gdb stub serves one at a time
+        return self._host.look()
+
+    def _quiet(self, deadline: Deadline, waited: Waited[bool]) -> Failure:
         """Return the failure of a suite gone silent; the host's when the host does not answer."""
-        quiet = self._output.quiet(deadline, self._host.silence, "the suite on the host")
         if self._host.answers(Deadline(ANSWER)):
-            return quiet
-        return self._host.console.failure() or self._host.console.silence(self._host.silence)
+            return quiet(self._output, deadline, waited, "the suite on the host")
+        silent = self._host.console.silence(waited.silence)
+        return placed(self._host.console.failure() or silent, waited.place)
 
     def _see(self, event: Event) -> bool | None:
         self._take(event)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
@@ -12,8 +13,10 @@ from harness.guests.audit.run_audit import BARS, MAPPINGS, RunAudit
 from harness.guests.run.suite_run import FACT, SuiteRun
 from harness.guests.vmm.vmm import CONSOLE, MONITOR, RESULTS, VMM_OUTPUT, Vmm
 from harness.hosts.events import Event
+from harness.hosts.hang.patience import Waited, placed, quiet
 from harness.hosts.host import Host, HostLost, Job
 from harness.results.failure_kinds import FailureKind
+from harness.results.places import CpuState, Place
 from harness.results.records import Failure
 from harness.suites.facts import Device, End, Fact, HostAction
 from harness.suites.failures import classify
@@ -22,6 +25,7 @@ from harness.suites.ktap import Parser
 
 LAST_LINES = 0.3  # seconds for lines in transit at a guest's end
 ANSWER = 10.0  # seconds for the host to answer a command
+KNOWN_ANSWER = 3.0  # where its CPUs have been seen: whether it answers says only who hangs
 ACTION = 20.0  # seconds for a script of the suite on the host; the guest waits longer
 ANSWER_LENGTH = 200  # characters of a script's first line that are sent to the guest
 
@@ -105,22 +109,36 @@ class NestedRun:
 
         Raise HostLost only when the host died; the guest's death is in the result.
         """
-        if self._host.wait(self._see, deadline, self._host.silence) is None:
-            self.run.failure = self._cause(None) or self._quiet(deadline)
+        waited = self._host.patience.wait(
+            lambda silence: self._host.wait(self._see, deadline, silence), deadline, self._look
+        )
+        if waited.answer is None:
+            cause = self._cause(None)
+            known = placed(cause, waited.place) if cause else None
+            self.run.failure = known or self._quiet(deadline, waited)
         return self.run
 
     def lost(self, lost: HostLost) -> SuiteRun:
         """Return what the guest had reported when its host was lost, with the host's failure."""
         self._host.drain(self._take, Deadline(LAST_LINES))
-        self.run.failure = lost.failure
+        known = self.run.failure
+        # A host that hangs does not answer when its guest is to be ended either.
+        if known is None or not lost.failure.kind.symptom:
+            self.run.failure = lost.failure
         return self.run
 
-    def _quiet(self, deadline: Deadline) -> Failure:
+    def _look(self) -> Place | None:
+        self._audit.release()  # QEMU's gdb stub serves one at a time
+        return self._host.look()
+
+    def _quiet(self, deadline: Deadline, waited: Waited[bool]) -> Failure:
         """Return the failure of a guest gone silent; the host's when the host does not answer."""
-        quiet = self.console.quiet(deadline, self._host.silence, "the suite in L2")
-        if self._host.answers(Deadline(ANSWER, within=self._limit)):
-            return quiet
-        return self._host.console.failure() or self._host.console.silence(self._host.silence)
+        patience = ANSWER if waited.place is None else KNOWN_ANSWER
+        if self._host.answers(Deadline(patience, within=self._limit)):
+            waited = replace(waited, place=_of_guest(waited.place))
+            return quiet(self.console, deadline, waited, "the suite in L2")
+        silent = self._host.console.silence(waited.silence)
+        return placed(self._host.console.failure() or silent, waited.place)
 
     def _see(self, event: Event) -> bool | None:
         self._take(event)
@@ -216,3 +234,10 @@ class NestedRun:
                 kind=FailureKind.VMM_EXIT, summary=early, where="VMM", log=self.vmm_log.name
             )
         return classify.first_cause(self._host.console.failure(), self.console.failure(), vmm)
+
+
+def _of_guest(place: Place | None) -> Place | None:
+    """Return the place of a silent guest whose host answers: a host that is idle waits for it."""
+    if place is None or place.state is not CpuState.IDLE or place.function:
+        return place
+    return place.model_copy(update={"where": "L2"})

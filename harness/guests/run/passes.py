@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.base.deadline import Deadline
 from harness.guests.audit.run_audit import RunAudit
 from harness.guests.run.nested_run import NestedRun
-from harness.guests.run.suite_run import PostChecks, SuiteOutcome, SuitePass, SuiteRun
+from harness.guests.run.suite_run import PostChecks, SuiteOutcome, SuitePass, SuiteRun, suite_limit
 from harness.guests.vmm.vmm import APPEND, VMM_OUTPUT, GuestSpec, Vmm, guest_script
 from harness.hosts.host import Host, HostLost, Snapshot
 from harness.hosts.machines.machine import Machine
@@ -109,7 +109,11 @@ class SuitePasses:
             self._step(PhaseName.START_L2)
             self._start(nested, resume, self._deadline(limits.boot))
             self._step(PhaseName.PROBE)
-            run = nested.finish(self._deadline(suite.limit * limits.slowdown))
+            seconds, key = suite_limit(suite, self._machine)
+            run = nested.finish(Deadline(seconds, within=self._limit, key=key))
+            if run.failure and run.failure.kind.timeout and run.failure.where == self._host.name:
+                self.usable = False  # it does not answer: nothing can be asked of it any more
+                return run
             gone = nested.stop(self._deadline(ANSWER))
             self._harm = self._harm or self._host.harm()
             self.usable = gone and self._harm is None

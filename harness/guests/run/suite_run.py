@@ -5,12 +5,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from harness.hosts.machines.machine import Machine
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure, Observation
+from harness.suites.suite import Suite
 
 FACT = "# s2eval: "
 END = f"{FACT}end"
 RESULTS_LIMIT = 16 * 2**20  # characters of results; a suite that prints more is stopped
+
+
+def suite_limit(suite: Suite, machine: Machine) -> tuple[float, str]:
+    """Return the seconds that a suite may take on a machine, and where a user can change them."""
+    seconds = suite.limit * machine.limits.slowdown
+    return seconds, f"limit in the suite.toml of {suite.name}, times {machine.key('slowdown')}"
 
 
 @dataclass
@@ -75,11 +83,15 @@ class PostChecks:
 
 @dataclass
 class SuiteOutcome:
-    """All guests of a cell, in their order; `traced` is from QEMU's trace of the device."""
+    """All guests of a cell, in their order; `traced` is from QEMU's trace of the device.
+
+    `quiet` is the longest time without a line from them (s), by phase.
+    """
 
     passes: list[SuitePass] = field(default_factory=list)
     checks: PostChecks | None = None
     traced: list[Observation] = field(default_factory=list)
+    quiet: dict[str, float] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[str]:

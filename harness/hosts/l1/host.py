@@ -25,7 +25,9 @@ from harness.hosts.qemu.binary import QemuBinary
 from harness.hosts.qemu.command import BAR_SIZE, BootFiles, command_line
 from harness.hosts.qemu.memory import find_memfd
 from harness.hosts.qemu.process import QemuProcess
+from harness.hosts.qemu.stub_samples import QemuCpus
 from harness.hosts.qemu.stub_tables import QemuTables
+from harness.results.places import Place
 
 SHARE = "/share"  # where L1 has the folder that put() fills
 
@@ -46,7 +48,7 @@ class L1Host(L1Link):
         streams: Sequence[str],
         state: SavedState | None = None,
     ) -> None:
-        super().__init__(streams, machine.limits.silence)
+        super().__init__(streams, machine.patience, machine.boot_patience)
         self.machine = machine
         self.image = image
         self.state = state
@@ -180,6 +182,10 @@ class L1Host(L1Link):
     def tables(self) -> QemuTables:
         """Return the tables of L1's guests, read through QEMU's gdb stub and L1's memory."""
         return QemuTables(self._process.gdb_socket, self._process.pid, self._ram_size)
+
+    def look(self) -> Place | None:
+        """Return where the CPUs of L1 and its guests are, read through QEMU's gdb stub."""
+        return QemuCpus(self._process.gdb_socket, self.image).look()
 
     def device_memory(self) -> bytes | None:
         """Return the device's memory as the harness sees it; None for a device that hides it."""

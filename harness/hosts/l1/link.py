@@ -12,9 +12,11 @@ from typing import TypeVar
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.hosts.events import Event
+from harness.hosts.hang.patience import Patience, placed, quiet
 from harness.hosts.host import Completed, HostLost
 from harness.hosts.l1 import agent
 from harness.hosts.qemu.process import QemuProcess
+from harness.results.places import Place
 from harness.results.records import Failure
 from harness.suites.failures import classify
 from harness.suites.failures.guest_log import GuestLog
@@ -47,14 +49,18 @@ class L1Job:
 class L1Link:
     """The methods of a Host (harness/hosts/host.py) that need no more than L1's QEMU process.
 
-    `streams` are the channels of jobs on L1; all other events are L1's own. Every method that
-    asks L1 raises HostLost when L1 dies or does not answer within its deadline.
+    `streams` are the channels of jobs on L1; all other events are L1's own. `boot_patience` is for
+    L1's boot, `patience` for all after it. Every method that asks L1 raises HostLost when L1 dies
+    or does not answer within its deadline.
     """
 
     name = "L1"
 
-    def __init__(self, streams: Sequence[str], silence: float) -> None:
-        self.silence = silence
+    def __init__(
+        self, streams: Sequence[str], patience: Patience, boot_patience: Patience | None = None
+    ) -> None:
+        self.patience = patience
+        self.boot_patience = boot_patience or patience
         self.console = GuestLog(self.name, "console.log")
         self._streams = streams
         self._aside: list[Event] = []
@@ -72,9 +78,12 @@ class L1Link:
             self._see(event)
             return True if event == Event(agent.CHANNEL, agent.READY) else None
 
-        if self._wait_aside(see, deadline, self.silence) is None:
-            quiet = self.console.quiet(deadline, self.silence, "L1's boot")
-            raise HostLost(self.console.failure() or quiet)
+        waited = self.boot_patience.wait(
+            lambda silence: self._wait_aside(see, deadline, silence), deadline, self.look
+        )
+        if waited.answer is None:
+            silent = quiet(self.console, deadline, waited, "L1's boot")
+            raise HostLost(self.console.failure() or silent)
 
     def run(self, command: str, deadline: Deadline) -> Completed:
         """Run a shell command in L1 to its end; return its status and output."""
@@ -159,13 +168,22 @@ class L1Link:
         lines = [line for line in self.console.lines if not _is_about_guest(line)]
         return classify.console(lines, self.console.where, self.console.name)
 
+    def look(self) -> Place | None:
+        """Return where the CPUs of L1 and its guests are; None where they cannot be seen."""
+        return None
+
+    def longest_silence(self) -> float:
+        """Return the longest silence that an event ended (s), since this was asked last."""
+        return self._process.longest_silence()
+
     def answers(self, deadline: Deadline) -> bool:
         """Return whether L1 runs a command; asked when a guest on it has gone silent."""
         with contextlib.suppress(HostLost):
-            return self.run("true", deadline).status == 0
+            return self._ask("true", deadline, look=False).status == 0
         return False
 
-    def _ask(self, command: str, deadline: Deadline) -> agent.Answer:
+    def _ask(self, command: str, deadline: Deadline, *, look: bool = True) -> agent.Answer:
+        """Return the agent's answer. Raise HostLost, with `look` and where L1's CPUs are."""
         ident = next(self._idents)
         if not self._process.send(agent.CHANNEL, agent.question(ident, command)):
             self._lose()
@@ -178,7 +196,8 @@ class L1Link:
 
         answer = self._wait_aside(see, deadline)
         if answer is None:
-            raise HostLost(self.console.quiet(deadline, self.silence, f"'{command}' in L1"))
+            silent = self.console.quiet(deadline, self.patience.whole, f"'{command}' in L1")
+            raise HostLost(placed(silent, self.look() if look else None))
         return answer
 
     def _see(self, event: Event) -> None:
@@ -214,7 +233,8 @@ class L1Link:
             return True if event.source == END else None
 
         self._wait_aside(see, Deadline(DYING_SECONDS))
-        raise HostLost(self.console.failure() or self._process.why_ended())
+        failure = self.console.failure() or self._process.why_ended()
+        raise HostLost(placed(failure, self.look() if failure.kind.lockup else None))
 
 
 def _is_about_guest(line: str) -> bool:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.base import paths
 from harness.base.errors import UsageError
 from harness.base.toml import parse, read_toml, unknown
+from harness.hosts.hang.patience import Patience
 from harness.hosts.machines.template import fill
 from harness.results.records import MachineRecord
 
@@ -58,12 +59,19 @@ class Limits(BaseModel):
     """Seconds of wall time; `silence` is how long a guest may print nothing at all.
 
     A suite has its own limit, which is multiplied by `slowdown` (of a machine slow on purpose).
+    What follows from a kernel's base (harness/evaluate/cell/limits.py) is `factor` times what the
+    base took, `floor` at least. So are `look` and for L1's boot `look_boot`: the silence after
+    which a guest's CPUs are looked at, `silence` where they are None.
     """
 
     model_config = ConfigDict(extra="forbid")
     boot: float = 60
     silence: float = 15
     slowdown: float = 1
+    factor: float = Field(default=3, ge=1)
+    floor: float = Field(default=4, gt=0)
+    look: float | None = Field(default=None, gt=0)
+    look_boot: float | None = Field(default=None, gt=0)
 
 
 class Machine(BaseModel):
@@ -93,6 +101,27 @@ class Machine(BaseModel):
     def device_bdf(self) -> str:
         """Return the device's PCI address (DDDD:BB:DD.F) in L1."""
         return f"0000:00:{int(self.device_slot, 16):02x}.0"
+
+    def key(self, *names: str) -> str:
+        """Return where a user can change these limits, for a message."""
+        return f"{' and '.join(names)} in [limits] of the machine {self.name}"
+
+    @property
+    def patience(self) -> Patience:
+        """Return how long a guest that has booted may print nothing."""
+        return self._patience(self.limits.look)
+
+    @property
+    def boot_patience(self) -> Patience:
+        """Return how long L1 may print nothing while it boots."""
+        return self._patience(self.limits.look_boot)
+
+    def _patience(self, look: float | None) -> Patience:
+        limits, whole = self.limits, self.key("silence")
+        if look is None:
+            return Patience(limits.silence, limits.silence, whole, whole)
+        base = f"{limits.factor:g} times the base's longest silence, at least {limits.floor:g} s"
+        return Patience(look, limits.silence, f"{base}: {self.key('factor', 'floor')}", whole)
 
     def unwatched(self) -> Machine:
         """Return this machine without its device's trace (up to 20 MB a second) and screen."""

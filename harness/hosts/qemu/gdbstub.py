@@ -207,6 +207,19 @@ class GdbStub:
         known = [self._registers[name] for name in names if name in self._registers]
         return {register.name: self._register(register, deadline) for register in known}
 
+    def halted(self, vcpu: int, deadline: Deadline) -> bool:
+        """Return whether this CPU waits for an interrupt, or has not been started.
+
+        QEMU says it in words: gdbstub/gdbstub.c, handle_query_thread_extra().
+        """
+        answer = self._ask(f"qThreadExtraInfo,{self._threads[vcpu]}", deadline)
+        try:
+            return b"[halted" in bytes.fromhex(answer.decode("ascii"))
+        except ValueError:
+            raise MachineError(
+                f"{self.address}: the gdb stub does not tell of CPU {vcpu}"
+            ) from None
+
     def _register(self, register: Register, deadline: Deadline) -> int:
         answer = self._ask(f"p{register.number:x}", deadline)
         try:

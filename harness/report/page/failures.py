@@ -12,6 +12,7 @@ from harness.base.text import clean
 from harness.evaluate.cell.reproduce import SCRIPT
 from harness.report.logs import excerpt, shown_path
 from harness.report.view.findings import BAD, Finding, failed_as_expected, findings
+from harness.report.view.places import place_lines
 from harness.results.records import Cell, Run, Status
 from harness.results.store import cell_path
 
@@ -23,8 +24,8 @@ SCRIPT_LIMIT = 20_000
 class FailedCell:
     """A cell that failed; `expected`: the plan asked for all its bad results.
 
-    `log` is a path to read on in, `again` a command that runs the cell again, `cut` tells that
-    excerpt and script were left out.
+    `place` says where the CPUs of a silent guest were. `log` is a path to read on in, `again` a
+    command that runs the cell again, `cut` tells that excerpt and script were left out.
     """
 
     index: int
@@ -34,6 +35,7 @@ class FailedCell:
     kind: str = ""
     summary: str = ""
     excerpt: list[str] = field(default_factory=list)
+    place: list[str] = field(default_factory=list)
     log: str = ""
     again: str = ""
     script: str = ""
@@ -115,6 +117,7 @@ def _fill(failure: FailedCell, run: Run, folder: Path | None) -> None:
     if cell.failure:
         failure.kind, failure.summary = clean(cell.failure.kind), clean(cell.failure.summary)
         failure.excerpt = excerpt(cell, folder)
+        failure.place = place_lines(cell.failure.place) if cell.failure.place else []
     names = [shlex.quote(clean(name)) for name in (run.run.id, cell.name)]
     failure.again = "s2eval show {} --reproduce {} > again.sh && sh again.sh".format(*names)
     if folder is None:

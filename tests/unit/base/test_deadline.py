@@ -75,3 +75,15 @@ def test_in_whatever_thread() -> None:
     thread.start()
     thread.join(30)
     assert [str(error) for error in caught] == ["took longer than 0.05 s"]
+
+
+def test_a_deadline_is_extended_up_to_four_times_itself_and_within_its_limit() -> None:
+    deadline = Deadline(1000)
+    deadline.extend(500)
+    assert 1400 < deadline.left() <= 1500
+    deadline.extend(100_000)
+    deadline.extend(100_000)
+    assert 3900 < deadline.left() <= 4000
+    limited = Deadline(1000, within=Deadline(1200))
+    limited.extend(500)
+    assert 1100 < limited.left() <= 1200

@@ -11,11 +11,13 @@ from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.guests.vmm.vmm import MONITOR, RESULTS, VMM_OUTPUT
 from harness.hosts.events import Event, EventQueue
+from harness.hosts.hang.patience import Patience
 from harness.hosts.host import Completed, HostLost, Job
 from harness.hosts.l1.saved import SavedState
 from harness.hosts.machines.machine import Machine
 from harness.hosts.tables import TableSource
 from harness.results.failure_kinds import FailureKind
+from harness.results.places import Place
 from harness.results.records import Failure
 from harness.suites.failures.guest_log import GuestLog
 
@@ -60,7 +62,7 @@ class FakeHost:
     """
 
     name = "L1"
-    silence = PATIENCE
+    patience = Patience(PATIENCE, PATIENCE)
     bdf = "0000:00:10.0"
     pid = 1
     trace = Path("/none")
@@ -143,6 +145,12 @@ class FakeHost:
 
     def harm(self) -> Failure | None:
         return None
+
+    def look(self) -> Place | None:
+        return None
+
+    def longest_silence(self) -> float:
+        return self._queue.longest_silence()
 
     def answers(self, deadline: Deadline) -> bool:
         return self.usable

@@ -59,6 +59,11 @@ def test_a_source_that_is_held_for_ever_ends_at_the_deadline() -> None:
     assert Held(10**6).wait(line, deadline, silence=0.05) is None and deadline.over
 
 
+def test_time_in_which_a_source_is_held_extends_its_deadline() -> None:
+    source = Held(20, "late")
+    assert source.wait(line, Deadline(0.08), silence=NEVER) == "late"
+
+
 def test_the_longest_silence_that_an_event_ended() -> None:
     source = EventQueue()
     source.events.put(Event("console", "at once"))

@@ -8,7 +8,7 @@ from harness.results.failure_kinds import Blame, FailureKind
 from harness.results.records import Failure, Status
 
 KERNELS_FAULT = {
-    "bug", "external-abort", "hard-lockup", "hung-task", "kvm-error", "oops", "panic",
+    "bug", "external-abort", "hang", "hard-lockup", "hung-task", "kvm-error", "oops", "panic",
     "rcu-stall", "reset", "serror", "soft-lockup", "vmm-refused", "warn",
 }  # fmt: skip
 
@@ -25,6 +25,7 @@ def test_what_follows_from_each_kind() -> None:
     assert kinds("lasting") == {"build", "input", "disk-full"}
     assert kinds("ours") == {"machine", "disk-full"}
     assert kinds("stops_run") == {"disk-full"}
+    assert kinds("lockup") == {"soft-lockup", "hard-lockup", "rcu-stall", "hung-task"}
     assert kinds("timeout") == {"silence", "deadline"}
     assert kinds("symptom") == {"vmm-exit", "reset", "silence", "deadline", "warn"}
     assert kinds("of_guest") == {"kvm-error"}

@@ -21,12 +21,15 @@ _COMMAND = re.compile(r"^(?:saved)?cmd_\S+ := (.*)$", re.MULTILINE)
 
 
 @contextmanager
-def checked_out(build: Build) -> Iterator[Tree | None]:
-    """Yield the tree of a build with the worktree at its commit, None while another run has it."""
+def checked_out(build: Build, patience: float = 0) -> Iterator[Tree | None]:
+    """Yield the tree of a build with the worktree at its commit, None while another run has it.
+
+    Another run is waited for `patience` seconds.
+    """
     tree = Tree(cache_dir("sources") / build.inputs["tree"])
     with ExitStack() as entered:
         try:
-            entered.enter_context(tree.locked(Deadline(0)))
+            entered.enter_context(tree.locked(Deadline(patience)))
         except LockTimeoutError:
             yield None
             return

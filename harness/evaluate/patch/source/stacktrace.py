@@ -23,24 +23,31 @@ from harness.kernel.toolchain import cross_prefix, environment
 
 SECONDS = 60
 FUNCTIONS = 12  # of a trace that are looked up
+NVHE = "__kvm_nvhe_"  # how the names of the hypervisor's functions without VHE begin
 _CALL = re.compile(r"\b([A-Za-z_][\w.$]*)\+0x([0-9a-f]+)/0x([0-9a-f]+)")
 _EXACT = re.compile(r"\bpc : | at \S+:\d+ ")  # where it is, not where it returns to
 _SYMBOL = re.compile(r"^([0-9a-f]+)\s+\S+\s+F?\s*(\.\S+)\s+([0-9a-f]+)\s+(?:\.hidden )?(\S+)$")
 
 
-def decoded(trace: Sequence[str], build: Build) -> list[str]:
+def decoded(
+    trace: Sequence[str], build: Build, *, own: bool = False, patience: float = 0
+) -> list[str]:
     """Return the lines of a trace, `(file:line)` behind each function that can be found.
 
-    The lines stay as they are while another run builds in the tree.
+    With `own` that is a line of the function's file, not of a header that the compiler has put in.
+    The lines stay as they are where another run builds in the tree for more than `patience` s.
     """
-    with checked_out(build) as tree:
+    with checked_out(build, patience) as tree:
         if tree is None:
             return list(trace)
         changed = added_lines(tree.work, build.inputs["commit"], build.inputs["applied"])
-        return _decoded(trace, tree.work, tree.out(llvm=build.inputs["llvm"]), changed)
+        out = tree.out(llvm=build.inputs["llvm"])
+        return _decoded(trace, tree.work, out, changed, own=own)
 
 
-def _decoded(trace: Sequence[str], work: Path, out: Path, changed: Iterable[str]) -> list[str]:
+def _decoded(
+    trace: Sequence[str], work: Path, out: Path, changed: Iterable[str], *, own: bool
+) -> list[str]:
     """`changed`: the files of the series. The O= folder may hold another kernel by now, without
     the functions that the series adds."""
     wanted = list(dict.fromkeys(m[1] for line in trace for m in _CALL.finditer(line)))[:FUNCTIONS]
@@ -48,7 +55,7 @@ def _decoded(trace: Sequence[str], work: Path, out: Path, changed: Iterable[str]
     exact = {m[0] for line in trace if _EXACT.search(line) for m in _CALL.finditer(line)}
     with tempfile.TemporaryDirectory(prefix="s2eval-decode-") as scratch:
         new = [target for source in changed for target in objects_of(out, source)]
-        finder = _Finder(out, work, Path(scratch), objects, new)
+        finder = _Finder(out, work, Path(scratch), objects, new, own=own)
         return [
             _CALL.sub(lambda call: call[0] + finder.place(call, exact=call[0] in exact), line)
             for line in trace
@@ -59,13 +66,21 @@ class _Finder:
     """Compiles each object once."""
 
     def __init__(
-        self, out: Path, work: Path, scratch: Path, objects: dict[str, Path], new: list[Path]
+        self,
+        out: Path,
+        work: Path,
+        scratch: Path,
+        objects: dict[str, Path],
+        new: list[Path],
+        *,
+        own: bool,
     ) -> None:
         self.out = out
         self.work = work
         self.scratch = scratch
         self.objects = objects
         self.new = new
+        self.own = own
         self._made: dict[Path, Path | None] = {}
 
     def place(self, call: re.Match[str], *, exact: bool) -> str:
@@ -74,18 +89,20 @@ class _Finder:
         Not `exact` is a return address: that of the instruction behind the call.
         """
         name, offset = call[1], int(call[2], 16)
+        plain = name.removeprefix(NVHE)
         for source in [self.objects[name]] if name in self.objects else self.new:
             target = self._debug(source)
             for line in (
                 _output_of([f"{cross_prefix()}objdump", "-t", str(target)]) if target else ()
             ):
                 match = _SYMBOL.match(line)
-                if match is None or match[4] != name:
+                if match is None or match[4] != plain:
                     continue
                 address = int(match[1], 16) + (offset if exact else max(offset - 4, 0))
                 command = [f"{cross_prefix()}addr2line", "-e", str(target), "-j", match[2],
                            hex(address)]  # fmt: skip
-                location = (_output_of(command) or ["??"])[0].partition(" ")[0]
+                lines = _output_of([*command, "-i"] if self.own else command)
+                location = _own_line(lines) if self.own else (lines or ["??"])[0].partition(" ")[0]
                 return "" if location.startswith("??") else f" ({self._short(location)})"
         return ""
 
@@ -103,6 +120,14 @@ class _Finder:
         return self._made[target]
 
 
+def _own_line(lines: Sequence[str]) -> str:
+    """The innermost place in the function's own file: `lines` have what was inlined first, e.g. of
+    a header, and the function itself at the end."""
+    places = [line.partition(" ")[0] for line in lines] or ["??"]
+    file = places[-1].rpartition(":")[0]
+    return next(place for place in places if place.rpartition(":")[0] == file)
+
+
 def _with_debug(command: Sequence[str], made: Path) -> list[str]:
     """The command for another output; its dependency file goes beside that."""
     if "-o" not in command:
@@ -118,6 +143,7 @@ def _with_debug(command: Sequence[str], made: Path) -> list[str]:
 def _objects(out: Path, functions: Iterable[str]) -> dict[str, Path]:
     """The object that defines each function: the archives of the O= folder are asked."""
     wanted = set(functions)
+    nvhe = _nvhe_objects(out, wanted)
     archive = out / "vmlinux.a"  # a thin one, of all objects; built-in.a before Linux 6.1
     names = [str(archive if archive.is_file() else out / "built-in.a")]
     names += [str(path) for path in out.rglob("*.o") if (path.with_suffix(".ko")).is_file()]
@@ -128,6 +154,22 @@ def _objects(out: Path, functions: Iterable[str]) -> dict[str, Path]:
         if len(columns) == 3 and columns[2] in wanted and columns[1] in "tTwW":
             path = Path(member.partition(":")[2] or member)
             objects.setdefault(columns[2], path if path.is_absolute() else out / path)
+    return objects | nvhe
+
+
+def _nvhe_objects(out: Path, functions: Iterable[str]) -> dict[str, Path]:
+    """The objects of the hypervisor without VHE: what they are linked to gets a prefix as a whole
+    (arch/arm64/kvm/hyp/nvhe/Makefile)."""
+    wanted = {name.removeprefix(NVHE): name for name in functions if name.startswith(NVHE)}
+    names = [str(path) for path in out.glob("arch/arm64/kvm/hyp/nvhe/*.nvhe.o")]
+    objects = {}
+    for line in (
+        _output_of([f"{cross_prefix()}nm", "-A", "--defined-only", *names]) if wanted else ()
+    ):
+        member, _, rest = line.rpartition(":")
+        columns = rest.split()
+        if len(columns) == 3 and columns[2] in wanted and columns[1] in "tTwW":
+            objects[wanted[columns[2]]] = Path(member)
     return objects
 
 

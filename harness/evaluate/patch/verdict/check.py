@@ -22,6 +22,7 @@ _BOUNDS: dict[str, Callable[[float, float], bool]] = {
 }
 # What becomes of a guest as a whole says nothing about a test.
 _APART = ("guest", UNREACHED)
+END, NONE = "failure", "none"  # the first part of such a path; its value where there is none
 _UNKNOWN = (Status.ERROR, Status.MISS)
 
 
@@ -46,7 +47,8 @@ class Check:
 
     def of(self, cell: Cell) -> CheckResult:
         """Return what `cell` says; a guest that never came to the test says nothing."""
-        observations = [o for o in cell.outcomes() if self._names(o)]
+        asked = end_of(cell) if self.path.startswith(f"{END}.") else cell.outcomes()
+        observations = [o for o in asked if self._names(o)]
         if not observations:
             failure = f"{cell.failure.kind}: {cell.failure.summary}" if cell.failure else ""
             return CheckResult(None, failure or f"nothing was observed at {self.path}")
@@ -79,6 +81,28 @@ class Check:
         if self.sign == "!=":
             odd, equal = equal, odd
         return CheckResult(not odd, f"{(odd or equal)[0].path}: {_described((odd or equal)[0])}")
+
+
+def end_of(cell: Cell) -> list[Observation]:
+    """Return how a cell's guest ended: observations `failure.kind`, `failure.place.function`, ….
+
+    Their values are `none` where all went well. A fault of the harness or the machine tells
+    nothing. A guest that fell silent at a place is taken to hang there: a bisection has shown that
+    another kernel's guest does not.
+    """
+    failure = cell.failure
+    place = failure.place if failure else None
+    status = Status.PASS
+    if failure:
+        status = Status.FAIL if place else failure.status
+    values: dict[str, str | int] = {"kind": failure.kind if failure else NONE}
+    for name in ("function", "file", "line", "el", "interrupts", "where"):
+        values[f"place.{name}"] = getattr(place, name) if place else NONE
+    detail = {"reason": failure.summary} if failure else {}
+    return [
+        Observation(path=f"{END}.{name}", status=status, value=value, detail=detail)
+        for name, value in values.items()
+    ]
 
 
 def parse_check(text: str) -> Check:

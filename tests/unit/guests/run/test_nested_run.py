@@ -22,11 +22,15 @@ from harness.guests.run.suite_run import SuiteRun
 from harness.guests.vmm.qemu import QemuVmm
 from harness.guests.vmm.vmm import STREAMS
 from harness.hosts.events import Event
+from harness.hosts.hang.patience import Patience
 from harness.hosts.host import HostLost
 from harness.hosts.l1 import link
 from harness.hosts.l1.link import L1Link
 from harness.hosts.qemu.process import QemuProcess
 from harness.hosts.tables import TableReader, TableSource
+from harness.results.failure_kinds import FailureKind
+from harness.results.places import CpuState, Place
+from harness.results.records import Failure
 from harness.suites.failures.guest_log import KEPT, LINE_KEPT, GuestLog
 from tests.data_files import DATA
 
@@ -37,6 +41,7 @@ CUT = (DATA / "ktap" / "wcprobe-nested-6.1-killed.txt").read_text().splitlines()
 KVM = "Unsupported FSC: EC=0x24 xFSC=0x21 ESR_EL2=0x93c18021"
 ASKS = re.compile("# s2eval: (audit|device) ")  # L1 is asked something when these come
 SILENCE = 0.05  # seconds: everything that will be said is said before
+STUCK = Place(function="f", el=2, interrupts="masked", where="L1", state=CpuState.STUCK)
 NEVER = 1000.0  # seconds; who waits for that has not seen what there was to see
 
 
@@ -83,10 +88,11 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flat_run, "DYING_SECONDS", SILENCE)
     monkeypatch.setattr(link, "DYING_SECONDS", SILENCE)
     monkeypatch.setattr(nested_run, "ANSWER", SILENCE)
+    monkeypatch.setattr(nested_run, "KNOWN_ANSWER", SILENCE)
 
 
 def flat(qemu: Recorded, silence: float = NEVER) -> SuiteRun:
-    return FlatRun(qemu, silence).finish(Deadline(NEVER))
+    return FlatRun(qemu, Patience(silence, silence), lambda: None).finish(Deadline(NEVER))
 
 
 class NoStub:
@@ -102,7 +108,7 @@ class RecordedL1(L1Link):
     bdf = "0000:00:10.0"
 
     def __init__(self, process: Recorded, silence: float) -> None:
-        super().__init__(STREAMS, silence)
+        super().__init__(STREAMS, Patience(silence, silence))
         self.attach(process)
 
     def put(self, files: Mapping[str, Path | str]) -> dict[str, str]:
@@ -192,7 +198,7 @@ def test_silence_and_the_deadline_are_told_apart(qemu: Recorded) -> None:
     run = flat(qemu, SILENCE)
     assert run.failure and run.failure.kind == "silence"
     qemu.say("console", ["[ 1.0] still here"] * 3)
-    run = FlatRun(qemu, 10).finish(Deadline(SILENCE))
+    run = FlatRun(qemu, Patience(10, 10), lambda: None).finish(Deadline(SILENCE))
     assert run.failure and run.failure.kind == "deadline"
     assert "the suite was not done" in run.failure.summary
 
@@ -393,3 +399,81 @@ def test_a_log_keeps_what_stands_around_the_failure() -> None:
     failure = kept.failure()
     assert failure and failure.kind == "panic" and "at last" in failure.summary
     assert f"line {3 * KEPT - 1} " in failure.excerpt[2]
+
+
+def test_the_tables_are_closed_before_the_cpus_are_looked_at(qemu: Recorded) -> None:
+    """QEMU's gdb stub serves one connection at a time."""
+    order: list[str] = []
+
+    class Audit(RunAudit):
+        def release(self) -> None:
+            order.append("release")
+
+    class L1(RecordedL1):
+        def look(self) -> None:
+            order.append("look")
+
+    audit = Audit(NoStub(), linux_targets(QemuVmm.memory_map), {})
+    run = NestedRun(L1(qemu, SILENCE), QemuVmm(), audit)
+    run.start("sh /share/l2", Deadline(NEVER))
+    ended = run.finish(Deadline(NEVER))
+    assert ended.failure and ended.failure.kind == "silence"
+    assert order == ["release", "look"]
+
+
+def stuck_l1(qemu: Recorded) -> RecordedL1:
+    """An L1 that prints nothing, with a CPU that is stuck."""
+
+    class L1(RecordedL1):
+        def look(self) -> Place:
+            return STUCK
+
+    return L1(qemu, SILENCE)
+
+
+def test_an_l1_that_does_not_come_up_is_told_with_its_place(qemu: Recorded) -> None:
+    qemu.say("console", log("silence-hang"))
+    with pytest.raises(HostLost) as lost:
+        stuck_l1(qemu).wait_ready(Deadline(NEVER, key="boot of the machine"))
+    failure = lost.value.failure
+    assert (failure.kind, failure.where, failure.place) == ("silence", "L1", STUCK)
+    assert failure.summary.endswith("; f in L1, EL2, interrupts masked")
+    with pytest.raises(HostLost) as lost:
+        stuck_l1(qemu).wait_ready(Deadline(0, key="boot of the machine"))
+    assert lost.value.failure.summary.endswith(" (limit: boot of the machine)")
+
+
+def test_a_lockup_that_the_kernel_tells_has_its_place(qemu: Recorded) -> None:
+    qemu.say("console", log("soft-lockup"))
+    with pytest.raises(HostLost) as lost:
+        stuck_l1(qemu).wait_ready(Deadline(NEVER))
+    assert (lost.value.failure.kind, lost.value.failure.place) == ("soft-lockup", STUCK)
+
+
+@pytest.mark.parametrize(("dead", "where"), [(True, "L1"), (False, "L2")])
+def test_a_silent_guest_is_told_with_the_place(qemu: Recorded, dead: bool, where: str) -> None:
+    """Whether L1 answers decides whose log is shown, not what was seen."""
+    audit = RunAudit(NoStub(), linux_targets(QemuVmm.memory_map), {})
+    run = NestedRun(stuck_l1(qemu), QemuVmm(), audit)
+    run.start("sh /share/l2", Deadline(NEVER))
+    qemu.dead = dead
+    failure = run.finish(Deadline(NEVER)).failure
+    assert failure and (failure.kind, failure.where, failure.place) == ("silence", where, STUCK)
+    # The guest cannot be ended then either: what was seen first stays.
+    late = Failure(kind=FailureKind.DEADLINE, summary="'kill -9 36' was not done", where="L1")
+    assert run.lost(HostLost(late)).failure == failure
+    panic = Failure(kind=FailureKind.PANIC, summary="Kernel panic", where="L1")
+    assert run.lost(HostLost(panic)).failure == panic
+
+
+def test_a_host_that_is_idle_waits_for_its_guest(qemu: Recorded) -> None:
+    class L1(RecordedL1):
+        def look(self) -> Place:
+            return STUCK.model_copy(update={"state": CpuState.IDLE, "function": ""})
+
+    audit = RunAudit(NoStub(), linux_targets(QemuVmm.memory_map), {})
+    run = NestedRun(L1(qemu, SILENCE), QemuVmm(), audit)
+    run.start("sh /share/l2", Deadline(NEVER))
+    failure = run.finish(Deadline(NEVER)).failure
+    assert failure and failure.place and failure.place.where == "L2"
+    assert "; all CPUs idle in L2" in failure.summary

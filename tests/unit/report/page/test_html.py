@@ -14,6 +14,7 @@ import pytest
 from harness.report.page import failures, render
 from harness.report.page.trends import Bar, Trend, Trends
 from harness.results.failure_kinds import FailureKind
+from harness.results.places import CpuPlace, CpuState, place_of
 from harness.results.readings import AuditRecord, FidelityRecord
 from harness.results.records import Failure, Observation, Run, Status
 from tests.unit.report.format_runs import HOSTILE, expected, failing, hostile
@@ -117,6 +118,16 @@ def test_a_silent_guest_shows_the_end_of_its_log(tmp_path: Path) -> None:
     place.mkdir()
     (place / "l2.log").write_bytes(b"x\n" * 500 + b"\xff\x1b[2Jlast <b>words</b>\n")
     assert "\ufffdlast <b>words</b>" in Reader(render(run, tmp_path)).text
+
+
+def test_a_guest_that_hangs_shows_where_its_cpus_are() -> None:
+    run = failing(Status.MISS, kind="silence")
+    cpu = CpuPlace(cpu=1, where="L1", state=CpuState.STUCK, el=2, interrupts="masked",
+                   function="f", at="f+0x8/0x<b>40</b>")  # fmt: skip
+    place = place_of([cpu], [])
+    run.cells[0].failure = Failure(kind=FailureKind.SILENCE, summary="no output", place=place)
+    text = Reader(render(run)).text
+    assert "CPU 1, L1: stuck in f+0x8/0x<b>40</b>, EL2, interrupts masked" in text
 
 
 def test_what_is_too_long_for_a_page_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 from harness.base.errors import UsageError
 from harness.evaluate.patch.verdict.check import parse_check
 from harness.results.failure_kinds import FailureKind
+from harness.results.places import CpuState, Place
 from harness.results.records import Cell, Failure, Observation, Status
 from tests.unit.evaluate.patch.patch_cells import cell, saw
 
@@ -65,3 +66,28 @@ def test_figures() -> None:
 def test_what_is_no_check(text: str) -> None:
     with pytest.raises(UsageError, match="--check"):
         parse_check(text)
+
+
+def test_how_a_guest_ended() -> None:
+    """The place of a guest that fell silent is a criterion; a fault of the machine is none."""
+    place = Place(function="kvm_arch_init", file="arch/arm64/kvm/arm.c", line=2247, el=2,
+                  interrupts="masked", where="L1", state=CpuState.STUCK)  # fmt: skip
+    silent = Failure(kind=FailureKind.SILENCE, summary="no output", where="L1", place=place)
+    seen = saw("s.a", "works")
+    elsewhere = silent.model_copy(update={"place": place.model_copy(update={"function": "f"})})
+    for check, here, there in (
+        ("failure.place.function!=kvm_arch_init", False, True),
+        ("failure.place.function=none", False, False),
+        ("failure.place.line<2247", False, False),
+        ("failure.place.el=2", True, True),
+        ("failure.kind", False, False),
+        ("s.*", True, True),
+    ):
+        assert asked(check, seen, failure=silent) is here, check
+        assert asked(check, seen, failure=elsewhere) is there, check
+    assert asked("failure.place.function!=kvm_arch_init", seen) is True
+    assert asked("failure.kind", seen) is True
+    unknown = Failure(kind=FailureKind.SILENCE, summary="no output", where="L1")
+    assert asked("failure.kind!=silence", failure=unknown) is None
+    missing = Failure(kind=FailureKind.MACHINE, summary="no tool", where="harness")
+    assert asked("failure.place.function!=kvm_arch_init", failure=missing) is None
