@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.guests.run.suite_run import RESULTS_LIMIT
+from harness.hosts.hang.stacks import UNKNOWN
 from harness.kernel.build import build
 from harness.kernel.spec import resolve
 from harness.results.records import Cell, Failure, Status
@@ -142,6 +143,21 @@ def test_an_oops_that_is_survived_is_the_kernels_fault_all_the_same(
         assert (end.status, end.value) == (Status.FAIL, "oops")
         (command,) = [o for o in cell.observations if o.path.startswith("oops.command.")]
         assert command.status is Status.ERROR and "signal-11" in command.detail["reason"]
+
+
+def test_where_a_silent_guest_hangs(flat_failures: Finished, nested_failures: Finished) -> None:
+    """Each CPU takes no interrupts, in a module that is called as the kernel calls one."""
+    for finished, where in ((flat_failures, "L1"), (nested_failures, "L2")):
+        cell, failure = failed(finished, "/hang")
+        place = failure.place
+        assert place and place.known, failure.summary
+        assert (place.where, place.el, place.interrupts) == (where, 1, "masked")
+        assert (place.function, place.file) == (UNKNOWN, "")
+        stuck = [cpu for cpu in place.cpus if cpu.where == where and cpu.state == "stuck"]
+        assert len(stuck) == (2 if where == "L1" else 1)
+        assert any("do_one_initcall" in cpu.stack for cpu in stuck)
+        limit = "(limit: silence in [limits] of the machine "
+        assert limit in failure.summary and limit in told(finished, cell)
 
 
 def test_binary_garbage_is_kept_in_the_log_and_nowhere_else(
