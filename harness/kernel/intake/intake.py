@@ -7,12 +7,12 @@ series.folder      cache/series/fix-1f6a03c2/0001-....patch: the same patches, t
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
 from harness.base.errors import UsageError
 from harness.base.paths import file_and_mail
+from harness.base.text import clean
 from harness.kernel.intake import commits
 from harness.kernel.intake.kept import PatchSeries, keep, patch_file
 from harness.kernel.intake.mail import b4, files
@@ -57,7 +57,7 @@ def _kept(name: str, taken: Taken) -> PatchSeries:
 
 def _taken(given: str, tree: Path | None, base: str) -> Taken:
     if given == "-":
-        return files.read_bytes(sys.stdin.buffer.read(), "standard input")
+        return files.read_stdin()
     if not given:
         raise UsageError("a series without a name")
     found = file_and_mail(given)
@@ -74,7 +74,7 @@ def _taken(given: str, tree: Path | None, base: str) -> Taken:
     no_commits = (
         f"no ref or range in {tree}" if tree else "no ref or range: no kernel tree here (--tree)"
     )
-    raise UsageError(f"{given}: no such file or folder, no message id, {no_commits}")
+    raise UsageError(f"{clean(given)}: no such file or folder, no message id, {no_commits}")
 
 
 def _path_or_branch(given: str, found: tuple[Path, int], tree: Path | None, base: str) -> Taken:

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from harness.base.errors import UsageError
+from harness.base.text import clean
 from harness.kernel.intake.mail import mime, order, quilt
 from harness.kernel.intake.mail.box import read_mails
 from harness.kernel.intake.mail.mails import Mail
-from harness.kernel.intake.mail.unpack import PACKED, read_file, unpacked
+from harness.kernel.intake.mail.unpack import LIMIT, PACKED, read_file, unpacked
 from harness.kernel.intake.taken import Taken
 
 _MOST = 9_999  # files of a folder
@@ -36,6 +38,17 @@ def read_path(path: Path, source: str, number: int = 0) -> Taken:
         raise UsageError(f"{error.filename or source}: {error.strerror or error}") from None
 
 
+def read_stdin() -> Taken:
+    """Return the series that standard input holds. Raise UsageError when there is none."""
+    source = "standard input"
+    if sys.stdin is None:
+        raise UsageError(f"{source} is closed")
+    try:
+        return read_bytes(sys.stdin.buffer.read(LIMIT + 1), source)
+    except OSError as error:
+        raise UsageError(f"{source}: {error.strerror or error}") from None
+
+
 def read_bytes(data: bytes, source: str, place: str = "", number: int = 0) -> Taken:
     """Return the series in the bytes of a file or a pipe; one patch of a series may be alone."""
     mails = read_mails(unpacked(data, source), source, place)
@@ -55,7 +68,7 @@ def _folder(folder: Path, source: str) -> list[Mail]:
         raise UsageError(f"{source}: an empty series: no {kinds}, maildir or quilt series in it")
     if len(files) > _MOST:
         raise UsageError(f"{source}: {len(files)} files: give the series' own")
-    named = ((file, f"{source}/{file.relative_to(folder)}") for file in files)
+    named = ((file, f"{source}/{clean(str(file.relative_to(folder)))}") for file in files)
     return [
         mail for file, name in named for mail in read_mails(read_file(file, name), name, str(file))
     ]

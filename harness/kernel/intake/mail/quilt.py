@@ -31,6 +31,8 @@ def read(series: Path, source: str) -> list[Mail]:
         line_name = f"{source}/{series.name}:{number}"
         if set(options) - {"-p1", "-pab"}:
             raise UsageError(f"{line_name}: {clean(' '.join(options))}: only -p1 is taken")
+        if "\0" in name:
+            raise UsageError(f"{line_name}: no name of a file: {clean(name)}")
         file = series.parent / name
         if not file.resolve().is_relative_to(series.parent.resolve()):
             raise UsageError(f"{line_name}: the path {clean(name)} leaves the folder")

@@ -74,10 +74,14 @@ class Applied:
 
     def lines(self) -> list[str]:
         """Return the lines that it adds to the tree."""
-        diff = git(self.work, "diff", "-U0", self.base, self.commit)
+        diff = self.git("diff", "-U0", self.base, self.commit)
         return [line[1:] for line in diff.splitlines() if line[:1] == "+" and line[:3] != "+++"]
 
     def log(self, form: str) -> list[str]:
         """Return a line of `git log` for each patch, the first one first."""
         span = f"{self.base}..{self.commit}"
-        return git(self.work, "log", "--reverse", f"--format={form}", span).splitlines()
+        return self.git("log", "--reverse", f"--format={form}", span).splitlines()
+
+    def git(self, *args: str) -> str:
+        """Run git in the worktree in the cache."""
+        return git(self.work, *args)
