@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness.base.errors import UsageError
 from harness.base.paths import ROOT
 from harness.base.text import clean
-from harness.kernel.intake.mail import files, mails
+from harness.kernel.intake.mail import files
 from harness.kernel.intake.taken import Taken
 
 SAMPLES = sorted(path for path in (ROOT / "tests/data/field/samples").rglob("*") if path.is_file())
@@ -123,6 +123,6 @@ def test_a_parser_that_gives_up_is_one_line_too(
     def broken(*args: object, **more: object) -> None:
         raise KeyError("a fault\nof the email package")
 
-    monkeypatch.setattr(mails.email, "message_from_bytes", broken)
+    monkeypatch.setattr("email.message_from_bytes", broken)
     with pytest.raises(UsageError, match="x: no mail that can be read"):
         files.read_bytes(b"From: a@b\n\nx\n", "x")
