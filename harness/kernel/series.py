@@ -25,7 +25,7 @@ from harness.kernel.applying.sparse import NotSparseError
 from harness.kernel.git import GitError, git, run
 from harness.kernel.intake.intake import take_file
 from harness.kernel.source import Base
-from harness.kernel.spec import find_series
+from harness.kernel.spec import find_series, is_ready
 
 Lock = Callable[[], AbstractContextManager[None]]
 
@@ -35,7 +35,7 @@ def patches(series: Iterable[str]) -> list[Path]:
     patch_files: list[Path] = []
     for name in series:
         path = find_series(name)
-        files = sorted(path.glob("*.patch")) if _is_ready(path) else take_file(str(path)).patches
+        files = sorted(path.glob("*.patch")) if is_ready(path) else take_file(str(path)).patches
         if not files:
             raise UsageError(f"series {name}: no *.patch in {path}")
         patch_files += files
@@ -44,14 +44,8 @@ def patches(series: Iterable[str]) -> list[Path]:
 
 def notes(series: Iterable[str]) -> list[str]:
     """Return what is to be told of how users' files and folders were read; errors as patches()."""
-    taken = (take_file(str(path)) for path in map(find_series, series) if not _is_ready(path))
+    taken = (take_file(str(path)) for path in map(find_series, series) if not is_ready(path))
     return [note for one in taken for note in one.notes]
-
-
-def _is_ready(path: Path) -> bool:
-    """Whether it is a folder of kernels/patches or of the cache, not a file of a user's."""
-    folders = [*SERIES.folders(), cache_dir("series")]
-    return path.is_dir() and any(path.is_relative_to(one.resolve()) for one in folders)
 
 
 def patchset_hash(files: Iterable[Path]) -> str:

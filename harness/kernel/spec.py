@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from harness.base.errors import UsageError
 from harness.base.paths import FRAGMENTS, KERNELS, SERIES, cache_dir, file_and_mail
 from harness.base.toml import parse, read_toml, unknown
+from harness.kernel.intake.intake import take_file
 
 LLVM = "llvm"  # in a name, beside the series: the compiler
 
@@ -74,7 +75,8 @@ def list_series() -> dict[str, Path]:
 def resolve(name: str) -> KernelSpec:
     """Return the kernel a user named; nothing is fetched or built.
 
-    Raise UsageError for unknown kernels and series (with the nearest name) and bad files.
+    Raise UsageError for unknown kernels and series (with the nearest name), and for files that are
+    no series.
     """
     base, more = _split(name)
     series = [one for one in more if one != LLVM]
@@ -89,7 +91,9 @@ def resolve(name: str) -> KernelSpec:
     if spec.source.tree == "" and not spec.source.package:
         raise UsageError(f"kernel {base} needs a git tree: {base}:PATH or {base}:PATH@REF")
     for one in (*spec.series, *series):
-        find_series(one)
+        path = find_series(one)
+        if not is_ready(path):
+            take_file(str(path))
     for one in spec.fragments:
         find_fragment(one)
     llvm = spec.llvm or LLVM in more
@@ -119,6 +123,12 @@ def find_series(series: str) -> Path:
     if series.startswith((".", "/", "~")):
         raise UsageError(f"series {series}: no such file or folder")
     raise unknown("series", series, named)
+
+
+def is_ready(series: Path) -> bool:
+    """Return whether a series is a folder of kernels/patches or the cache, not a user's file."""
+    folders = [*SERIES.folders(), cache_dir("series")]
+    return series.is_dir() and any(series.is_relative_to(one.resolve()) for one in folders)
 
 
 def find_fragment(fragment: str) -> Path:

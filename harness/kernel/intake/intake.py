@@ -63,10 +63,15 @@ def _taken(given: str, tree: Path | None, base: str) -> Taken:
     found = file_and_mail(given)
     if found:
         return _path_or_branch(given, found, tree, base)
-    named = commits.named(given, tree, base) if tree else None
+    message = b4.message_of(given)
+    try:
+        named = commits.named(given, tree, base) if tree else None
+    except UsageError:
+        if not message:
+            raise
+        named = None  # two dots in a message id are no range
     if named:
         return named
-    message = b4.message_of(given)
     if message:
         with tempfile.TemporaryDirectory(prefix="s2eval-b4-") as scratch:
             mailbox = b4.fetch(message, Path(scratch))

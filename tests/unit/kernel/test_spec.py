@@ -40,10 +40,13 @@ def test_every_series_of_the_project_can_be_named() -> None:
         assert resolve(f"debian-6.1+{name}").series == (name,)
 
 
-def test_series_may_be_files_and_repeat(tmp_path: Path) -> None:
-    (tmp_path / "a.patch").write_text("")
+def test_series_may_be_files_and_repeat(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.patch").write_text("--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+x\n")
     spec = resolve(f"debian-6.1+stage2-normal-nc+{tmp_path}/a.patch")
     assert spec.series == ("stage2-normal-nc", f"{tmp_path}/a.patch")
+    (tmp_path / "a.patch").write_text("words\n")
+    with pytest.raises(UsageError, match=r"a.patch: no patch in it"):
+        resolve(f"debian-6.1+{tmp_path}/a.patch")
 
 
 @pytest.mark.parametrize(

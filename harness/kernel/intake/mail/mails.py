@@ -26,6 +26,8 @@ _IN_BODY = re.compile(r"(From|Subject|Date): ?(.*)")
 _SCISSORS = re.compile(r"^[-\s]*(?:>8|8<|>%|%<)[-\s<>8%]*$", re.MULTILINE)
 _MAY_HOLD_DIFF = re.compile(rb"^(?:diff |--- |Index: )", re.MULTILINE)
 _DIFF_HEADER = re.compile(r"^(?:diff --git |--- |\+\+\+ ).*?(\r?)$", re.MULTILINE)
+# Where git mailsplit would begin another mail.
+_BEGINS_MAIL = re.compile(r"^From .*\d:\d\d.*\d{4}", re.MULTILINE)
 _NO_DATE = "Thu, 1 Jan 1970 00:00:00 +0000"
 _YEARS = range(1970, 2100)  # what git takes
 
@@ -191,8 +193,7 @@ def _text(head: Head, title: str, found: diff.Diffs) -> str:
     above = found.lines[: found.start]
     cut = next((n for n, line in enumerate(above) if line.rstrip() == "---"), found.start)
     message = "\n".join(_readable(line) for line in above[:cut]).strip()
-    # git mailsplit would begin another mail at such a line.
-    message = re.sub(r"^(?=From )", ">", message, flags=re.MULTILINE)
+    message = _BEGINS_MAIL.sub(r">\g<0>", message)
     rest = found.lines[cut : found.end]
     dashes = [] if rest[0].rstrip() == "---" else ["---"]
     return (

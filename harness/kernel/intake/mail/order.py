@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.base.errors import UsageError
+from harness.base.text import clean
 from harness.kernel.intake.mail.mails import Mail
 from harness.kernel.intake.mail.subject import Number, Version, number_text, version_text
 from harness.kernel.intake.taken import Taken
@@ -108,7 +110,10 @@ def _without_covers(patches: list[Mail], box: _Box) -> list[Mail]:
 
 def _way_to(mail: Mail) -> str:
     """How one mail of many is given alone."""
-    return f"give {mail.place}" if mail.place else "save that mail and give its file"
+    file, mark, number = mail.place.rpartition("#")
+    place = f"{shlex.quote(file)}#{number}" if mark else shlex.quote(mail.place)
+    sayable = mail.place and clean(place, 4000) == place
+    return f"give {place}" if sayable else "save that mail and give its file"
 
 
 def _version(patches: list[Mail], newest: Version, covers: list[Mail], box: _Box) -> list[Mail]:

@@ -254,6 +254,16 @@ def test_senders_and_dates_that_are_none(tmp_path: Path, applied: Apply) -> None
             assert applied(intake.take(write(tmp_path, text), tree=None)).lines() == [ONE]
 
 
+def test_what_mboxrd_escapes(tmp_path: Path, applied: Apply) -> None:
+    text = mail(body=f">From the manual:\n>>From x\n\n{BODY}")
+    for sender, lines in (
+        ("mboxrd@z", ["From the manual:", ">From x"]),
+        ("git@z", [">From the manual:", ">>From x"]),
+    ):
+        given = write(tmp_path, text.replace("mboxrd@z", sender))
+        assert applied(intake.take(given, tree=None)).log("%b")[:2] == lines
+
+
 def test_a_from_line_in_a_message_begins_no_mail(tmp_path: Path, applied: Apply) -> None:
     line = "From me@localhost Thu Jan  1 00:00:00 1970"
     for text in (
