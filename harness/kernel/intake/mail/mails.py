@@ -19,6 +19,7 @@ from harness.kernel.intake.taken import Patch
 
 _BASE = re.compile(r"^base-commit: ([0-9a-f]{7,64})\s*$", re.MULTILINE)
 _NEEDED = re.compile(r"^prerequisite-patch-id: [0-9a-f]{40,64}\s*$", re.MULTILINE)
+_STAT = re.compile(r"^ \d+ files? changed", re.MULTILINE)
 _ID = re.compile(r"<([^<>\s]+)>")
 _ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
 _IN_BODY = re.compile(r"(From|Subject|Date): ?(.*)")
@@ -49,7 +50,7 @@ class Mail(Patch):
     `text` and `diff`, which is only its diffs, are empty for a mail without a patch. `place` is
     what names the mail alone on a command line, "" when nothing does. `needs` is how many patches
     must come before the series, as the mail says (git format-patch --base). `reply`: the patch
-    stands in a reply.
+    stands in a reply. `html` and `stat`: it has an HTML part, a diffstat.
     """
 
     about: Subject = field(default_factory=Subject)
@@ -61,6 +62,7 @@ class Mail(Patch):
     needs: int = 0
     reply: bool = False
     html: bool = False
+    stat: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -105,7 +107,7 @@ def _mails(
     inside += mails
     if len(bare) == 1 and not diff.find(body).files:
         # git format-patch --attach: the message is the mail, the diff is attached.
-        body, bare = f"{body.rstrip()}\n---\n{bare[0][1]}", []
+        body, bare = f"{body.rstrip()}\n---\n{bare[0][1]}" if body.strip() else bare[0][1], []
     # The number of a reply's subject is that of the patch it answers.
     own = replace(
         patch(head, body, source, replace(about, number=(0, 0), total=0) if about.reply else about),
@@ -170,6 +172,7 @@ def patch(head: Head, body: str, source: str, about: Subject | None = None) -> M
         about=about,
         base_commit=base[1] if base else "",
         needs=len(_NEEDED.findall(body)),
+        stat=bool(_STAT.search(body)),
     )
     if found.merge:
         diff.check(found, source)

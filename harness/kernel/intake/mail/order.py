@@ -195,15 +195,32 @@ def _numbered(mails: Iterable[Mail], total: int, box: _Box) -> list[Mail]:
             raise box.refuse(
                 f"two different patches are {mail.about.count}: {other.source} and {mail.source}"
             )
-    missing = [f"{n}/{total}" for n in range(1, total + 1) if (n, 0) not in by_number]
-    if missing:
-        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
-        verb = "is" if len(missing) == 1 else "are"
-        raise box.refuse(f"{', '.join(missing[:4])}{more} {verb} missing")
+    empty = _empty(box, total, {mail.about.version for mail in by_number.values()})
+    missing = [n for n in range(1, total + 1) if (n, 0) not in by_number]
+    if set(missing) <= empty:
+        box.notes += [f"{n}/{total} changes nothing: left out" for n in missing]
+    else:
+        raise box.refuse(_missing(missing, total))
     for number, mail in by_number.items():
         if number[1]:
-            behind = f"{number[0]}/{total}"
-            box.notes.append(f"{mail.about.count} stands behind {behind}")
+            box.notes.append(f"{mail.about.count} stands behind {number[0]}/{total}")
         elif number[0] > total:
             box.notes.append(f"{mail.about.count} stands at the end")
     return [by_number[number] for number in sorted(by_number)]
+
+
+def _empty(box: _Box, total: int, versions: set[Version]) -> set[int]:
+    """The numbers of mails that are empty commits, which git format-patch --always writes."""
+    return {
+        mail.about.number[0]
+        for mail in box.mails
+        if not (mail.text or mail.reply or mail.html or mail.stat)
+        and (mail.about.total, mail.about.number[1]) == (total, 0)
+        and mail.about.version in versions
+    }
+
+
+def _missing(numbers: list[int], total: int) -> str:
+    named = ", ".join(f"{n}/{total}" for n in numbers[:4])
+    more = f" and {len(numbers) - 4} more" if len(numbers) > 4 else ""
+    return f"{named}{more} {'is' if len(numbers) == 1 else 'are'} missing"
