@@ -27,6 +27,7 @@ from harness.hosts.machines.machine import load_machine
 from harness.hosts.qemu.binary import find_qemu
 from harness.hosts.qemu.command import BootFiles, command_line, folder_options
 from harness.kernel.build import Build, build
+from harness.kernel.series import readable
 from harness.kernel.spec import resolve
 from harness.report.terminal.progress import shown_progress
 from harness.results.phases import PhaseName
@@ -78,7 +79,7 @@ def boot(
     fails, and the errors of a kernel that does not build.
     """
     machine = load_machine(machine_name, cpu=options.cpu)
-    wanted = request(resolve(kernel), machine, load_suite(suite_name))
+    wanted = request(readable(resolve(kernel)), machine, load_suite(suite_name))
     placement = placement_of(machine)
     if options.level == "l2" and not placement.has_guest:
         raise UsageError(f"machine {machine.name} has no L2: take a nested one (s2eval list)")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from harness.evaluate.events import PhaseBegan, notes
 from harness.kernel.build import build, resolve
+from harness.kernel.series import readable
 from harness.report.terminal.progress import shown_progress
 from harness.results.phases import PhaseName
 
@@ -19,7 +20,7 @@ def build_kernels(
 
     Raises UsageError for an unknown name before anything is built.
     """
-    specs = [resolve(name) for name in names]
+    specs = [readable(resolve(name)) for name in names]
     records = []
     with shown_progress(quiet=quiet) as progress:
         for spec in specs:

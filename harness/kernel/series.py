@@ -15,7 +15,6 @@ from itertools import groupby, pairwise
 from pathlib import Path
 
 from harness.base.errors import MachineError, UsageError
-from harness.base.paths import SERIES, cache_dir
 from harness.kernel import repository
 from harness.kernel.applying import commit_range
 from harness.kernel.applying.commit_range import CommitRange
@@ -25,7 +24,7 @@ from harness.kernel.applying.sparse import NotSparseError
 from harness.kernel.git import GitError, git, run
 from harness.kernel.intake.intake import take_file
 from harness.kernel.source import Base
-from harness.kernel.spec import find_series, is_ready
+from harness.kernel.spec import KernelSpec, find_series, is_ready
 
 Lock = Callable[[], AbstractContextManager[None]]
 
@@ -46,6 +45,12 @@ def notes(series: Iterable[str]) -> list[str]:
     """Return what is to be told of how users' files and folders were read; errors as patches()."""
     taken = (take_file(str(path)) for path in map(find_series, series) if not is_ready(path))
     return [note for one in taken for note in one.notes]
+
+
+def readable(spec: KernelSpec) -> KernelSpec:
+    """Return `spec`. Raise UsageError when a file or folder that it names is no series."""
+    patches(spec.series)
+    return spec
 
 
 def patchset_hash(files: Iterable[Path]) -> str:

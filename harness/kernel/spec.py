@@ -23,7 +23,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from harness.base.errors import UsageError
 from harness.base.paths import FRAGMENTS, KERNELS, SERIES, cache_dir, file_and_mail
 from harness.base.toml import parse, read_toml, unknown
-from harness.kernel.intake.intake import take_file
 
 LLVM = "llvm"  # in a name, beside the series: the compiler
 
@@ -75,8 +74,7 @@ def list_series() -> dict[str, Path]:
 def resolve(name: str) -> KernelSpec:
     """Return the kernel a user named; nothing is fetched or built.
 
-    Raise UsageError for unknown kernels and series (with the nearest name), and for files that are
-    no series.
+    Raise UsageError for unknown kernels and series (with the nearest name) and bad files.
     """
     base, more = _split(name)
     series = [one for one in more if one != LLVM]
@@ -91,9 +89,7 @@ def resolve(name: str) -> KernelSpec:
     if spec.source.tree == "" and not spec.source.package:
         raise UsageError(f"kernel {base} needs a git tree: {base}:PATH or {base}:PATH@REF")
     for one in (*spec.series, *series):
-        path = find_series(one)
-        if not is_ready(path):
-            take_file(str(path))
+        find_series(one)
     for one in spec.fragments:
         find_fragment(one)
     llvm = spec.llvm or LLVM in more

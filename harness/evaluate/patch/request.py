@@ -23,6 +23,7 @@ from harness.hosts.machines.machine import Machine, load_machine
 from harness.kernel import repository
 from harness.kernel.intake import intake, kept
 from harness.kernel.intake.kept import PatchSeries
+from harness.kernel.series import readable
 from harness.kernel.source import has_changes, is_kernel
 from harness.kernel.spec import KernelSource, KernelSpec, find_fragment, resolve
 from harness.suites.suite import Suite, load_suite
@@ -114,7 +115,7 @@ def job_of(given: str, options: Options, *, each: bool) -> PatchJob:
     matrix = matrix_of(options)
     tree = None if options.kernel else tree_of(options.tree)
     refs = tree or _tree_here()
-    named = resolve(options.kernel) if options.kernel else None
+    named = readable(resolve(options.kernel)) if options.kernel else None
     series = intake.take(given, tree=refs, base=options.base)
     notes = list(series.notes)
     if tree:

@@ -18,6 +18,7 @@ from harness.base.toml import line_of, parse, read_toml, unknown
 from harness.evaluate.plan.expect import Expect, Filter, Pattern, can_be_seen
 from harness.evaluate.plan.mutants import Caught, check_rules, expand
 from harness.hosts.machines.machine import Machine, load_machine
+from harness.kernel.series import readable
 from harness.kernel.spec import KernelSpec, find_fragment, list_series, resolve
 from harness.results.records import Comparison
 from harness.results.store import cell_path
@@ -168,13 +169,17 @@ def cells_of(plan: Plan, path: Path | None = None) -> list[CellRequest]:
     return cells
 
 
+def _kernel(name: str) -> KernelSpec:
+    return readable(resolve(name))
+
+
 def examine(plan: Plan, path: Path | None = None) -> tuple[list[CellRequest], list[str]]:
     """Return the cells of a plan, and all that is wrong with it, a line each."""
     problems = Problems(path)
     names = _once(
         problems.get(("kernels",), "", partial(expand, plan.kernels, list_series())) or []
     )
-    kernels = [k for n in names if (k := problems.get(("kernels",), n, partial(resolve, n)))]
+    kernels = [k for n in names if (k := problems.get(("kernels",), n, partial(_kernel, n)))]
     machines = _all("machine", _once(plan.machines), load_machine, problems)
     suites = _all("suite", _once(plan.suites), load_suite, problems)
     if problems.lines:

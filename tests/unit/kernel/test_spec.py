@@ -10,6 +10,7 @@ import pytest
 
 from harness.base.errors import UsageError
 from harness.base.paths import KERNELS
+from harness.kernel.series import readable
 from harness.kernel.spec import find_fragment, find_series, list_series, load, resolve
 
 
@@ -44,9 +45,10 @@ def test_series_may_be_files_and_repeat(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "a.patch").write_text("--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+x\n")
     spec = resolve(f"debian-6.1+stage2-normal-nc+{tmp_path}/a.patch")
     assert spec.series == ("stage2-normal-nc", f"{tmp_path}/a.patch")
+    assert readable(spec) == spec
     (tmp_path / "a.patch").write_text("words\n")
     with pytest.raises(UsageError, match=r"a.patch: no patch in it"):
-        resolve(f"debian-6.1+{tmp_path}/a.patch")
+        readable(spec)
 
 
 @pytest.mark.parametrize(
