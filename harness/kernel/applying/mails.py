@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.base.errors import UsageError
 from harness.base.scratch import scratch_folder
+from harness.base.text import clean
 from harness.kernel.applying.sparse import (
     NotSparseError,
     SparseRepository,
@@ -97,7 +98,7 @@ def _am(base: Base, work: Path, files: Sequence[Path], switch: Switch) -> None:
     if made < len(files):
         end = output.find(_ALREADY)
         subject = output[:end].rpartition("Applying: ")[2].splitlines()[0] if end >= 0 else ""
-        raise _reversed(f"'{subject}'" if subject else "one of the patches", base)
+        raise _reversed(f"'{clean(subject)}'" if subject else "one of the patches", base)
 
 
 def _ends(files: Iterable[Path]) -> list[str]:
@@ -130,7 +131,7 @@ def _explain(
             return _reversed(name, base)
     finally:
         scratch.unlink()
-    return UsageError(f"{name} does not apply to {base.describe}: {why}")
+    return UsageError(f"{name} does not apply to {base.describe}: {clean(why)}")
 
 
 def _reversed(name: str, base: Base) -> UsageError:
