@@ -90,7 +90,8 @@ def _mails(
     head = _head(message, outer)
     about = subject.parse(head.subject)
     reply = reply or about.reply
-    source = f"{source} '{clean(head.subject, 60)}'" if head.subject else source
+    if head.subject:
+        source += f"{', in it' if depth else ''} '{clean(head.subject, 60)}'"
     parts = mime.parts(message, source)
     whole = _lf("\n".join(parts.texts))
     pasted = split.FORMAT_PATCH.split(whole)
