@@ -41,11 +41,11 @@ def diff() -> str:
     found = source.find(resolve(KERNEL).source)
     assert found
     text = git(found.tree.work, "show", f"{found.commit}:CREDITS")
-    lines = text.split("\n")[:4]
-    changed = [*lines[:3], f"{lines[3]} of all"]
-    hunk = "".join(f" {line}\n" for line in lines[:3]) + f"-{lines[3]}\n+{changed[3]}\n"
+    lines = [f" {line}\n" for line in text.split("\n")[:7]]
+    line = lines[3][1:-1]
+    lines[3] = f"-{line}\n+{line} of all\n"
     name = "diff --git a/CREDITS b/CREDITS\n--- a/CREDITS\n+++ b/CREDITS\n"
-    return f"{name}@@ -1,4 +1,4 @@\n{hunk}"
+    return f"{name}@@ -1,7 +1,7 @@\n{''.join(lines)}"
 
 
 def in_a_file(diff: str) -> str:
