@@ -80,6 +80,15 @@ def test_what_else_is_asked_for_or_is_none(given: str, asked: str | None) -> Non
         assert asked is None and "without a message id" in str(error)
 
 
+def test_two_dots_in_a_message_id_are_no_range(
+    field_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(b4, "fetch", lambda *_: FIELD / "cover-thread.mbx")
+    assert len(intake.take("2023..1-d@localhost", tree=field_tree).patches) == 2
+    with pytest.raises(UsageError, match="no branch, tag or commit none"):
+        intake.take("main..none", tree=field_tree)
+
+
 @pytest.mark.parametrize(
     "given",
     [

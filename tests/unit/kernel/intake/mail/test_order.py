@@ -34,6 +34,14 @@ def test_what_was_sent_again(tmp_path: Path, applied: Apply) -> None:
     assert any("left out, for it was sent again (RESEND)" in note for note in taken.notes)
 
 
+def test_a_copy_that_a_list_has_changed(tmp_path: Path, applied: Apply) -> None:
+    """One Message-ID is one mail, whatever a list made of its subject."""
+    text = series_of(mail("[PATCH] KVM: one", Message_ID="<a@x>"),
+                     mail("[PATCH] [SUSPECT] KVM: one (external)", Message_ID="<a@x>"))  # fmt: skip
+    taken = intake.take(write(tmp_path, text), tree=None)
+    assert taken.subjects == ("KVM: one",) and applied(taken).lines() == [ONE]
+
+
 @pytest.mark.parametrize("answers", ["", "<a1@x>", "<c3@x>"])
 def test_a_part_sent_again_answers_its_own_patch_or_nothing(
     answers: str, tmp_path: Path, applied: Apply
