@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.text import clean
 from harness.kernel.intake import intake
 from tests.unit.kernel.intake.mail.mails import (
     BODY,
@@ -69,6 +70,12 @@ def test_a_file_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["~nobody-has-this-name/x", "x" * 5000, "x\0y"])
 def test_names_that_no_file_can_have(name: str) -> None:
     assert "no such file or folder" in refused(name)
+
+
+def test_names_in_a_quilt_series_that_no_file_can_have(tmp_path: Path) -> None:
+    for name in ("x\0y.patch", "x" * 5000):
+        write(tmp_path, f"{name}\n", "series")
+        assert clean(refused(str(tmp_path))).startswith(str(tmp_path))
 
 
 def test_an_mh_folder_in_its_order(tmp_path: Path, applied: Apply) -> None:
