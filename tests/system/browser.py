@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +130,8 @@ class Browser:
 def browser(home: Path) -> Iterator[Browser]:
     """A browser with a profile of its own in `home`, gone at the end."""
     (low_in, mine_out), (mine_in, low_out) = os.pipe(), os.pipe()
+    # A path with room for the names of sockets, for what Chromium leaves when it is ended.
+    temporary = tempfile.TemporaryDirectory(prefix="s2eval-chromium-", ignore_cleanup_errors=True)
     theirs, back = (fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (low_in, low_out))
     os.close(low_in)
     os.close(low_out)
@@ -138,7 +141,7 @@ def browser(home: Path) -> Iterator[Browser]:
          "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
          "--remote-debugging-pipe", f"--user-data-dir={home}"],
         pass_fds=(theirs, back),
-        env={**os.environ, "TMPDIR": str(home)},  # what Chromium leaves when it is ended
+        env={**os.environ, "TMPDIR": temporary.name},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -150,4 +153,5 @@ def browser(home: Path) -> Iterator[Browser]:
     finally:
         process.terminate()
         process.wait(timeout=20)
+        temporary.cleanup()
         os.close(mine_out)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,9 @@ def shared(cache: str) -> None:
 def test_a_kernel_that_is_to_be_built(s2eval: S2Eval) -> None:
     (known,) = (PROJECT / "kernels/patches/stage2-normal-nc").glob("*.patch")
     patch = s2eval.home / "never-built.patch"
-    patch.write_text(known.read_text() + f"\n{s2eval.home}\n")  # behind the patch: another hash
+    # Another message: another patch, for every run of this test.
+    text = known.read_text()
+    patch.write_text(text.replace("\n---\n", f"\nOf {s2eval.home}, {time.time()}.\n---\n", 1))
     path = s2eval.home / "plan.toml"
     path.write_text(PLAN.format("wcprobe", "").replace("debian-6.1", f"debian-6.1+{patch}"))
     ran = s2eval("plan", "check", str(path))

@@ -25,7 +25,7 @@
 
 #define PORTS "/sys/class/virtio-ports"
 #define PORTS_DRIVER "/sys/bus/virtio/drivers/virtio_console"
-#define WRITE_WAIT_MS 5000	/* for the host to take what was written */
+#define WRITE_WAIT_MS 30000	/* for the host to take what was written: it may be busy */
 
 static inline size_t read_file(const char *path, char *text, size_t size)
 {
