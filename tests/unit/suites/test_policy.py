@@ -60,6 +60,21 @@ def test_the_series_without_the_check_is_caught_where_there_is_no_fwb() -> None:
 
 
 @pytest.mark.parametrize(
+    ("mutant", "invariants"),
+    [
+        ("exec-device", {"no-executable-uncached-leaf", "no-execution-of-a-device"}),
+        ("writable-device", {"no-writable-leaf-of-a-read-only-slot"}),
+        ("dirty-log-pfnmap", {"no-dirty-log-of-pfnmap"}),
+        ("wrong-page", {"data-arrives"}),
+        ("ram-nc", {"ram-stays-cacheable"}),
+    ],
+)
+def test_a_kernel_that_is_wrong_on_purpose_is_caught(mutant: str, invariants: set[str]) -> None:
+    _, found = judged(recorded(f"vma-mutant-{mutant}"))
+    assert {name for names in broken(found).values() for name in names} == invariants
+
+
+@pytest.mark.parametrize(
     ("test", "old", "new", "invariant"),
     [
         (LOAD, "access=rw-", "access=rwx", "no-executable-uncached-leaf"),
@@ -73,6 +88,8 @@ def test_the_series_without_the_check_is_caught_where_there_is_no_fwb() -> None:
          "no-dirty-log-of-pfnmap"),
         ("bar.cached.4k.store-read_only", "outcome=trapped", "outcome=works",
          "read-only-is-read-only"),
+        ("bar.cached.4k.load-read_only", "access=r--", "access=rw-",
+         "no-writable-leaf-of-a-read-only-slot"),
     ],
 )  # fmt: skip
 def test_each_invariant_finds_a_kernel_that_breaks_it(
