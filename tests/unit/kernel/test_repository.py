@@ -299,7 +299,7 @@ def test_a_shallow_clone_that_was_deepened(upstream: Path, git: Git, tmp_path: P
     applied("topic~3..topic", tree)
     with pytest.raises(UsageError, match="it is a shallow clone"):
         job_of("topic~8..topic", Options(tree=str(tree)), each=False)
-    git(tree, "fetch", "-q", "--unshallow")
+    git(tree, "-c", "maintenance.auto=false", "-c", "gc.auto=0", "fetch", "-q", "--unshallow")
     assert applied("topic~8..topic", tree) == git(tree, "rev-parse", "topic^{tree}").strip()
 
 
