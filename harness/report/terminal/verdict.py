@@ -14,6 +14,7 @@ from harness.evaluate.patch.verdict.document import StepRecord, VerdictDocument
 from harness.evaluate.patch.verdict.verdict import VerdictChange
 from harness.evaluate.patch.verdict.word import ChangeKind, counts
 from harness.report.counted import TITLES, prefix_and_name, sentence
+from harness.results.compare import NOT_REACHED
 from harness.results.figures import figure
 
 NAMED = 4  # paths that a line names before it counts the rest
@@ -85,7 +86,8 @@ def _body(document: VerdictDocument) -> Iterator[str]:
         if changes:
             yield ""
             yield title
-            yield from _changes(changes, several=several)
+            yield from _changes([c for c in changes if not _one_sided(c)], several=several)
+            yield from _not_reached(changes)
     if document.unchanged:
         yield f"{'':10} {_count(document.unchanged, 'observation', 'observations')} the same"
     if document.open and document.open != [document.headline]:
@@ -104,6 +106,21 @@ def _step(step: StepRecord, total: int) -> Iterator[str]:
     if step.error or step.same:
         result = "does not build" if step.error else "the same Image"
     yield f"  {step.count}/{total} {result:14} {clean(step.title, 80)}"
+
+
+def _one_sided(change: VerdictChange) -> bool:
+    """Tell whether only one of the kernels came to the place, which proves nothing."""
+    return change.kind is ChangeKind.CHANGED and NOT_REACHED in (change.base, change.patched)
+
+
+def _not_reached(changes: Sequence[VerdictChange]) -> Iterator[str]:
+    """Yield a line for all that only one of the kernels came to."""
+    for side in ("base", "patched"):
+        missing = [c for c in changes if _one_sided(c) and getattr(c, side) == NOT_REACHED]
+        paths = ["".join(prefix_and_name(change)) for change in missing]
+        if paths:
+            more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+            yield f"  not reached by {side}: {', '.join(map(clean, paths[:NAMED]))}{more}"
 
 
 def _changes(changes: Sequence[VerdictChange], *, several: bool) -> Iterator[str]:
@@ -141,7 +158,8 @@ def _detail(change: VerdictChange) -> Iterator[str]:
     if change.kind is ChangeKind.REGRESSED and change.detail.get("reason"):
         yield f"    {clean(str(change.detail['reason']), 300)}"
     for whose, key in (("VMM", "vmm"), ("L1", "host")):
-        for line in change.detail.get(key, ())[:TRACED]:
+        said = [line for line in change.detail.get(key, ()) if line != change.detail.get("reason")]
+        for line in said[:TRACED]:
             yield f"    {whose}: {clean(str(line), 200)}"
     trace = change.detail.get("trace", ())
     yield from (f"    {clean(line, 160)}" for line in trace[1 : TRACED + 1])

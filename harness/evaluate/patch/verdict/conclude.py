@@ -131,10 +131,11 @@ def _add_words_of_vmm(
     ends = {item.path for item in last_words(pair.patched)}
     known = {plain(line) for log in _logs_of(pair.base, folders[0], "L1") for line in log}
     lines = (line for log in _logs_of(pair.patched, folders[1], "L1") for line in log)
-    fresh = [stripped(line) for line in lines if plain(line) not in known]
+    fresh = dict.fromkeys(stripped(line) for line in lines if plain(line) not in known)
+    words = {"vmm": list(dict.fromkeys(failure.excerpt)), "host": list(fresh)[-HOST:]}
     for change in changes:
         if change.path in ends:
-            change.detail |= {"vmm": failure.excerpt, "host": list(dict.fromkeys(fresh))[-HOST:]}
+            change.detail |= words
 
 
 def _complaints(cell: Cell, folder: Path) -> dict[str, list[Complaint]]:

@@ -112,18 +112,17 @@ def last_words(cell: Cell) -> list[Observation]:
 
 
 def described(cell: Cell) -> str:
-    """Return how far a cell came, in words."""
+    """Return how far a cell came, in words that follow what ended it."""
     reach = reach_of(cell)
     match reach.stage:
         case Stage.NOTHING:
-            return "nothing was started"
+            return "before anything was started"
         case Stage.HOST:
-            return "ended in its boot"
+            return "while the kernel boots"
         case Stage.GUEST:
-            return "ended before its guest's first test"
-        case Stage.SUITE:
-            return f"ended after {len(reach.tests)} results"
-    return "came to the end of the suite"
+            return "before its guest's first test"
+    results = "1 result" if len(reach.tests) == 1 else f"{len(reach.tests)} results"
+    return f"after {results}"
 
 
 def _cause(cell: Cell) -> Cause:

@@ -199,9 +199,12 @@ def _change(
 
 
 def _words_at(cell: Cell, other: Cell, path: str, words: str) -> str:
-    """Return the words of a change; how far a run came where the other one's end is told."""
-    at_end = path == f"{cell.suite.name}.{GUEST}" and words in (ABSENT, NOT_REACHED)
-    return described(cell) if at_end and reached(cell, other, path) else words
+    """Return the words of a change; where a guest's end is told, with how far each run came."""
+    if path != f"{cell.suite.name}.{GUEST}":
+        return words
+    if words not in (ABSENT, NOT_REACHED):
+        return f"{words} {described(cell)}"
+    return f"went on {described(cell)}" if reached(cell, other, path) else words
 
 
 def _ending(pair: Pair, changes: Sequence[VerdictChange]) -> list[VerdictChange]:
@@ -216,8 +219,8 @@ def _ending(pair: Pair, changes: Sequence[VerdictChange]) -> list[VerdictChange]
         return []
     path = f"{suite}.{REACHED}"
     detail = {"reason": ends[-1].detail["reason"]} if ends and "reason" in ends[-1].detail else {}
-    words = described(pair.base), described(pair.patched)
-    return [_change(pair, path, *words, fact, "ending", detail=detail)]
+    was, now = (f"ended {described(cell)}" for cell in (pair.base, pair.patched))
+    return [_change(pair, path, was, now, fact, "ending", detail=detail)]
 
 
 def _cause_of(complaint: Complaint, said: Cell, alike: Sequence[Complaint]) -> str:
