@@ -204,7 +204,7 @@ def _words_at(cell: Cell, other: Cell, path: str, words: str) -> str:
         return words
     if words not in (ABSENT, NOT_REACHED):
         return f"{words} {described(cell)}"
-    return f"went on {described(cell)}" if reached(cell, other, path) else words
+    return described(cell).removeprefix("after ") if reached(cell, other, path) else words
 
 
 def _ending(pair: Pair, changes: Sequence[VerdictChange]) -> list[VerdictChange]:

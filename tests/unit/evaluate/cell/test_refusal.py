@@ -7,6 +7,8 @@ import pytest
 
 from harness.evaluate.cell.judge import ending
 from harness.evaluate.cell.refusal import judge_refusal, refusal
+from harness.evaluate.engine.judging import judge_by
+from harness.evaluate.plan.plan import Plan
 from harness.guests.vmm.vmm import VMM_OUTPUT
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Comparison, Failure, Status
@@ -57,6 +59,7 @@ def test_numbers_differ_from_boot_to_boot() -> None:
         said("vmm-no-memory"),
         said("vmm-terminated"),
         classify.vmm([], -9, log=f"{VMM_OUTPUT}.log"),
+        classify.vmm(["Aborted"], 134, log=f"{VMM_OUTPUT}.log"),
         said("vmm-bad-cpu", log="qemu.log"),  # L1's own QEMU: no kernel under test is below it
         Failure(kind=FailureKind.SILENCE, summary="no output", where="L2"),
     ],
@@ -80,6 +83,14 @@ def test_the_record_is_judged_with_the_kernel_it_is_compared_with() -> None:
     (item,) = made.observations
     assert (item.status, item.value) == (Status.FAIL, "vmm-refused")
     assert item.detail == {"reason": words.summary, "failure": "vmm-refused"}
+
+
+def test_a_run_judges_its_records_so() -> None:
+    words = said("vmm-bad-device")
+    made = ended(words, words)
+    plan = Plan(kernels=["a", "b"], machines=["m"], suites=["s"])
+    judge_by(plan, made, [BASE, made])
+    assert made.status is Status.FAIL
 
 
 def test_without_comparisons_the_first_kernel_is_the_base() -> None:

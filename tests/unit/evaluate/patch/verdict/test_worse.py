@@ -14,6 +14,7 @@ from harness.evaluate.patch.verdict.word import ChangeKind, Verdict, counts
 from harness.report.terminal.verdict import text
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Run, Status
+from harness.suites.failures import classify
 from tests.data_files import DATA
 
 WORSE = DATA / "runs/worse"
@@ -51,6 +52,7 @@ def test_each_is_worse_in_one_thing_and_better_in_none(name: str, path: str, wor
     assert document.headline == "1 thing worse, nothing better"
     (change,) = worse(document)
     assert (change.path, change.patched) == (path, words)
+    assert change.base == ("PASS" if path.startswith("audit.") else "88 results")
     assert not [c for c in document.changes if c.kind is ChangeKind.IMPROVED]
     assert "\nworse\n  " in text(document, "") and "\nbetter\n" not in text(document, "")
 
@@ -74,6 +76,14 @@ def test_a_refused_vmm_is_told_in_its_words_and_kvms() -> None:
     said = text(told("refuse-pfnmap"), "")
     assert "    VMM: kvm_set_phys_mem: error registering slot: Invalid argument\n" in said
     assert "    L1: kvm [39]: no memslot without pages" in said
+
+
+def test_the_shells_word_on_an_abort_does_not_hide_the_vmms() -> None:
+    log = WORSE / "debian-6.1+refuse-pfnmap_nested-tcg_wcprobe/l2.vmm.log"
+    lines = log.read_text().splitlines()
+    assert "Aborted" in lines
+    failure = classify.vmm(lines, 134)
+    assert failure and "KVM_SET_USER_MEMORY_REGION failed" in failure.summary
 
 
 def test_a_record_that_nobody_has_judged_yet_is_judged_by_its_pair() -> None:
