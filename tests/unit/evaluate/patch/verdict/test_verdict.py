@@ -7,6 +7,7 @@ import pytest
 
 from harness.evaluate.patch.verdict.figures import changes as figure_changes
 from harness.evaluate.patch.verdict.figures import compared
+from harness.evaluate.patch.verdict.reach import short
 from harness.evaluate.patch.verdict.verdict import VerdictChange, observed, settled, unknown
 from harness.evaluate.patch.verdict.word import ChangeKind, Verdict, tally
 from harness.results.compare import Pair
@@ -68,6 +69,27 @@ def test_what_was_not_reached_proves_nothing() -> None:
         "s.y": ChangeKind.CHANGED,
         "s.not_reached": ChangeKind.CHANGED,
     }
+
+
+def test_a_type_that_is_missing_is_no_place_that_was_not_reached() -> None:
+    """Both guests die in s.x; the patched kernel maps nothing there, and maps s.z."""
+    left = saw("s.not_reached", status=Status.SKIP)
+    left.value = 3
+    sides = [
+        cell(name, killed("s.x"), left, saw("audit.x", status=Status.PASS), *more)
+        for name, more in (
+            ("a", [saw("audit.x.stage2", "Device", Status.DONE)]),
+            ("b", [saw("audit.x.combined", "NC", Status.DONE)]),
+        )
+    ]
+    for one in sides:
+        one.failure = GONE
+    assert short(sides[0], sides[1]) is None
+    assert not [c for c in observed(Pair(*sides)) if c.kind is not ChangeKind.CHANGED]
+    sides[1].observations[1].value = 4
+    assert short(sides[0], sides[1]) == "patched" and short(sides[1], sides[0]) == "base"
+    (change,) = [c for c in observed(Pair(*sides)) if c.kind is not ChangeKind.CHANGED]
+    assert (change.path, change.kind) == ("s.reached", ChangeKind.REGRESSED)
 
 
 def test_a_panic_is_a_regression_though_the_base_has_no_such_observation() -> None:
