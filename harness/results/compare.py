@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.results.records import (
@@ -82,10 +82,11 @@ def difference(pair: Pair) -> Difference:
 def every_change(pair: Pair) -> tuple[list[PathChange], int]:
     """Return all changes of a pair, and the number of observations that are the same."""
     before, after = _facts(pair.base), _facts(pair.patched)
+    old, new = by_path(pair.base), by_path(pair.patched)
     changes, unchanged = [], 0
     for path in dict.fromkeys([*after, *before]):
-        was = before.get(path) or [absent(pair.base, path)]
-        now = after.get(path) or [absent(pair.patched, path)]
+        was = before.get(path) or [absent(pair.base, path, old)]
+        now = after.get(path) or [absent(pair.patched, path, new)]
         # A type with two readings is no change to one of them.
         if set(was) & set(now):
             unchanged += 1
@@ -129,16 +130,24 @@ def _facts(cell: Cell) -> dict[str, list[str]]:
 _LOCATIONS = ("device", "mapping")
 
 
-def absent(cell: Cell, path: str) -> str:
-    """Return why nothing is at `path`: no leaf, not reached, or not observed."""
-    by_path = {o.path: o for o in cell.outcomes()}
-    audit = by_path.get(path.rpartition(".")[0]) if path.startswith("audit.") else None
+def by_path(cell: Cell) -> dict[str, Observation]:
+    """Return the outcomes of a cell by their paths."""
+    return {item.path: item for item in cell.outcomes()}
+
+
+def absent(cell: Cell, path: str, outcomes: Mapping[str, Observation] | None = None) -> str:
+    """Return why nothing is at `path`: no leaf, not reached, or not observed.
+
+    `outcomes` are those of `cell` by their paths, for whoever has them already.
+    """
+    outcomes = by_path(cell) if outcomes is None else outcomes
+    audit = outcomes.get(path.rpartition(".")[0]) if path.startswith("audit.") else None
     if audit is not None:
         was_read = audit.status in (Status.PASS, Status.FAIL, Status.SKIP)
         return NO_LEAF if was_read else audit.status.value
     group = path
     while "." in group:
         group = group.rpartition(".")[0]
-        if f"{group}.{UNREACHED}" in by_path:
+        if f"{group}.{UNREACHED}" in outcomes:
             return NOT_REACHED
     return NOT_REACHED if cell.failure else ABSENT

@@ -7,10 +7,11 @@ cell's phases and results, tests from its observations and cases.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.evaluate.patch.verdict.word import Cause, Ending, Seen, Stage
-from harness.results.compare import NO_LEAF, absent
+from harness.results.compare import NO_LEAF, absent, by_path
 from harness.results.phases import PhaseName
 from harness.results.records import UNREACHED, Cell, Observation, Status
 
@@ -82,12 +83,38 @@ def ending(base: Cell, patched: Cell) -> Ending:
     return Ending(which, _cause(patched if which == "patched" else base))
 
 
-def seen(cell: Cell, other: Cell, path: str) -> Seen:
-    """Return what the record of `cell` has at `path`, which `other` has or has not."""
-    item = next((one for one in cell.outcomes() if one.path == path), None)
-    if item is not None:
-        return seen_in(item)
-    return Seen.ABSENT if reached(cell, other, path) else Seen.NOT_REACHED
+@dataclass(frozen=True)
+class Course:
+    """The run of a cell: its outcomes by their paths, and how far it came."""
+
+    cell: Cell
+    outcomes: Mapping[str, Observation]
+    reach: Reach
+
+    @classmethod
+    def of(cls, cell: Cell) -> Course:
+        """Return the run of `cell`."""
+        return cls(cell, by_path(cell), reach_of(cell))
+
+    def seen(self, other: Course, path: str) -> Seen:
+        """Return what this run has at `path`, which `other` has or has not."""
+        item = self.outcomes.get(path)
+        if item is not None:
+            return seen_in(item)
+        return Seen.ABSENT if self.reached(other, path) else Seen.NOT_REACHED
+
+    def reached(self, other: Course, path: str) -> bool:
+        """Tell whether this run came to `path`, a path of the record of `other`."""
+        mine, theirs = self.reach, other.reach
+        if mine.stage is Stage.END or path in mine.tests:
+            return True
+        if absent(self.cell, path, self.outcomes) == NO_LEAF:
+            return True
+        if is_of_run(other.cell, path):  # it stands where the other one ended
+            return mine.stage > theirs.stage or (
+                mine.stage is theirs.stage and mine.tests > theirs.tests
+            )
+        return False
 
 
 def seen_in(item: Observation) -> Seen:
@@ -101,14 +128,7 @@ def seen_in(item: Observation) -> Seen:
 
 def reached(cell: Cell, other: Cell, path: str) -> bool:
     """Tell whether the run of `cell` came to `path`, a path of the record of `other`."""
-    mine, theirs = reach_of(cell), reach_of(other)
-    if mine.stage is Stage.END or path in mine.tests or absent(cell, path) == NO_LEAF:
-        return True
-    if is_of_run(other, path):  # it stands where the other one ended
-        return mine.stage > theirs.stage or (
-            mine.stage is theirs.stage and mine.tests > theirs.tests
-        )
-    return False
+    return Course.of(cell).reached(Course.of(other), path)
 
 
 def last_words(cell: Cell) -> list[Observation]:

@@ -15,13 +15,13 @@ from harness.evaluate.patch.verdict.logdiff import TIMING, Complaint
 from harness.evaluate.patch.verdict.reach import (
     FAULTS,
     GUEST,
+    Course,
     came_as_far,
     described,
     ending,
     last_words,
     reach_of,
     reached,
-    seen,
     seen_in,
 )
 from harness.evaluate.patch.verdict.word import (
@@ -76,17 +76,17 @@ def observed(pair: Pair) -> list[VerdictChange]:
     differences, _ = every_change(pair)
     changed = {change.path for change in differences}
     suite = pair.patched.suite.name
-    before, after = _by_path(pair.base.outcomes()), _by_path(pair.patched.outcomes())
+    base, patched = Course.of(pair.base), Course.of(pair.patched)
     cases = {f"{suite}.{case.name}" for case in pair.base.cases}
     changes = []
     for change in differences:
-        was, now = before.get(change.path), after.get(change.path)
+        was, now = base.outcomes.get(change.path), patched.outcomes.get(change.path)
         detail = {"reason": now.detail["reason"]} if now and "reason" in now.detail else {}
         sides = (("base", was), ("patched", now))
         flaky = {side: o.detail["flaky"] for side, o in sides if o and "flaky" in o.detail}
         fact = Outcome(
-            seen(pair.base, pair.patched, change.path),
-            seen(pair.patched, pair.base, change.path),
+            base.seen(patched, change.path),
+            patched.seen(base, change.path),
             # A case that is gone was not mended: the patch has taken it out, or it did not run.
             mendable=change.path not in cases,
         )
