@@ -43,7 +43,8 @@ def counted(document: VerdictDocument) -> list[Counted]:
         for change in document.changes:
             if change.kind is kind and counts(change):
                 place, name = _place(change, several=several), clean(prefix_and_name(change)[1])
-                things.append(Counted(change, TITLES[kind], place + sentence(change, name)))
+                text = place + sentence(change, name) + _reason(change)
+                things.append(Counted(change, TITLES[kind], text))
     return things
 
 
@@ -64,12 +65,14 @@ def counted_lines(document: VerdictDocument) -> list[str]:
     for thing in counted(document):
         change = thing.change
         prefix, _ = prefix_and_name(change)
-        key = (thing.title, _place(change, several=several), prefix, change.base, change.patched)
+        place, reason = _place(change, several=several), _reason(change)
+        key = (thing.title, place, reason, prefix, change.base, change.patched)
         groups.setdefault(key, []).append(change)
     return [
         f"{title}: {place}"
         + sentence(members[0], ", ".join(clean(prefix_and_name(one)[1]) for one in members))
-        for (title, place, *_), members in groups.items()
+        + reason
+        for (title, place, reason, *_), members in groups.items()
     ]
 
 
@@ -99,6 +102,13 @@ def prefix_and_name(change: VerdictChange) -> tuple[str, str]:
         return "expected: ", change.path
     name = rest if top == change.suite and rest else change.path
     return "", ".".join(LABELS.get(part, part) for part in name.split("."))
+
+
+def _reason(change: VerdictChange) -> str:
+    """Return why something is worse, to follow its sentence; "" where that is all there is."""
+    reason = str(change.detail.get("reason", ""))
+    worse = change.kind is ChangeKind.REGRESSED
+    return f" ({clean(reason, LINE)})" if worse and reason else ""
 
 
 def _several(document: VerdictDocument) -> bool:
