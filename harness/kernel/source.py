@@ -2,7 +2,7 @@
 """Kernel sources: every one is a git tree in the cache, with one worktree that is switched.
 
     sources/ID/tree/         worktree and repository
-    sources/ID/out-gcc/      the O= folder of that worktree (out-llvm for LLVM=1)
+    sources/ID/out-gcc/      the O= folder of that worktree (out-llvm for LLVM=1; Tree.out())
     sources/ID/source.json   what was imported (Debian packages only)
     sources/ID/settled       while the worktree holds the files of its commit and no other
     sources/ID/lock          held by whoever switches the worktree or builds in it
@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,14 @@ from harness.kernel.spec import KernelSource
 
 Progress = Callable[[str], None]
 WAIT_SECONDS = 4 * 3600.0  # for other runs' builds in the same tree, a quarter of an hour each
+# Options that change nearly every object, by the word in the name of their O= folder.
+IN_EVERY_OBJECT = {
+    "lockdep": "CONFIG_PROVE_LOCKING",
+    "kasan": "CONFIG_KASAN",
+    "kcsan": "CONFIG_KCSAN",
+    "ubsan": "CONFIG_UBSAN",
+    "cfi": "CONFIG_CFI_CLANG",
+}
 
 
 @dataclass(frozen=True)
@@ -72,9 +80,15 @@ class Tree:
         deadline = deadline or Deadline(WAIT_SECONDS)
         return locked(self.folder / "lock", purpose, deadline, waiting=waiting, given_up=given_up)
 
-    def out(self, *, llvm: bool) -> Path:
-        """Return the O= folder of a compiler: switching in one place would rebuild it all."""
-        return self.folder / ("out-llvm" if llvm else "out-gcc")
+    def out(self, *, llvm: bool, config: Collection[str] = ()) -> Path:
+        """Return the O= folder of a compiler, and of options that change every object.
+
+        Switching in one place would rebuild it all. `config` has the options as a build's inputs
+        have them, e.g. `CONFIG_KASAN=y`.
+        """
+        words = ["llvm" if llvm else "gcc"]
+        words += [word for word, option in IN_EVERY_OBJECT.items() if f"{option}=y" in config]
+        return self.folder / "-".join(["out", *words])
 
     def switch(self, commit: str) -> None:
         """Put the worktree at `commit`; files that are the same keep their times.

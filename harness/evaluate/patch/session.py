@@ -121,7 +121,8 @@ class PatchSession:
         """Whether a later kernel is another than the base, or so likely that nobody waits."""
         later = self.job.steps[1:]
         inputs = base.builds[0].inputs
-        out = Tree(cache_dir("sources") / inputs["tree"]).out(llvm=inputs["llvm"])
+        tree = Tree(cache_dir("sources") / inputs["tree"])
+        out = tree.out(llvm=inputs["llvm"], config=inputs["config"])
         texts = [path.read_text(errors="replace") for path in self.job.series.patches]
         if may_change(texts, out) and not all(_failed(builds, step) for step in later):
             return True

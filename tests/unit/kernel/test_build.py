@@ -74,6 +74,23 @@ def test_a_patch_costs_the_objects_it_touches_and_going_back_gives_the_same_imag
     assert again.record.image_hash == plain.record.image_hash
 
 
+def test_options_in_every_object_have_objects_of_their_own(
+    spec: KernelSpec, make_series: MakeSeries
+) -> None:
+    """Back from a kernel with KASAN only what a patch touches is compiled."""
+    build(spec, progress=quiet)
+    made(spec)
+    plain = Path(spec.fragments[0]).read_text()
+    Path(spec.fragments[0]).write_text(f"{plain}CONFIG_KASAN=y\n")
+    with_kasan = build(spec, progress=quiet)
+    assert made(spec) == []
+    out = tree_of(spec.source).out(llvm=False, config=with_kasan.inputs["config"])
+    assert out.name == "out-gcc-kasan" and (out / "made").read_text()
+    Path(spec.fragments[0]).write_text(plain)
+    build(with_series(spec, make_series({"kvm.c": "int a;\n"})), progress=quiet)
+    assert made(spec) == ["kvm.c"]
+
+
 def test_the_image_does_not_depend_on_where_the_cache_is(
     spec: KernelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

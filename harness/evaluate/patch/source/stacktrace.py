@@ -41,7 +41,7 @@ def decoded(
         if tree is None:
             return list(trace)
         changed = added_lines(tree.work, build.inputs["commit"], build.inputs["applied"])
-        out = tree.out(llvm=build.inputs["llvm"])
+        out = tree.out(llvm=build.inputs["llvm"], config=build.inputs["config"])
         return _decoded(trace, tree.work, out, changed, own=own)
 
 
