@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Provokes one failure of the kernel it is loaded into, so that the harness
- * can be shown to recognize it:
+ * Provokes failures of the kernel it is loaded into, so that the harness can
+ * be shown to recognize them; one, or several in their order:
  *
  *	insmod provoke.ko how=oops
+ *	insmod provoke.ko how=rcu,refcount,lockorder
  *
  * What cannot be survived is not survived: load it in a guest, nowhere else.
  */
@@ -11,17 +12,16 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/preempt.h>
 #include <linux/sched.h>
-#include <linux/smp.h>
 #include <linux/string.h>
 #include <asm/sysreg.h>
 #include <asm/virt.h>
+#include "provoke.h"
 
 /* The name shows up in command lines, so it is short. */
 static char *how = "warn";
 module_param(how, charp, 0444);
-MODULE_PARM_DESC(how, "which failure: see the table ways[]");
+MODULE_PARM_DESC(how, "which failures: see the table ways[]");
 
 static unsigned int count = 200;
 module_param(count, uint, 0444);
@@ -51,6 +51,13 @@ static int provoke_paging(void)
 	return 0;
 }
 
+/* An exception of a class that the kernel never takes from itself. */
+static int provoke_exception(void)
+{
+	asm volatile("svc #0" : : : "memory");
+	return 0;
+}
+
 static int provoke_bug(void)
 {
 	BUG();
@@ -60,49 +67,6 @@ static int provoke_bug(void)
 static int provoke_warn(void)
 {
 	WARN(1, "provoke: asked to warn\n");
-	return 0;
-}
-
-static int spin(void)
-{
-	for (;;)
-		cpu_relax();
-	return 0;
-}
-
-/* Interrupts stay on: a soft lockup, and later an RCU stall. */
-static int provoke_spin(void)
-{
-	preempt_disable();
-	return spin();
-}
-
-/* One CPU takes no interrupt any more: a hard lockup, seen by another CPU. */
-static int provoke_irqoff(void)
-{
-	local_irq_disable();
-	return spin();
-}
-
-static void spin_without_interrupts(void *unused)
-{
-	provoke_irqoff();
-}
-
-/* No CPU is left that could print a word. */
-static int provoke_hang(void)
-{
-	on_each_cpu(spin_without_interrupts, NULL, 0);
-	return 0;
-}
-
-/* The loading task itself sleeps where no signal reaches it. */
-static int provoke_hung(void)
-{
-	for (;;) {
-		set_current_state(TASK_UNINTERRUPTIBLE);
-		schedule();
-	}
 	return 0;
 }
 
@@ -182,30 +146,60 @@ static const struct {
 	int (*provoke)(void);
 } ways[] = {
 	{ "abort", provoke_abort },
+	{ "atomic", provoke_atomic },
+	{ "bounds", provoke_bounds },
 	{ "bug", provoke_bug },
+	{ "cfi", provoke_cfi },
+	{ "doublefree", provoke_doublefree },
+	{ "exception", provoke_exception },
 	{ "flood", provoke_flood },
 	{ "garbage", provoke_garbage },
 	{ "hang", provoke_hang },
+	{ "held", provoke_held },
 	{ "hung", provoke_hung },
+	{ "irqlock", provoke_irqlock },
 	{ "irqoff", provoke_irqoff },
+	{ "leak", provoke_leak },
+	{ "list", provoke_list },
+	{ "lockorder", provoke_lockorder },
 	{ "oom", provoke_oom },
 	{ "oops", provoke_oops },
+	{ "overflow", provoke_overflow },
 	{ "paging", provoke_paging },
 	{ "panic", provoke_panic },
+	{ "race", provoke_race },
+	{ "rcu", provoke_rcu },
+	{ "recursive", provoke_recursive },
+	{ "refcount", provoke_refcount },
 	{ "serror", provoke_serror },
+	{ "shift", provoke_shift },
 	{ "spin", provoke_spin },
+	{ "uaf", provoke_uaf },
+	{ "unlock", provoke_unlock },
 	{ "warn", provoke_warn },
+	{ "workqueue", provoke_workqueue },
 };
 
-static int __init provoke_init(void)
+static int provoke(const char *name)
 {
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(ways); i++)
-		if (!strcmp(how, ways[i].name))
+		if (!strcmp(name, ways[i].name))
 			return ways[i].provoke();
-	pr_err("provoke: how=%s is unknown\n", how);
+	pr_err("provoke: how=%s is unknown\n", name);
 	return -EINVAL;
+}
+
+static int __init provoke_init(void)
+{
+	char *name;
+	int error = 0;
+
+	/* The parameter's own copy, which is cut up. */
+	while (!error && (name = strsep(&how, ",")))
+		error = provoke(name);
+	return error;
 }
 module_init(provoke_init);
 
@@ -214,5 +208,5 @@ static void __exit provoke_exit(void)
 }
 module_exit(provoke_exit);
 
-MODULE_DESCRIPTION("Provokes one kernel failure");
+MODULE_DESCRIPTION("Provokes kernel failures");
 MODULE_LICENSE("GPL");
