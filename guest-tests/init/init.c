@@ -21,6 +21,7 @@
 #define HOST_WAIT_MS 30000	/* for the host to have done what it was asked to */
 #define END_WAIT_MS 10000	/* for the harness to have taken everything */
 #define PORT_WAIT_MS 2000	/* for a port to be announced by the VMM */
+#define LEAK_AGE_S 6		/* kmemleak tells of what is older than 5 s */
 #define CHUNK_SIZE (64 * 1024)	/* more than one step of a probe reports */
 #define MAX_ARGS 32
 
@@ -308,6 +309,31 @@ static void run_suite(void)
 	}
 }
 
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+/*
+ * Has kmemleak, where the kernel has it, write what was lost to the kernel log. An object is told
+ * of when it has not changed since the scan before.
+ */
+static void look_for_leaks(void)
+{
+	static const char leaks[] = "/sys/kernel/debug/kmemleak";
+
+	write_file("/sys/module/kmemleak/parameters/verbose", "1");
+	if (!write_file(leaks, "scan"))
+		return;
+	sleep(LEAK_AGE_S);
+	write_file(leaks, "scan");
+}
+
 /* The guest boots with `quiet`; what the kernel said all the same goes here. */
 static void write_kernel_log(void)
 {
@@ -347,6 +373,7 @@ int main(void)
 		drain();
 	if (!first)
 		return 0;
+	look_for_leaks();
 	write_kernel_log();
 	power_off();
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.deadline import Deadline
+from harness.base.errors import MachineError
 from harness.guests.audit.run_audit import RunAudit
 from harness.guests.run.nested_run import NestedRun
 from harness.guests.run.suite_run import PostChecks, SuiteOutcome, SuitePass, SuiteRun, suite_limit
@@ -21,6 +22,16 @@ from harness.suites.ktap import parse_lines
 from harness.suites.suite import Suite
 
 ANSWER = 10.0  # seconds for a host to answer a command, also when it has been restored
+LEAKS = "/sys/kernel/debug/kmemleak"
+# Tells the host's log of what was lost since its boot. An object is told of when it is older than
+# 5 s and has not changed since the scan before (mm/kmemleak.c).
+LOOK_FOR_LEAKS = f"""
+echo 1 > /sys/module/kmemleak/parameters/verbose
+echo scan > {LEAKS}
+sleep 6
+echo scan > {LEAKS}
+"""
+LEAK_SCAN = 60.0  # seconds for all of it
 SHARED = "/share"  # where the host has the first guest's files
 
 
@@ -96,6 +107,8 @@ class SuitePasses:
             outcome.passes.append(SuitePass(run, self._host.device_memory()))
         if suite.destructive or len(outcome.passes) > 1:
             outcome.checks = self._check(outcome.passes)
+        if self.usable:
+            self._look_for_leaks(outcome.passes[-1].run)
         # A host that was or may be harmed must not influence the next suite.
         self.usable = self.usable and not suite.destructive
         return outcome
@@ -155,6 +168,20 @@ class SuitePasses:
 
     def _deadline(self, seconds: float) -> Deadline:
         return Deadline(seconds, within=self._limit)
+
+    def _look_for_leaks(self, run: SuiteRun) -> None:
+        """Have a host whose kernel has kmemleak look for what the guests made it lose.
+
+        A host that dies of that is the failure of `run`, the last one.
+        """
+        try:
+            self._host.read(LEAKS, self._deadline(ANSWER))
+            self._host.run(LOOK_FOR_LEAKS, self._deadline(LEAK_SCAN))
+        except MachineError:  # no kmemleak, or no debugfs
+            return
+        except HostLost as lost:
+            self.usable = False
+            run.failure = run.failure or lost.failure
 
     def _check(self, passes: list[SuitePass]) -> PostChecks:
         answers = self._host.answers(self._deadline(ANSWER))

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.deadline import Deadline
 from harness.guests.audit.run_audit import NO_TABLES, RunAudit
 from harness.guests.run import nested_run
-from harness.guests.run.passes import GuestImages, SuitePasses
+from harness.guests.run.passes import LOOK_FOR_LEAKS, GuestImages, SuitePasses
 from harness.guests.run.suite_run import SuiteOutcome
 from harness.guests.vmm.qemu import QemuVmm
+from harness.hosts.host import Completed, HostLost
 from harness.hosts.machines.machine import load_machine
+from harness.results.failure_kinds import FailureKind
+from harness.results.records import Failure
 from harness.suites.suite import Suite
 from tests.unit.guests.fake_host import WELL, FakeHost, FakeSnapshot, only
 
@@ -48,6 +52,33 @@ def test_one_guest_that_ends_well(tmp_path: Path) -> None:
     assert host.asked == [
         "put Image initrd", "put l2", "start . /share/l2", "send ended",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("destructive", [False, True])
+def test_a_host_with_kmemleak_looks_for_leaks_once_after_its_last_guest(
+    tmp_path: Path, destructive: bool
+) -> None:
+    begun = [*WELL[:2], "# s2eval: begin test=a", *WELL[2:]]
+    host = FakeHost(NESTED, guests=[begun, WELL])
+    host.files["kmemleak"] = ""
+    run(host, suite(tmp_path, destructive=destructive))
+    starts = ["start . /share/l2"] * (2 if destructive else 1)
+    assert only(host.asked, "start", "run") == [*starts, f"run {LOOK_FOR_LEAKS}"]
+
+
+def test_a_host_that_dies_of_the_look_is_a_failure_of_the_last_guest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = FakeHost(NESTED)
+    host.files["kmemleak"] = ""
+
+    def die(command: str, deadline: Deadline) -> Completed:
+        raise HostLost(Failure(kind=FailureKind.PANIC, summary="Kernel panic", where="L1"))
+
+    monkeypatch.setattr(host, "run", die)
+    outcome, passes, _ = run(host, suite(tmp_path))
+    failure = outcome.passes[-1].run.failure
+    assert failure and failure.kind is FailureKind.PANIC and not passes.usable
 
 
 def test_a_guest_that_dies_in_a_test_is_followed_by_one_that_goes_on_behind_it(
