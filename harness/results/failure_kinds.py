@@ -21,19 +21,33 @@ class FailureKind(StrEnum):
     Code asks a kind for its properties, and never compares its text.
     """
 
+    ATOMIC_SLEEP = "atomic-sleep"
     BUG = "bug"
+    CFI = "cfi"
     EXTERNAL_ABORT = "external-abort"
     HANG = "hang"  # a silence that is not the machine's: a control boot has shown that
     HARD_LOCKUP = "hard-lockup"
     HUNG_TASK = "hung-task"
+    KASAN = "kasan"
+    KCSAN = "kcsan"
+    KFENCE = "kfence"
+    KMEMLEAK = "kmemleak"
     KVM_ERROR = "kvm-error"
+    LIST_CORRUPTION = "list-corruption"
+    LOCKDEP = "lockdep"
     OOPS = "oops"
     PANIC = "panic"
     RCU_STALL = "rcu-stall"
+    RCU_USAGE = "rcu-usage"
+    REFCOUNT = "refcount"
     RESET = "reset"
     SERROR = "serror"
+    SLAB_CORRUPTION = "slab-corruption"
     SOFT_LOCKUP = "soft-lockup"
+    UBSAN = "ubsan"
+    UNHANDLED_EXCEPTION = "unhandled-exception"
     WARN = "warn"
+    WORKQUEUE_LOCKUP = "workqueue-lockup"
     DEADLINE = "deadline"
     NO_INIT = "no-init"
     OOM = "oom"
@@ -83,6 +97,19 @@ class FailureKind(StrEnum):
         return self.timeout or self in _STOPPED
 
     @property
+    def remark(self) -> bool:
+        """Tell whether the kernel goes on as if nothing were: no cause of what fails after it."""
+        return self in _REMARKS
+
+    @property
+    def by_chance(self) -> bool:
+        """Tell whether it comes of a busy machine as well, or is seen in a sample only.
+
+        That such a kind is gone proves nothing.
+        """
+        return self in _BY_CHANCE
+
+    @property
     def of_guest(self) -> bool:
         """Tell whether KVM gave up a guest: that guest ended, its host did not."""
         return self is FailureKind.KVM_ERROR
@@ -93,8 +120,19 @@ _LOCKUPS = (
     FailureKind.HARD_LOCKUP,
     FailureKind.RCU_STALL,
     FailureKind.HUNG_TASK,
+    FailureKind.WORKQUEUE_LOCKUP,
 )
-_STOPPED = (FailureKind.VMM_EXIT, FailureKind.RESET, FailureKind.WARN)
+_REMARKS = (
+    FailureKind.CFI,
+    FailureKind.KCSAN,
+    FailureKind.KMEMLEAK,
+    FailureKind.LOCKDEP,
+    FailureKind.RCU_USAGE,
+    FailureKind.UBSAN,
+    FailureKind.WARN,
+)
+_STOPPED = (FailureKind.VMM_EXIT, FailureKind.RESET, *_REMARKS)
+_BY_CHANCE = (FailureKind.KCSAN, FailureKind.KFENCE, *_LOCKUPS)
 # Kinds that are not listed are the kernel's fault.
 _BLAME = {
     FailureKind.DEADLINE: Blame.MACHINE,

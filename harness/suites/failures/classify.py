@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from harness.base.text import clean
 from harness.results.failure_kinds import FailureKind
@@ -35,11 +35,12 @@ class FailureClass:
     source: Source
     pattern: re.Pattern[str]
     effect: Effect
+    silences: tuple[FailureKind, ...] = ()
 
 
 @cache
-def _rows() -> list[dict[str, str]]:
-    rows: list[dict[str, str]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))["failure"]
+def _rows(table: str = "failure") -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))[table]
     return rows
 
 
@@ -52,6 +53,7 @@ def classes(source: Source) -> tuple[FailureClass, ...]:
             source,
             re.compile(row["pattern"]),
             cast("Effect", row["effect"]),
+            tuple(map(FailureKind, row.get("silences", ()))),
         )
         for row in _rows()
         if row["source"] == source
@@ -69,6 +71,22 @@ def class_of(line: str, source: Source = "kernel") -> FailureClass | None:
     if not _any(source).search(line):
         return None
     return next((c for c in classes(source) if c.pattern.search(line)), None)
+
+
+@cache
+def _silences() -> tuple[tuple[re.Pattern[str], tuple[FailureKind, ...]], ...]:
+    return tuple(
+        (re.compile(row["pattern"]), tuple(map(FailureKind, row["kinds"])))
+        for row in _rows("silence")
+    )
+
+
+def silenced_by(line: str) -> tuple[FailureKind, ...]:
+    """Return the kinds that a kernel that has printed `line` tells nothing more of."""
+    failure_class = class_of(line)
+    if failure_class:
+        return failure_class.silences
+    return next((kinds for pattern, kinds in _silences() if pattern.search(line)), ())
 
 
 class Watch:
@@ -128,7 +146,7 @@ def _failure(kind: FailureKind, lines: Sequence[str], at: int, where: str, log: 
 
 
 def console(lines: Iterable[str], where: str = "", log: str = "") -> Failure | None:
-    """Return the first cause in a console log, a mere WARN only without any other; else None.
+    """Return the first cause in a console log, a mere remark only without any other; else None.
 
     `where` is whose console it is ("L1", "L2"), `log` the file's name in the cell's folder.
     """
@@ -221,9 +239,9 @@ def first_cause(*failures: Failure | None) -> Failure | None:
     """Return the cause among the failures of several logs, given from outermost to innermost.
 
     An L1 that panics takes its L2 along, and KVM's message says more than QEMU's. A symptom
-    (silence, deadline, reset, VMM exit) or a WARN never hides a cause. Return None without any.
+    (silence, deadline, reset, VMM exit) or a remark never hides a cause. Return None without any.
     """
     present = [f for f in failures if f is not None]
     causes = [f for f in present if not f.kind.symptom]
-    symptoms = [f for f in present if f.kind is not FailureKind.WARN]
+    symptoms = [f for f in present if not f.kind.remark]
     return next(iter(causes or symptoms or present), None)

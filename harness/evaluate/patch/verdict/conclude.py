@@ -9,14 +9,7 @@ from pathlib import Path
 
 from harness.evaluate.cell.refusal import blame_kernel, refusal
 from harness.evaluate.patch.verdict.figures import FigureRecord, changes, compared
-from harness.evaluate.patch.verdict.logdiff import (
-    LOGS,
-    Complaint,
-    complaints,
-    news,
-    plain,
-    stripped,
-)
+from harness.evaluate.patch.verdict.logdiff import LOGS, KernelLog, kernel_log, log_difference
 from harness.evaluate.patch.verdict.reach import last_words
 from harness.evaluate.patch.verdict.verdict import (
     VerdictChange,
@@ -32,6 +25,7 @@ from harness.results.records import Cell, Status
 from harness.results.shifts import not_comparable
 from harness.results.stats import boots_needed
 from harness.results.store import cell_path
+from harness.suites.failures.splats import plain, stripped
 
 HOST = 12  # lines of L1's log that are told with a refused VMM
 
@@ -68,7 +62,7 @@ def conclude(
     """
     conclusion = Conclusion(pairs=[_blamed(pair) for pair in pairs])
     for pair in conclusion.pairs:
-        found = settled([*observed(pair), *_logged(pair, folders)])
+        found = settled([*observed(pair), *_logged(conclusion, pair, folders)])
         _add_words_of_vmm(found, pair, folders)
         conclusion.changes += found
         conclusion.open += unknown(pair)
@@ -107,17 +101,22 @@ def _blamed(pair: Pair) -> Pair:
     return Pair(pair.base, patched)
 
 
-def _logged(pair: Pair, folders: tuple[Path | None, Path | None]) -> list[VerdictChange]:
-    """What only one of the kernels complained of, whose both have a log."""
+def _logged(
+    conclusion: Conclusion, pair: Pair, folders: tuple[Path | None, Path | None]
+) -> list[VerdictChange]:
+    """Return what only one of the kernels complained of; note what their logs cannot tell."""
     if folders[0] is None or folders[1] is None:
         return []
-    before, after = _complaints(pair.base, folders[0]), _complaints(pair.patched, folders[1])
+    before, after = _kernel_logs(pair.base, folders[0]), _kernel_logs(pair.patched, folders[1])
     fresh, gone = [], []
     for whose in LOGS:
         old, new = before.get(whose), after.get(whose)
+        found = log_difference(old or KernelLog(), new or KernelLog())
         # The log of a guest that never got so far tells nothing but of failures.
-        fresh += [c for c in news(old or [], new or []) if c.kind or old is not None]
-        gone += [c for c in news(new or [], old or []) if c.kind or new is not None]
+        fresh += [c for c in found.fresh if c.kind or old is not None]
+        gone += [c for c in found.gone if c.kind or new is not None]
+        where = f"{whose}'s log, {pair.patched.machine.name}, {pair.patched.suite.name}"
+        conclusion.notes += [f"{where}: {reason}" for reason in found.unjudged]
     return logged(pair, fresh, gone)
 
 
@@ -138,13 +137,10 @@ def _add_words_of_vmm(
             change.detail |= words
 
 
-def _complaints(cell: Cell, folder: Path) -> dict[str, list[Complaint]]:
-    """What the kernels of a cell complained of, in all its boots, by whose log it is in."""
-    by_log: dict[str, list[Complaint]] = {}
-    for whose in LOGS:
-        for lines in _logs_of(cell, folder, whose):
-            by_log.setdefault(whose, []).extend(complaints(whose, lines))
-    return by_log
+def _kernel_logs(cell: Cell, folder: Path) -> dict[str, KernelLog]:
+    """Return what the kernels of a cell say, in all its boots, by whose log it is in."""
+    files = {whose: list(_logs_of(cell, folder, whose)) for whose in LOGS}
+    return {whose: kernel_log(whose, lines) for whose, lines in files.items() if lines}
 
 
 def _logs_of(cell: Cell, folder: Path | None, whose: str) -> Iterator[list[str]]:

@@ -1,83 +1,107 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a kernel complained of that the other one did not. Pure.
 
-Times, addresses and numbers differ from boot to boot and say nothing: lines are compared without.
+Times, addresses and numbers differ from boot to boot and say nothing: complaints are compared
+without.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from harness.base.text import clean
-from harness.suites.failures.classify import class_of
+from harness.results.failure_kinds import FailureKind
+from harness.suites.failures.splats import plain, silenced, splats
 
 # The kernel's logs of a cell, by whose they are.
 LOGS = {"L1": ("console.log",), "L2": ("l2.kmsg.log", "l2.console.log")}
-TRACE = 60  # lines of a complaint, from its first
-# They come of a busy machine as well: that one is gone proves nothing.
-TIMING = {"soft-lockup", "hard-lockup", "rcu-stall", "hung-task"}
 
-_STAMP = re.compile(r"^(?:<\d+>)?(?:\[ *\d+\.\d+\])?(?:\[ *[TC]\d+\])? ?")
-_ADDRESS = re.compile(r"\b0x[0-9a-f]+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b|\+0x[0-9a-f]+", re.I)
-_NUMBER = re.compile(r"\d+")
 _COMPLAINT = re.compile(r"\b(warn(ing)?|error|fail(ed|ure)?|bug|unable|invalid|timed out)\b", re.I)
-_END = re.compile(r"---\[ end (trace|Kernel panic)")
 
 
 @dataclass(frozen=True)
 class Complaint:
-    """A failure class with its trace, or (`kind` "") a line that sounds like trouble."""
+    """A splat with its lines, or (`kind` None) a line that sounds like trouble.
+
+    `judged` is False where the other kernel would not have told of it: it reports this kind once
+    and has done so already, or the check had given up.
+    """
 
     where: str
-    kind: str
+    kind: FailureKind | None
     line: str
     trace: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    judged: bool = True
 
 
-def plain(line: str) -> str:
-    """Return a line of a kernel's log without what differs from boot to boot."""
-    return _NUMBER.sub("N", _ADDRESS.sub("X", stripped(line)))
+@dataclass(frozen=True)
+class KernelLog:
+    """What one kernel's log has: complaints, and the kinds it tells nothing more of, with why."""
+
+    complaints: Sequence[Complaint] = ()
+    silenced: Mapping[FailureKind, str] = field(default_factory=dict)
 
 
-def stripped(line: str) -> str:
-    """Return a line without its level and time stamp."""
-    return _STAMP.sub("", clean(line))
+@dataclass(frozen=True)
+class LogDifference:
+    """What only one of two kernels complained of.
+
+    `unjudged` says, a line each, of which kinds neither kernel tells enough to be judged.
+    """
+
+    fresh: list[Complaint] = field(default_factory=list)
+    gone: list[Complaint] = field(default_factory=list)
+    unjudged: list[str] = field(default_factory=list)
+
+
+def kernel_log(where: str, lines: Sequence[str]) -> KernelLog:
+    """Return what the lines of a log of `where` ("L1", "L2") say."""
+    return KernelLog(complaints(where, lines), silenced(lines))
 
 
 def complaints(where: str, lines: Sequence[str]) -> list[Complaint]:
-    """Return what a log complains of, in its order; lines of a trace belong to its first one."""
+    """Return what a log complains of, in its order."""
     found: list[Complaint] = []
-    until = -1
-    for number, line in enumerate(lines):
-        if number <= until:
-            continue
-        failure = class_of(line)
-        if failure:
-            trace = _trace(lines[number : number + TRACE])
-            until = number + len(trace) - 1
-            found.append(Complaint(where, failure.kind, stripped(line), tuple(trace)))
-        elif _COMPLAINT.search(stripped(line)):
-            found.append(Complaint(where, "", stripped(line)))
+    for one in splats(lines):
+        if not isinstance(one, str):
+            found.append(Complaint(where, one.kind, one.line, one.lines, one.key))
+        elif _COMPLAINT.search(one):
+            found.append(Complaint(where, None, one, key=("", plain(one))))
     return found
+
+
+def log_difference(base: KernelLog, patched: KernelLog) -> LogDifference:
+    """Return what only one of the logs has, judged by what the other kernel could have told."""
+    return LogDifference(
+        [_judged(c, base) for c in news(base.complaints, patched.complaints)],
+        [_judged(c, patched) for c in news(patched.complaints, base.complaints)],
+        _unjudged(base, patched),
+    )
+
+
+def _judged(complaint: Complaint, other: KernelLog) -> Complaint:
+    return replace(complaint, judged=complaint.kind not in other.silenced)
+
+
+def _unjudged(base: KernelLog, patched: KernelLog) -> list[str]:
+    """A kernel that told to its end and had nothing to tell is judged, whatever the other did."""
+    by_reason: dict[str, list[FailureKind]] = {}
+    for kind in sorted(base.silenced.keys() & patched.silenced.keys()):
+        by_reason.setdefault(base.silenced[kind], []).append(kind)
+    return [
+        f"{' and '.join(kinds)} not judged: the base tells nothing more of it after: {reason}"
+        for reason, kinds in by_reason.items()
+    ]
 
 
 def news(base: Iterable[Complaint], patched: Iterable[Complaint]) -> list[Complaint]:
     """Return the complaints of `patched` that `base` has none like, each once."""
-    known = {(c.where, c.kind, plain(c.line)) for c in base}
-    fresh: dict[tuple[str, str, str], Complaint] = {}
+    known = {(c.where, c.key) for c in base}
+    fresh: dict[tuple[str, tuple[str, ...]], Complaint] = {}
     for complaint in patched:
-        key = (complaint.where, complaint.kind, plain(complaint.line))
+        key = (complaint.where, complaint.key)
         if key not in known:
             fresh.setdefault(key, complaint)
     return list(fresh.values())
-
-
-def _trace(lines: Sequence[str]) -> list[str]:
-    """The lines that belong to the first one: up to the end that the kernel marks, or none."""
-    for number, line in enumerate(lines):
-        if _END.search(line):
-            return [stripped(line) for line in lines[: number + 1]]
-    calls = [n for n, line in enumerate(lines) if re.search(r"\b[\w.]+\+0x[0-9a-f]+/0x", line)]
-    return [stripped(line) for line in lines[: (calls[-1] if calls else 0) + 1]]

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.evaluate.patch.verdict.logdiff import TIMING, Complaint
+from harness.evaluate.patch.verdict.logdiff import Complaint
 from harness.evaluate.patch.verdict.reach import (
     FAULTS,
     GUEST,
@@ -138,7 +138,8 @@ def logged(
             new=new,
             failure=bool(complaint.kind),
             reached=_reached(complaint, said, other, new=new),
-            timing=complaint.kind in TIMING,
+            timing=complaint.kind is not None and complaint.kind.by_chance,
+            judged=complaint.judged,
         )
         sides = (NOT_THERE, complaint.line) if new else (complaint.line, NOT_THERE)
         changes.append(
