@@ -23,12 +23,12 @@ from harness.suites.suite import Suite
 
 ANSWER = 10.0  # seconds for a host to answer a command, also when it has been restored
 LEAKS = "/sys/kernel/debug/kmemleak"
-# Tells the host's log of what was lost since its boot. An object is told of when it is older than
-# 5 s and has not changed since the scan before (mm/kmemleak.c).
+# Tells the host's log of what was lost since its boot: what is older than 5 s, and what two scans
+# find without a reference, and unchanged (mm/kmemleak.c).
 LOOK_FOR_LEAKS = f"""
 echo 1 > /sys/module/kmemleak/parameters/verbose
-echo scan > {LEAKS}
 sleep 6
+echo scan > {LEAKS}
 echo scan > {LEAKS}
 """
 LEAK_SCAN = 60.0  # seconds for all of it

@@ -19,6 +19,7 @@ TAIL = 8  # lines that may stand between a call trace and the end that the kerne
 
 _STAMP = re.compile(r"^(?:<\d+>)?(?:\[ *\d+\.\d+\])?(?:\[ *[TC]\d+\])? ?")
 _ADDRESS = re.compile(r"\b0x[0-9a-f]+\b|\b(?=[0-9a-f]*\d)[0-9a-f]{8,16}\b|\+0x[0-9a-f]+", re.I)
+_FOLDER = re.compile(r"(?<![\w./])/(?:[^\s/:]+/)+")  # absolute: where a module was compiled
 _NUMBER = re.compile(r"\d+")
 _WORKER = re.compile(r"\bkworker/\S+")
 
@@ -26,7 +27,7 @@ _END = re.compile(r"---\[ end (trace|Kernel panic)")
 _CUT = "------------[ cut here ]"
 _SIGNS = re.compile(r"={20,}$")
 _TRACE = re.compile(r"\b(Call trace|backtrace( \(crc \w+\))?):$")
-_FRAME = re.compile(r"^(?:kmemleak:)?\s+(?:\[<\S+>\] )?([A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x")
+_FRAME = re.compile(r"^(?:kmemleak: )?\s+(?:\[<\S+>\] )?([A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x")
 _ANY_FRAME = re.compile(r"\b[\w.$]+\+0x[0-9a-f]+/0x")
 _LOCK = re.compile(r"\((.+)\)\{[^}]*\}(-\{\d+:\d+\})?")
 _CHAIN = "the existing dependency chain"
@@ -45,11 +46,10 @@ PLACELESS = (
     FailureKind.SLAB_CORRUPTION,
     FailureKind.UBSAN,
 )
-# Functions that report, allocate or lock for somebody.
 _HELPER = re.compile(
     r"dump_\w+|show_stack|print_\w+|report_\w+|_*(ubsan|kasan|kcsan|asan|tsan)_\w+|k?mem_?leak_\w+"
     r"|kfence_\w+|kmem_cache_\w+|_*k[vmz]*alloc\w*|_*kmem\w+|slab_\w+|_*slab_\w+|_*alloc_\w+"
-    r"|kfree|_*lock_\w+|lockdep_\w+|check_\w+|mark_\w+|_*might_\w+|refcount_\w+|_*list_\w+"
+    r"|kfree|_*(raw_)?(spin_|read_|write_)?(un)?lock\w*|lockdep_\w+|check_\w+|mark_\w+|_*might_\w+|refcount_\w+|_*list_\w+"
     r"|_*handle_\w+_out_of_\w+|object_err|free_to_partial_list|rcu_lockdep\w*"
 )
 
@@ -74,8 +74,13 @@ def stripped(line: str) -> str:
 
 def plain(line: str) -> str:
     """Return a line of a kernel's log without what differs from boot to boot."""
-    line = _WORKER.sub("kworker", stripped(line))
+    line = _FOLDER.sub("", _WORKER.sub("kworker", stripped(line)))
     return _NUMBER.sub("N", _ADDRESS.sub("X", line))
+
+
+def is_helper(function: str) -> bool:
+    """Return whether a function of a trace only reports, allocates or locks for its caller."""
+    return _HELPER.fullmatch(function.partition(".")[0]) is not None
 
 
 def splats(lines: Sequence[str]) -> list[Splat | str]:
@@ -121,7 +126,7 @@ def _length(kind: FailureKind, lines: Sequence[str], *, opened: bool) -> int:
             return number + 1
         if number and (line.startswith(_CUT) or _SIGNS.match(line)):
             break
-        if traced and number > last + TAIL:
+        if traced and number > last and (number > last + TAIL or class_of(line)):
             break
         begins = bool(_TRACE.search(line))
         traced = traced or begins
@@ -151,4 +156,4 @@ def _place(kind: FailureKind, lines: Sequence[str]) -> str:
     traces = [n for n, line in enumerate(lines) if _TRACE.search(line)]
     head = list(lines[traces[-1] if kind is FailureKind.LOCKDEP else traces[0] :]) if traces else []
     functions = [match[1].partition(".")[0] for line in head if (match := _FRAME.match(line))]
-    return next((name for name in functions if not _HELPER.fullmatch(name)), "")
+    return next((name for name in functions if not is_helper(name)), "")

@@ -7,9 +7,12 @@ from pydantic import ValidationError
 from harness.results.failure_kinds import Blame, FailureKind
 from harness.results.records import Failure, Status
 
+REMARKS = {"cfi", "kcsan", "kmemleak", "lockdep", "rcu-usage", "ubsan", "warn"}
 KERNELS_FAULT = {
-    "bug", "external-abort", "hang", "hard-lockup", "hung-task", "kvm-error", "oops", "panic",
-    "rcu-stall", "reset", "serror", "soft-lockup", "vmm-refused", "warn",
+    "atomic-sleep", "bug", "external-abort", "hang", "hard-lockup", "hung-task", "kasan", "kfence",
+    "kvm-error", "list-corruption", "oops", "panic", "rcu-stall", "refcount", "reset", "serror",
+    "slab-corruption", "soft-lockup", "unhandled-exception", "vmm-refused", "workqueue-lockup",
+    *REMARKS,
 }  # fmt: skip
 
 
@@ -25,9 +28,12 @@ def test_what_follows_from_each_kind() -> None:
     assert kinds("lasting") == {"build", "input", "disk-full"}
     assert kinds("ours") == {"machine", "disk-full"}
     assert kinds("stops_run") == {"disk-full"}
-    assert kinds("lockup") == {"soft-lockup", "hard-lockup", "rcu-stall", "hung-task"}
+    lockups = {"soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-lockup"}
+    assert kinds("lockup") == lockups
     assert kinds("timeout") == {"silence", "deadline"}
-    assert kinds("symptom") == {"vmm-exit", "reset", "silence", "deadline", "warn"}
+    assert kinds("remark") == REMARKS
+    assert kinds("symptom") == {"vmm-exit", "reset", "silence", "deadline", *REMARKS}
+    assert kinds("by_chance") == {"kcsan", "kfence", *lockups}
     assert kinds("of_guest") == {"kvm-error"}
 
 

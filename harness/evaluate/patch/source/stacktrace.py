@@ -20,6 +20,7 @@ from harness.evaluate.patch.source.lint import added_lines
 from harness.evaluate.patch.source.objects import checked_out, command_of, objects_of
 from harness.kernel.store import Build
 from harness.kernel.toolchain import cross_prefix, environment
+from harness.suites.failures.splats import is_helper
 
 SECONDS = 60
 FUNCTIONS = 12  # of a trace that are looked up
@@ -50,7 +51,8 @@ def _decoded(
 ) -> list[str]:
     """`changed`: the files of the series. The O= folder may hold another kernel by now, without
     the functions that the series adds."""
-    wanted = list(dict.fromkeys(m[1] for line in trace for m in _CALL.finditer(line)))[:FUNCTIONS]
+    named = dict.fromkeys(m[1] for line in trace for m in _CALL.finditer(line))
+    wanted = sorted(named, key=is_helper)[:FUNCTIONS]
     objects = _objects(out, wanted)
     exact = {m[0] for line in trace if _EXACT.search(line) for m in _CALL.finditer(line)}
     with tempfile.TemporaryDirectory(prefix="s2eval-decode-") as scratch:

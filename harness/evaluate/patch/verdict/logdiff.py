@@ -17,6 +17,7 @@ from harness.suites.failures.splats import plain, silenced, splats
 # The kernel's logs of a cell, by whose they are.
 LOGS = {"L1": ("console.log",), "L2": ("l2.kmsg.log", "l2.console.log")}
 
+LAST_WORDS = (FailureKind.PANIC, FailureKind.SERROR, FailureKind.UNHANDLED_EXCEPTION)
 _COMPLAINT = re.compile(r"\b(warn(ing)?|error|fail(ed|ure)?|bug|unable|invalid|timed out)\b", re.I)
 
 
@@ -56,19 +57,30 @@ class LogDifference:
     unjudged: list[str] = field(default_factory=list)
 
 
-def kernel_log(where: str, lines: Sequence[str]) -> KernelLog:
-    """Return what the lines of a log of `where` ("L1", "L2") say."""
-    return KernelLog(complaints(where, lines), silenced(lines))
+def kernel_log(where: str, files: Iterable[Sequence[str]]) -> KernelLog:
+    """Return what the logs of `where` ("L1", "L2") say; each of `files` has the lines of one."""
+    found: list[Complaint] = []
+    silent: dict[FailureKind, str] = {}
+    for lines in files:
+        found += complaints(where, lines)
+        silent = {**silenced(lines), **silent}
+    return KernelLog(found, silent)
 
 
 def complaints(where: str, lines: Sequence[str]) -> list[Complaint]:
-    """Return what a log complains of, in its order."""
+    """Return what a log complains of, in its order.
+
+    What a kernel that has panicked finds wrong with itself on its way out is left out.
+    """
     found: list[Complaint] = []
+    dead = False
     for one in splats(lines):
-        if not isinstance(one, str):
+        if isinstance(one, str):
+            if _COMPLAINT.search(one):
+                found.append(Complaint(where, None, one, key=("", plain(one))))
+        elif not (dead and one.kind.remark):
             found.append(Complaint(where, one.kind, one.line, one.lines, one.key))
-        elif _COMPLAINT.search(one):
-            found.append(Complaint(where, None, one, key=("", plain(one))))
+            dead = dead or one.kind in LAST_WORDS
     return found
 
 

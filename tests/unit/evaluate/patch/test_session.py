@@ -80,7 +80,7 @@ class FakeMake:
             raise image
         self.built.append(spec.name)
         record = KernelRecord(name=spec.name, image_hash=image, build_key=image)
-        return Build(Path(), record, {"tree": "t", "llvm": False})
+        return Build(Path(), record, {"tree": "t", "llvm": False, "config": []})
 
 
 @pytest.fixture

@@ -44,7 +44,19 @@ CONSOLES = [
     ("no-root", "no-init", 'VFS: Cannot open root device "(null)"'),
     ("warn", "warn", "WARNING: CPU: "),
     ("kvm-l1", "kvm-error", "kvm [55]: Unsupported FSC: EC=0x24 xFSC=0x21 ESR_EL2=0x93c18021"),
+    ("splats", "atomic-sleep", "BUG: sleeping function called from invalid context at provoke/lo"),
+    ("kfence-overflow", "kfence", "BUG: KFENCE: out-of-bounds write in provoke_overflow+0x14/0x3"),
+    ("kfence-uaf", "kfence", "BUG: KFENCE: use-after-free read in provoke_uaf+0x1c/0x40 [provoke]"),
+    ("kfence-invalid-free", "kfence", "BUG: KFENCE: invalid free in provoke_doublefree+0x24/0x4"),
+    ("lockdep-order", "lockdep", "WARNING: possible circular locking dependency detected"),
+    ("lockdep-recursive", "lockdep", "WARNING: possible recursive locking detected"),
+    ("lockdep-irq", "lockdep", "WARNING: inconsistent lock state"),
+    ("lockdep-unlock", "lockdep", "WARNING: bad unlock balance detected!"),
+    ("lockdep-held", "lockdep", "WARNING: init/34 still has locks held!"),
+    ("workqueue-lockup", "workqueue-lockup", "BUG: workqueue lockup - pool cpus=0 node=0 flags"),
+    ("unhandled-exception", "unhandled-exception", "Unhandled 64-bit el1h sync exception on CP"),
 ]
+REMARKS = {kind for kind in FailureKind if kind.remark}
 
 
 @pytest.mark.parametrize(("log", "kind", "summary"), CONSOLES)
@@ -68,10 +80,13 @@ def test_watch_sees_what_the_post_mortem_sees(log: str) -> None:
     watch = Watch()
     seen = [watch.line(line) for line in lines(log)]
     failure = classify.console(lines(log))
-    expected = failure.kind if failure and failure.kind != "warn" else None
+    expected = failure.kind if failure and failure.kind not in REMARKS else None
     assert (watch.first.kind if watch.first else None) == expected
     survived = ("clean", "silence-hang", "oops-survived", "paging", "bug", "abort", "warn")
-    assert (log in survived) == (not any(f and f.effect == "ends" for f in seen))
+    survived += ("splats", "workqueue-lockup")
+    assert log.startswith(("lockdep-", "kfence-", *survived)) == (
+        not any(f and f.effect == "ends" for f in seen)
+    )
 
 
 def test_oops_says_where_in_the_kernel() -> None:
@@ -88,7 +103,15 @@ def test_oops_says_where_in_the_kernel() -> None:
         ("CPU1: Watchdog detected hard LOCKUP on cpu 0", "hard-lockup"),
         ("INFO: task init:1 blocked in I/O wait for more than 5 seconds.", "hung-task"),
         ("rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 1-... }", "rcu-stall"),
-        ("BUG: sleeping function called from invalid context at mm/slab.h:1", "bug"),
+        ("BUG: scheduling while atomic: init/1/0x00000002", "atomic-sleep"),
+        ("BUG: Bad page state in process init  pfn:12345", "bug"),
+        ("WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected", "lockdep"),
+        ("WARNING: possible irq lock inversion dependency detected", "lockdep"),
+        ("WARNING: lock held when returning to user space!", "lockdep"),
+        ("[ BUG: Invalid wait context ]", "lockdep"),
+        ("list_del corruption. prev->next should be 1, but was 2. (prev=3)", "list-corruption"),
+        ("refcount_t: underflow; use-after-free.", "refcount"),
+        ("BUG kmalloc-128 (Tainted: G    B      O      ): Right Redzone over", "slab-corruption"),
         ("WARNING: mm/slub.c:12 at foo+0x0/0x10, CPU#1: init/1", "warn"),
         ("Internal error: Oops - Undefined instruction: 0000000002000000 [#1] SMP", "oops"),
         ("Insufficient stack space to handle exception!", "panic"),
@@ -111,6 +134,9 @@ def test_texts_from_the_sources(line: str, kind: str) -> None:
         "kvm [1]: IPA Size Limit: 48 bits",
         "rcu: Hierarchical RCU implementation.",
         "Kernel command line: console=ttyAMA0 panic=-1 oops=panic",
+        "kmemleak: Kernel memory leak detector initialized (mem pool available: 15903)",
+        "kfence: initialized - using 2097152 bytes for 255 objects at 0x(____ptrval____)",
+        "BUG: MAX_STACK_TRACE_ENTRIES too low!",
     ],
 )
 def test_ordinary_lines(line: str) -> None:
@@ -239,6 +265,13 @@ def test_each_row_of_the_table_has_a_source_and_an_effect_that_are_known() -> No
     for row in classify._rows():
         assert row["source"] in get_args(classify.Source), row
         assert row["effect"] in get_args(classify.Effect), row
+        if row["source"] == "kernel":
+            assert (row["effect"] == "remark") == FailureKind(row["kind"]).remark, row
+
+
+def test_each_row_of_silences_names_kinds_that_there_are() -> None:
+    for row in classify._rows("silence"):
+        assert {FailureKind(kind) for kind in row["kinds"]}, row
 
 
 # -- foreign text -----------------------------------------------------------------------------
