@@ -83,8 +83,7 @@ def test_watch_sees_what_the_post_mortem_sees(log: str) -> None:
     expected = failure.kind if failure and failure.kind not in REMARKS else None
     assert (watch.first.kind if watch.first else None) == expected
     survived = ("clean", "silence-hang", "oops-survived", "paging", "bug", "abort", "warn")
-    survived += ("splats", "workqueue-lockup")
-    assert log.startswith(("lockdep-", "kfence-", *survived)) == (
+    assert log.startswith(("splats", "lockdep-", "kfence-", *survived)) == (
         not any(f and f.effect == "ends" for f in seen)
     )
 
