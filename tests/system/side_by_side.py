@@ -17,6 +17,7 @@ GROUPS = {
     "test_patch": "builds",
     "test_kernel_build": "builds",
     "test_mutants": "builds",
+    "test_splats": "builds",
     "test_restored": "restored",
     "test_run_failures": "failures",
     "test_page": "quickstart",
