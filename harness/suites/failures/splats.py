@@ -97,7 +97,9 @@ def splats(lines: Sequence[str]) -> list[Splat | str]:
         opened = number > 0 and bool(_SIGNS.match(texts[number - 1]))
         length = _length(failure.kind, texts[number : number + LONGEST], opened=opened)
         block = tuple(texts[number : number + length])
-        key = (failure.kind.value, plain(block[0]), _place(failure.kind, block))
+        # Whoever asks for the page that is not there says nothing of where the others went.
+        first = "" if failure.kind is FailureKind.OOM else plain(block[0])
+        key = (failure.kind.value, first, _place(failure.kind, block))
         found.append(Splat(failure.kind, block[0], block, key))
         number += length
     return found

@@ -18,6 +18,13 @@ from harness.suites.failures.splats import plain, silenced, splats
 LOGS = {"L1": ("console.log",), "L2": ("l2.kmsg.log", "l2.console.log")}
 
 LAST_WORDS = (FailureKind.PANIC, FailureKind.SERROR, FailureKind.UNHANDLED_EXCEPTION)
+LOCKUPS = (
+    FailureKind.HARD_LOCKUP,
+    FailureKind.HUNG_TASK,
+    FailureKind.RCU_STALL,
+    FailureKind.SOFT_LOCKUP,
+    FailureKind.WORKQUEUE_LOCKUP,
+)
 _COMPLAINT = re.compile(r"\b(warn(ing)?|error|fail(ed|ure)?|bug|unable|invalid|timed out)\b", re.I)
 
 
@@ -70,18 +77,26 @@ def kernel_log(where: str, files: Iterable[Sequence[str]]) -> KernelLog:
 def complaints(where: str, lines: Sequence[str]) -> list[Complaint]:
     """Return what a log complains of, in its order.
 
-    What a kernel that has panicked finds wrong with itself on its way out is left out.
+    What a kernel that has panicked finds wrong with itself on its way out is left out, and so is
+    what other detectors tell of a CPU or a task that the first one has found.
     """
     found: list[Complaint] = []
-    dead = False
+    kinds: list[FailureKind] = []
     for one in splats(lines):
         if isinstance(one, str):
             if _COMPLAINT.search(one):
                 found.append(Complaint(where, None, one, key=("", plain(one))))
-        elif not (dead and one.kind.remark):
+        elif not _follows(one.kind, kinds):
             found.append(Complaint(where, one.kind, one.line, one.lines, one.key))
-            dead = dead or one.kind in LAST_WORDS
+            kinds.append(one.kind)
     return found
+
+
+def _follows(kind: FailureKind, before: Sequence[FailureKind]) -> bool:
+    """Return whether a splat only follows from one of those before it."""
+    if kind.remark:
+        return any(one in LAST_WORDS for one in before)
+    return kind in LOCKUPS and any(one in LOCKUPS and one is not kind for one in before)
 
 
 def log_difference(base: KernelLog, patched: KernelLog) -> LogDifference:
