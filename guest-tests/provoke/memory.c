@@ -72,7 +72,8 @@ int provoke_doublefree(void)
 
 static noinline void lose_an_object(void)
 {
-	void *object = kmalloc(OBJECT_SIZE, GFP_KERNEL);
+	/* Zeroed: the allocator has left a pointer to the next free object in it. */
+	void *object = kzalloc(OBJECT_SIZE, GFP_KERNEL);
 
 	OPTIMIZER_HIDE_VAR(object);
 }
@@ -82,7 +83,7 @@ int provoke_leak(void)
 {
 	int i;
 
-	/* A stale register or stack slot may point to the last one. */
+	/* Something stale may point to the first or the last one. */
 	for (i = 0; i < LEAKS; i++)
 		lose_an_object();
 	return 0;

@@ -6,6 +6,7 @@ The debug build of debian-6.1 is shared by all tests here, and is made by the fi
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Any
@@ -13,14 +14,16 @@ from typing import Any
 import pytest
 
 from harness.base.paths import PROJECT
-from tests.system.commands import KERNEL, S2Eval
+from harness.evaluate.patch.verdict.logdiff import complaints
+from harness.results.store import cell_path
+from tests.system.commands import KERNEL, S2Eval, make_suite
 
-FAULTS = PROJECT / "kernels/patches/faults"
+SERIES = PROJECT / "tests/data/series"
 
 
 def judged(s2eval: S2Eval, series: str) -> tuple[int, dict[str, Any]]:
     options = ("--kernel", KERNEL, "--config", "debug", "--json")
-    ran = s2eval("patch", str(FAULTS / series), *options)
+    ran = s2eval("patch", str(SERIES / series), *options)
     assert ran.out, ran.err
     return ran.code, json.loads(ran.out)
 
@@ -46,6 +49,41 @@ def test_a_lock_order_inversion_is_a_regression_with_lockdeps_words(s2eval: S2Ev
     names = [told[side]["cells"][0]["kernel"]["name"] for side in ("base", "patched")]
     shown = s2eval("compare", *(f"latest:{name}" for name in names))
     assert shown.code == 1 and "possible circular locking dependency" in " ".join(shown.out.split())
+
+
+DEBUG = """
+fragments = ["base", "host-under-test", "shared-folder", "guest", "debug"]
+[source]
+package = "linux-source-6.1"
+suites = ["bookworm", "bookworm-security"]
+"""
+# how, and what the log tells of, in its order; lockdep is silent after its own report
+REPORTS = {
+    "flat-tcg": (
+        "rcu,atomic,shift,bounds,refcount,list,overflow,leak,lockorder",
+        ["rcu-usage", "atomic-sleep", "ubsan", "ubsan", "refcount", "list-corruption", "kfence",
+         "lockdep", "kmemleak"],
+    ),
+    # L2's kernel log is quiet on its slow console
+    "nested-tcg": ("rcu,leak", ["rcu-usage", "kmemleak"]),
+}  # fmt: skip
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("machine", REPORTS)
+def test_what_a_guest_reports_is_in_its_log(s2eval: S2Eval, machine: str) -> None:
+    how, kinds = REPORTS[machine]
+    (s2eval.home / "debug.toml").write_text(DEBUG)
+    suite = make_suite(
+        s2eval.home / "many", f'extends = "provoke"\nscript = "insmod provoke.ko how={how}"\n'
+    )
+    s2eval("run", "-k", "./debug.toml", "-m", machine, "-s", suite)
+    cell = s2eval.cell("many")
+    log = "console.log" if machine == "flat-tcg" else "l2.kmsg.log"
+    lines = (cell_path(s2eval.folder(), cell.name) / log).read_text(errors="replace").splitlines()
+    # Each of the objects that were lost has its report.
+    told = [key for key, _ in itertools.groupby(c.kind for c in complaints("L", lines) if c.kind)]
+    assert told == [key for key, _ in itertools.groupby(kinds)], s2eval.folder()
 
 
 @pytest.mark.extended
