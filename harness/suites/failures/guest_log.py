@@ -40,7 +40,7 @@ class GuestLog:
         return failure_class
 
     def failure(self) -> Failure | None:
-        """Return the first cause among the lines so far; None when there is none but a WARN."""
+        """Return the first cause among the lines so far; None when there are none but remarks."""
         if self._watch.first is None:
             return None
         return classify.console(self.lines, self.where, self.name)

@@ -45,7 +45,8 @@ class VerdictChange(BaseModel):
 
     `follows` is the path of a change that this one comes of, and `repeats` whether that one tells
     it: an improvement or regression that does not repeat another one is counted and has its line.
-    `detail` has what is particular: the statistics of a figure, the trace of a warning.
+    `detail` has what is particular: the statistics of a figure, the trace of a report, `judged`
+    false where the other kernel would not have told of it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -150,7 +151,10 @@ def logged(
                 fact,
                 "log",
                 follows=_cause_of(complaint, said, fresh if new else gone),
-                detail={"trace": list(complaint.trace)} if len(complaint.trace) > 1 else {},
+                detail={
+                    **({"trace": list(complaint.trace)} if len(complaint.trace) > 1 else {}),
+                    **({} if complaint.judged else {"judged": False}),
+                },
             )
         )
     return changes
