@@ -22,7 +22,7 @@ SERIES = PROJECT / "tests/data/series"
 
 
 def judged(s2eval: S2Eval, series: str) -> tuple[int, dict[str, Any]]:
-    options = ("--kernel", KERNEL, "--config", "debug", "--json")
+    options = ("--kernel", KERNEL, "--config", "debug", "--suite", "cases", "--json")
     ran = s2eval("patch", str(SERIES / series), *options)
     assert ran.out, ran.err
     return ran.code, json.loads(ran.out)

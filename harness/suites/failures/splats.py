@@ -38,6 +38,7 @@ ENCLOSED = (FailureKind.KASAN, FailureKind.KCSAN, FailureKind.KFENCE, FailureKin
 # The first line of these names no place in the kernel: what they say in each is the same.
 PLACELESS = (
     FailureKind.ATOMIC_SLEEP,
+    FailureKind.KASAN,  # of a double free: kfree()
     FailureKind.KMEMLEAK,
     FailureKind.LIST_CORRUPTION,
     FailureKind.LOCKDEP,

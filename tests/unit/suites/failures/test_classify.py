@@ -48,6 +48,9 @@ CONSOLES = [
     ("kfence-overflow", "kfence", "BUG: KFENCE: out-of-bounds write in provoke_overflow+0x14/0x3"),
     ("kfence-uaf", "kfence", "BUG: KFENCE: use-after-free read in provoke_uaf+0x1c/0x40 [provoke]"),
     ("kfence-invalid-free", "kfence", "BUG: KFENCE: invalid free in provoke_doublefree+0x24/0x4"),
+    ("kasan-overflow", "kasan", "BUG: KASAN: slab-out-of-bounds in provoke_overflow+0xc4/0xd0 ["),
+    ("kasan-uaf", "kasan", "BUG: KASAN: use-after-free in provoke_uaf+0xc0/0xc4 [provoke]"),
+    ("kasan-double-free", "kasan", "BUG: KASAN: double-free in kfree+0x58/0x80"),
     ("lockdep-order", "lockdep", "WARNING: possible circular locking dependency detected"),
     ("lockdep-recursive", "lockdep", "WARNING: possible recursive locking detected"),
     ("lockdep-irq", "lockdep", "WARNING: inconsistent lock state"),
@@ -83,7 +86,7 @@ def test_watch_sees_what_the_post_mortem_sees(log: str) -> None:
     expected = failure.kind if failure and failure.kind not in REMARKS else None
     assert (watch.first.kind if watch.first else None) == expected
     survived = ("clean", "silence-hang", "oops-survived", "paging", "bug", "abort", "warn")
-    assert log.startswith(("splats", "lockdep-", "kfence-", *survived)) == (
+    assert log.startswith(("splats", "lockdep-", "kfence-", "kasan-", *survived)) == (
         not any(f and f.effect == "ends" for f in seen)
     )
 

@@ -71,6 +71,20 @@ def test_lockdep_is_known_by_its_locks(name: str, place: str) -> None:
     assert splat.lines[-1].startswith(LAST_FRAME)
 
 
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("kasan-overflow", "provoke_overflow"),
+        ("kasan-uaf", "provoke_uaf"),
+        ("kasan-double-free", "provoke_doublefree"),
+    ],
+)
+def test_kasan_is_known_by_who_did_it(name: str, place: str) -> None:
+    (splat,) = of(name)
+    assert (splat.kind, splat.key[2]) == (FailureKind.KASAN, place)
+    assert splat.lines[-1].startswith(SIGNS) and len(splat.lines) > 60
+
+
 def test_the_same_splat_of_two_boots_has_one_key() -> None:
     """Two guests, with other addresses, tasks, CPUs, chains and times."""
     (alone,) = of("lockdep-order")
@@ -103,6 +117,7 @@ def test_workers_and_folders_say_nothing(one: str, other: str) -> None:
         ("splats", {"refcount", "lockdep", "rcu-usage"}),
         ("lockdep-held", {"lockdep", "rcu-usage"}),
         ("oops-survived", set()),
+        ("kasan-uaf", {"kasan", "lockdep", "rcu-usage"}),
         ("kfence-uaf", set()),
         ("clean", set()),
     ],
