@@ -85,6 +85,13 @@ def test_kasan_is_known_by_who_did_it(name: str, place: str) -> None:
     assert splat.lines[-1].startswith(SIGNS) and len(splat.lines) > 60
 
 
+def test_kcsan_names_both_sides() -> None:
+    unknown, known = of("kcsan")
+    assert unknown.kind is known.kind is FailureKind.KCSAN
+    assert known.line == "BUG: KCSAN: data-race in count [provoke] / count [provoke]"
+    assert known.lines[-1].startswith(SIGNS) and len(known.lines) == 18
+
+
 def test_the_same_splat_of_two_boots_has_one_key() -> None:
     """Two guests, with other addresses, tasks, CPUs, chains and times."""
     (alone,) = of("lockdep-order")
