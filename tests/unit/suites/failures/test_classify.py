@@ -52,6 +52,7 @@ CONSOLES = [
     ("kasan-uaf", "kasan", "BUG: KASAN: use-after-free in provoke_uaf+0xc0/0xc4 [provoke]"),
     ("kasan-double-free", "kasan", "BUG: KASAN: double-free in kfree+0x58/0x80"),
     ("kcsan", "kcsan", "BUG: KCSAN: data-race in virtqueue_get_buf_ctx+0x210/0x4d0"),
+    ("cfi", "cfi", "CFI failure at provoke_cfi+0x2c/0x44 [provoke] (target: take_int+0x0/0x8 ["),
     ("lockdep-order", "lockdep", "WARNING: possible circular locking dependency detected"),
     ("lockdep-recursive", "lockdep", "WARNING: possible recursive locking detected"),
     ("lockdep-irq", "lockdep", "WARNING: inconsistent lock state"),
@@ -87,9 +88,9 @@ def test_watch_sees_what_the_post_mortem_sees(log: str) -> None:
     expected = failure.kind if failure and failure.kind not in REMARKS else None
     assert (watch.first.kind if watch.first else None) == expected
     survived = ("clean", "silence-hang", "oops-survived", "paging", "bug", "abort", "warn")
-    assert log.startswith(("splats", "lockdep-", "kfence-", "kasan-", "kcsan", *survived)) == (
-        not any(f and f.effect == "ends" for f in seen)
-    )
+    assert log.startswith(
+        ("splats", "lockdep-", "kfence-", "kasan-", "kcsan", "cfi", *survived)
+    ) == (not any(f and f.effect == "ends" for f in seen))
 
 
 def test_oops_says_where_in_the_kernel() -> None:

@@ -92,6 +92,12 @@ def test_kcsan_names_both_sides() -> None:
     assert known.lines[-1].startswith(SIGNS) and len(known.lines) == 18
 
 
+def test_the_warning_of_a_permissive_cfi_failure_is_a_part_of_it() -> None:
+    (splat,) = of("cfi")
+    assert splat.kind is FailureKind.CFI and splat.lines[1].startswith("WARNING: CPU: ")
+    assert splat.lines[-1].startswith("---[ end trace")
+
+
 def test_the_same_splat_of_two_boots_has_one_key() -> None:
     """Two guests, with other addresses, tasks, CPUs, chains and times."""
     (alone,) = of("lockdep-order")
