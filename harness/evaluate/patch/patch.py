@@ -159,7 +159,7 @@ def _conclusion(
     told.changes += _warned(other)
     for change in told.changes:
         if change.kind is ChangeKind.REGRESSED and "trace" in change.detail:
-            change.detail["trace"] = decoded(change.detail["trace"], other.builds[0])
+            change.detail["trace"] = decoded(change.detail["trace"], other.builds[0], own=True)
     return told
 
 
