@@ -18,13 +18,6 @@ from harness.suites.failures.splats import plain, silenced, splats
 LOGS = {"L1": ("console.log",), "L2": ("l2.kmsg.log", "l2.console.log")}
 
 LAST_WORDS = (FailureKind.PANIC, FailureKind.SERROR, FailureKind.UNHANDLED_EXCEPTION)
-LOCKUPS = (
-    FailureKind.HARD_LOCKUP,
-    FailureKind.HUNG_TASK,
-    FailureKind.RCU_STALL,
-    FailureKind.SOFT_LOCKUP,
-    FailureKind.WORKQUEUE_LOCKUP,
-)
 _COMPLAINT = re.compile(r"\b(warn(ing)?|error|fail(ed|ure)?|bug|unable|invalid|timed out)\b", re.I)
 
 
@@ -96,7 +89,7 @@ def _follows(kind: FailureKind, before: Sequence[FailureKind]) -> bool:
     """Return whether a splat only follows from one of those before it."""
     if kind.remark:
         return any(one in LAST_WORDS for one in before)
-    return kind in LOCKUPS and any(one in LOCKUPS and one is not kind for one in before)
+    return kind.lockup and any(one.lockup and one is not kind for one in before)
 
 
 def log_difference(base: KernelLog, patched: KernelLog) -> LogDifference:
