@@ -37,6 +37,7 @@ from harness.results.records import Cell, Comparison, Run, exit_code_of
 from harness.results.store import RunStore
 
 SIZE_SECONDS = 60.0  # for size(1); it takes a hundredth of one
+TREE_SECONDS = 20.0  # for a build of another run in the tree whose lines are looked up
 RETRIES = 1  # boots that a cell gets when one ended as MISS
 SAME = "the Image is the same, bit for bit: nothing was booted"
 
@@ -159,7 +160,9 @@ def _conclusion(
     told.changes += _warned(other)
     for change in told.changes:
         if change.kind is ChangeKind.REGRESSED and "trace" in change.detail:
-            change.detail["trace"] = decoded(change.detail["trace"], other.builds[0], own=True)
+            change.detail["trace"] = decoded(
+                change.detail["trace"], other.builds[0], own=True, patience=TREE_SECONDS
+            )
     return told
 
 
