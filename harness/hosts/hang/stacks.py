@@ -19,6 +19,7 @@ from harness.results.places import BlockedTask, CpuPlace, CpuState
 
 TABLE = Path(__file__).with_name("functions.toml")
 MOST = 0.7  # of the samples must agree; an interrupt or a function's first lines hide a frame
+CALM = 0.25  # of the samples, outside of interrupts, are enough
 USER = "user space"
 UNKNOWN = "code outside of the kernel's image"  # a module
 
@@ -67,7 +68,7 @@ def _cpu_place(samples: Sequence[CpuSample], name: Namer, host: str, guest: str)
     nested = [sample for sample in running if sample.in_guest]
     inside = len(nested) >= len(running) / 2
     chosen = nested if inside else [sample for sample in running if not sample.in_guest]
-    common = _common([_stack(sample, name) for sample in chosen])
+    common = _common(_calm([_stack(sample, name) for sample in chosen]))
     innermost = next((n for n, step in enumerate(common) if step.function not in _names("waits")),
                      len(common))  # fmt: skip
     common = common[innermost:] if innermost < len(common) else common
@@ -119,6 +120,16 @@ def _stack(sample: CpuSample, name: Namer) -> list[Step]:
 def _step(sample: CpuSample, frame: Frame, name: Namer, *, exact: bool) -> Step:
     position = name(sample, frame)
     return Step(position.function if position else UNKNOWN, position, exact)
+
+
+def _calm(stacks: Sequence[Sequence[Step]]) -> Sequence[Sequence[Step]]:
+    """Return the stacks without those of interrupts, which hide the function that is interrupted.
+
+    Return all where a CPU is hardly ever seen outside of interrupts.
+    """
+    entries = _names("entries")
+    calm = [stack for stack in stacks if not any(step.function in entries for step in stack)]
+    return calm if len(calm) >= CALM * len(stacks) else stacks
 
 
 def _common(stacks: Sequence[Sequence[Step]]) -> list[Step]:

@@ -48,6 +48,7 @@ def place(name: str) -> Place:
 
 # The recording, and of the place: where, function, exception level, interrupts, and its callers.
 HANGS = [
+    ("before-init", "L1", "kvm_arch_init", 2, "unmasked", ["kvm_init", "arm_init"]),
     ("before-init-flat", "L1", "kvm_arch_init", 1, "unmasked", ["kvm_init", "arm_init"]),
     ("el2-masked-vhe", "L1", "__kvm_vcpu_run", 2, "masked", ["kvm_arm_vcpu_enter_exit"]),
     ("el2-masked-nvhe", "L1", "__kvm_nvhe___kvm_vcpu_run", 2, "masked",
