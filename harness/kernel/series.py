@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby, pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.base.errors import MachineError, UsageError
 from harness.kernel import repository
@@ -22,11 +23,21 @@ from harness.kernel.applying.commits import pick_in_worktree, pick_sparsely
 from harness.kernel.applying.mails import apply_in_worktree, apply_sparsely
 from harness.kernel.applying.sparse import NotSparseError
 from harness.kernel.git import GitError, git, run
-from harness.kernel.intake.intake import take_file
 from harness.kernel.source import Base
 from harness.kernel.spec import KernelSpec, find_series, is_ready
 
+if TYPE_CHECKING:
+    from harness.kernel.intake.kept import PatchSeries
+
 Lock = Callable[[], AbstractContextManager[None]]
+
+
+def _taken(path: Path) -> PatchSeries:
+    """Return a user's file or folder as a series."""
+    # Reading mails takes 25 ms to import, and most kernels have no file of a user.
+    from harness.kernel.intake.intake import take_file  # noqa: PLC0415
+
+    return take_file(str(path))
 
 
 def patches(series: Iterable[str]) -> list[Path]:
@@ -34,7 +45,7 @@ def patches(series: Iterable[str]) -> list[Path]:
     patch_files: list[Path] = []
     for name in series:
         path = find_series(name)
-        files = sorted(path.glob("*.patch")) if is_ready(path) else take_file(str(path)).patches
+        files = sorted(path.glob("*.patch")) if is_ready(path) else _taken(path).patches
         if not files:
             raise UsageError(f"series {name}: no *.patch in {path}")
         patch_files += files
@@ -43,7 +54,7 @@ def patches(series: Iterable[str]) -> list[Path]:
 
 def notes(series: Iterable[str]) -> list[str]:
     """Return what is to be told of how users' files and folders were read; errors as patches()."""
-    taken = (take_file(str(path)) for path in map(find_series, series) if not is_ready(path))
+    taken = (_taken(path) for path in map(find_series, series) if not is_ready(path))
     return [note for one in taken for note in one.notes]
 
 
