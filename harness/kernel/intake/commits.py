@@ -30,7 +30,8 @@ from harness.kernel.repository import (
     shallow_hint,
 )
 
-_RANGE = re.compile(r"(?P<start>.*?)(?P<dots>\.{2,3})(?P<end>.*)")
+# The dots of a path, `../x.patch`, are no range: no ref begins with a slash.
+_RANGE = re.compile(r"(?P<start>.*?)(?P<dots>\.{2,3})(?P<end>(?!/).*)")
 _FORMAT = (
     "format-patch", "-q", "-o", "patches", "--no-signature", "--no-thread", "--no-cover-letter",
     "--full-index", "--binary", "--no-renames", "--submodule=short", "--no-numbered",

@@ -7,6 +7,7 @@ series.folder      cache/series/fix-1f6a03c2/0001-....patch: the same patches, t
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 
@@ -86,10 +87,12 @@ def _path_or_branch(given: str, found: tuple[Path, int], tree: Path | None, base
     """A file or a folder, or, when it is no series, the branch of that name."""
     try:
         taken = files.read_path(found[0], given, found[1])
-    except UsageError:
-        named = commits.named(given, tree, base) if tree else None
+    except UsageError as error:
+        named = None
+        with contextlib.suppress(UsageError):  # what is wrong with the file is said
+            named = commits.named(given, tree, base) if tree else None
         if named is None:
-            raise
+            raise error from None
         named.notes.append(f"there is a {_kind(found[0])} {given}, which is no series: the commits")
         return named
     if tree and commit_of(tree, given):

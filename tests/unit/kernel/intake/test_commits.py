@@ -299,3 +299,15 @@ def test_what_the_user_configured_shapes_no_patch(own_tree: Path, git: Git) -> N
         git(own_tree, "config", key, value)
     (own_tree / ".gitattributes").write_text("*.c -diff\n")
     assert intake.take("main..b4/topic", tree=own_tree).folder == plain
+
+
+def test_two_dots_of_a_path_are_no_range(
+    field_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UsageError, match="no such file or folder"):
+        intake.take("../missing.patch", tree=field_tree)
+    (tmp_path / "no.patch").write_text("no patch\n")
+    with pytest.raises(UsageError, match="no patch in it"):
+        intake.take("../no.patch", tree=field_tree)
