@@ -3,28 +3,26 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.guests.audit import record
 from harness.guests.audit.record import Expectation, audit_record, unread_record
-from harness.hosts.tables import Reading, TableReader, TableSource, Target
+from harness.guests.audit.tables import BUDGET, NO_TABLES, OpenTables
+from harness.hosts.tables import Reading, TableSource, Target
 from harness.results.readings import AuditRecord
 from harness.results.records import Status
 from harness.suites.facts import Audit, Device, Fact
 
-BUDGET = 4.0  # seconds for a whole request; the guest waits 5 (guest-tests/init/init.c)
-SEARCH = 2.0  # of them, seconds to find a vCPU in L2
-NO_TABLES = "this host has no way to the page tables of its guests"
+SEARCH = 2.0  # of BUDGET, seconds to find a vCPU in L2
 VFIO = "l1-vfio"  # names the record of the VMM's own mapping of the BAR
 VFIO_SHIFT = 40  # of a BAR's number in an offset of vfio-pci's file: VFIO_PCI_OFFSET_SHIFT
 BARS, MAPPINGS = "the host's addresses of the BARs", "the VMM's mappings"
 
 
-class RunAudit:
+class RunAudit(OpenTables):
     """Answers a suite's audit requests on one running host. A context manager.
 
     `source` is the host's way to page tables; with None each request is SKIP. `ordinary` are
@@ -41,8 +39,8 @@ class RunAudit:
         records: list[AuditRecord] | None = None,
         limit: Deadline | None = None,
     ) -> None:
+        super().__init__(source)
         self.records = [] if records is None else records
-        self._source = source
         self._ordinary = ordinary
         self._promises = promises
         self._limit = limit
@@ -50,19 +48,6 @@ class RunAudit:
         self._maps: list[str] = []
         self._lacking: dict[str, str] = {}  # what could not be read of the host, and why
         self._device: Device | None = None
-        self._stack = contextlib.ExitStack()
-        self._reader: TableReader | None = None
-
-    def __enter__(self) -> RunAudit:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def release(self) -> None:
-        """Close the tables, so that others can look at the machine; the next request opens them."""
-        self._stack.close()
-        self._reader = None
 
     def host_resources(self, text: str) -> None:
         """Take the host's /sys/bus/pci/devices/BDF/resource, which has the BARs' addresses.
@@ -94,7 +79,7 @@ class RunAudit:
         first, budget = not self.records, Deadline(BUDGET, within=self._limit)
         targets = [Target(fact.mapping, fact.va), *(self._ordinary if first else ())]
         try:
-            readings = self._read(targets, budget)
+            readings = self.read(targets, budget.at_most(SEARCH), answer=budget)
         except MachineError as error:
             self.records.append(_unread(fact, str(error), Status.MISS))
             return True
@@ -102,19 +87,6 @@ class RunAudit:
         if first:
             self.records += self._vfio(fact, budget)
         return True
-
-    def _read(self, targets: Sequence[Target], budget: Deadline) -> list[Reading]:
-        """Return the readings; after MachineError the next request opens the tables anew."""
-        try:
-            if self._reader is None and self._source:
-                self._reader = self._stack.enter_context(self._source.open(budget))
-            if self._reader is None:
-                raise MachineError(NO_TABLES)
-            return self._reader.read(targets, budget.at_most(SEARCH), answer=budget)
-        except MachineError:
-            self._stack.close()
-            self._reader = None
-            raise
 
     def _bar(self) -> int | None:
         """Return the host's physical address of the BAR under test; None where it is not known."""
@@ -145,7 +117,9 @@ class RunAudit:
             return []
         va = int(starts[0], 16)
         try:
-            (reading,) = self._read([Target(VFIO, va, host=True)], budget)
+            (reading,) = self.read(
+                [Target(VFIO, va, host=True)], budget.at_most(SEARCH), answer=budget
+            )
         except MachineError as error:
             return [_unread(replace(fact, mapping=VFIO, va=va), str(error), Status.SKIP)]
         return [audit_record(reading, Expectation(type="Device", pa=bar))]

@@ -13,7 +13,8 @@ from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.base.paths import own_program
 from harness.guests.audit import run_audit
-from harness.guests.audit.run_audit import BARS, BUDGET, MAPPINGS, VFIO, RunAudit
+from harness.guests.audit.run_audit import BARS, MAPPINGS, VFIO, RunAudit
+from harness.guests.audit.tables import BUDGET, NO_TABLES
 from harness.hosts.tables import Reading, Target
 from harness.results.readings import AuditRecord
 from harness.suites.facts import Audit, Device
@@ -136,4 +137,4 @@ def test_one_request_has_one_budget_which_ends_before_the_guest_goes_on(
 
 def test_a_host_without_tables_says_so() -> None:
     (record,) = audited(None).values()
-    assert (record.status, record.detail.reason) == ("SKIP", run_audit.NO_TABLES)
+    assert (record.status, record.detail.reason) == ("SKIP", NO_TABLES)

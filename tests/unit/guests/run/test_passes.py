@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.base.deadline import Deadline
-from harness.guests.audit.run_audit import NO_TABLES, RunAudit
+from harness.guests.audit.run_audit import RunAudit
+from harness.guests.audit.tables import NO_TABLES
 from harness.guests.run import nested_run
 from harness.guests.run.passes import LOOK_FOR_LEAKS, GuestImages, SuitePasses
 from harness.guests.run.suite_run import SuiteOutcome
