@@ -63,6 +63,7 @@ def preloading(*, page: bool, tables: bool) -> Listener:
     `tables`: the run is printed.
     """
     modules = {
+        "harness.evaluate.cell.judge": True,
         "harness.results.history.history": stored_at_once(asked=page),
         "harness.report.page": page,
         "harness.report.terminal.run": tables,

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from harness.base.deadline import Deadline
 from harness.base.tools import as_tuple
-from harness.guests.calibrate.machine import calibrate_machine
 from harness.guests.placement import placement_of
 from harness.hosts.machines.kvm import why_no_kvm, why_no_nested_kvm
 from harness.hosts.machines.machine import Machine
@@ -123,6 +122,9 @@ def why_not(kernel: KernelSpec, machine: Machine, suite: Suite, qemu: QemuBinary
 
 
 def _measured(machine: Machine, qemu: QemuBinary, offers: Offers) -> Offers:
+    # Few cells need it, and it takes 20 ms.
+    from harness.guests.calibrate.machine import calibrate_machine  # noqa: PLC0415
+
     fidelity = calibrate_machine(machine, qemu, Deadline(machine.limits.boot))
     granules = fidelity.facts.granules.split(",")
     if offers.el2:  # the kernel is L1's and L2's: KVM needs its granule in stage 2 as well

@@ -29,6 +29,7 @@ from harness.base.toml import unknown
 from harness.results.records import SCHEMA, Cell, Run
 
 RECORD = "run.json"
+PATCH = "patch.json"  # the verdict, in the folder of a run of `s2eval patch`
 CORRUPT = "run.json.corrupt"
 JOURNAL = ".journal"
 LATEST = "latest"

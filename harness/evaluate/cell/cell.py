@@ -12,12 +12,8 @@ from pathlib import Path
 
 from harness.base.deadline import Deadline
 from harness.base.errors import BuildError, DiskFullError, S2EvalError, UsageError, machine_error
-from harness.evaluate.cell.judge import judge_cell
-from harness.evaluate.cell.reproduce import SCRIPT, script
 from harness.evaluate.events import GuestStarted, Listener, PhaseBegan, notes
 from harness.evaluate.plan.plan import CellRequest
-from harness.guests.calibrate.fidelity import fidelity_record
-from harness.guests.calibrate.machine import calibrate_machine
 from harness.guests.placement import placement_of
 from harness.guests.placement.placement import RunContext
 from harness.guests.usable import why_not
@@ -181,6 +177,8 @@ def _run(
         cell.status = Status.DONE
         return
     with phases(PhaseName.JUDGE):
+        from harness.evaluate.cell.judge import judge_cell  # noqa: PLC0415 - not before the guest
+
         for number, suite_pass in enumerate(outcome.passes, 1):
             name = "results.ktap" if number == 1 else f"results-{number}.ktap"
             (logs / name).write_text("\n".join(suite_pass.run.lines) + "\n")
@@ -222,6 +220,11 @@ class RunningCell:
 
         Raise MachineError or BuildError when the machine cannot be calibrated.
         """
+        # What is imported here takes 30 ms, by which the guest would start later.
+        from harness.evaluate.cell.reproduce import SCRIPT, script  # noqa: PLC0415
+        from harness.guests.calibrate.fidelity import fidelity_record  # noqa: PLC0415
+        from harness.guests.calibrate.machine import calibrate_machine  # noqa: PLC0415
+
         machine, qemu = self.request.machine, self.tools.qemu
         self.cell.machine = machine.record(qemu.version, command)
         self.cell.machine.restored = restored

@@ -11,12 +11,12 @@ from pathlib import Path
 from harness.base.errors import UsageError
 from harness.base.toml import unknown
 from harness.evaluate.patch.verdict.conclude import Conclusion, conclude, headline
-from harness.evaluate.patch.verdict.document import DOCUMENT, Side, VerdictDocument
+from harness.evaluate.patch.verdict.document import Side, VerdictDocument
 from harness.evaluate.patch.verdict.verdict import STATUS
 from harness.results.compare import Pair
 from harness.results.compare import pairs as pairs_of
 from harness.results.records import Cell, Run, exit_code_of
-from harness.results.store import load_run, run_folder
+from harness.results.store import PATCH, load_run, run_folder
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def documents(run: Run, folder: Path | None) -> list[VerdictDocument]:
 
     A run of `s2eval patch` has one, which knows the builds as well.
     """
-    kept = folder / DOCUMENT if folder else None
+    kept = folder / PATCH if folder else None
     if kept and kept.is_file():
         try:
             return [VerdictDocument.model_validate_json(kept.read_text())]

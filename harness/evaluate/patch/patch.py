@@ -20,7 +20,6 @@ from harness.evaluate.patch.source import lint
 from harness.evaluate.patch.source.stacktrace import decoded
 from harness.evaluate.patch.verdict.conclude import Conclusion, conclude, headline
 from harness.evaluate.patch.verdict.document import (
-    DOCUMENT,
     SeriesRecord,
     Side,
     StepRecord,
@@ -34,7 +33,7 @@ from harness.kernel.store import Build
 from harness.kernel.toolchain import cross_prefix
 from harness.results.compare import Pair
 from harness.results.records import Cell, Comparison, Run, exit_code_of
-from harness.results.store import RunStore
+from harness.results.store import PATCH, RunStore
 
 SIZE_SECONDS = 60.0  # for size(1); it takes a hundredth of one
 TREE_SECONDS = 20.0  # for a build of another run in the tree whose lines are looked up
@@ -90,7 +89,7 @@ def run_patch(
         document = document_of(done, plan.repeat, command)
         done.engine.status = document.status
         document.seconds = round(time.monotonic() - started, 1)
-        done.engine.store.keep(DOCUMENT, document)
+        done.engine.store.keep(PATCH, document)
     return Finished(document, done.folder)
 
 

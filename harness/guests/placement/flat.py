@@ -17,7 +17,6 @@ from harness.hosts.qemu.command import BootFiles, command_line
 from harness.hosts.qemu.process import QemuProcess
 from harness.hosts.qemu.stub_samples import QemuCpus
 from harness.results.phases import PhaseName
-from harness.suites.device_trace import trace_observations
 
 
 class FlatPlacement:
@@ -67,6 +66,8 @@ class FlatPlacement:
                 limit = context.suite_deadline()
                 cpus = QemuCpus(process.gdb_socket, context.image)
                 run = FlatRun(process, machine.patience, cpus.look).finish(limit)
+            from harness.suites.device_trace import trace_observations  # noqa: PLC0415 - not before QEMU
+
             context.begin(None)
             bar = files.bar.read_bytes() if machine.device.host_file else None
             outcome = SuiteOutcome([SuitePass(run, bar)])

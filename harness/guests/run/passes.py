@@ -17,8 +17,6 @@ from harness.hosts.host import Host, HostLost, Snapshot
 from harness.hosts.machines.machine import Machine
 from harness.results.phases import PhaseName
 from harness.results.records import Failure
-from harness.suites.facts import Begin
-from harness.suites.ktap import parse_lines
 from harness.suites.suite import Suite
 
 ANSWER = 10.0  # seconds for a host to answer a command, also when it has been restored
@@ -196,5 +194,9 @@ def _actions(suite: Suite) -> Mapping[str, str]:
 
 def _last_begun(run: SuiteRun) -> str:
     """Return the test that the guest announced last; "" when it announced none."""
+    # A flat guest has none of these: it starts 15 ms earlier without them.
+    from harness.suites.facts import Begin  # noqa: PLC0415
+    from harness.suites.ktap import parse_lines  # noqa: PLC0415
+
     begun = [fact.test for fact in parse_lines(run.lines).facts if isinstance(fact, Begin)]
     return begun[-1] if begun else ""

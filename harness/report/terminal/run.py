@@ -8,7 +8,6 @@ sequences (harness/base/text.py), never as markup.
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -18,9 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.base.text import clean
-from harness.evaluate.patch.between import documents
-from harness.evaluate.patch.verdict.document import VerdictDocument
-from harness.report.counted import counted_lines, kernels, word_line
+from harness.report.terminal.styles import STYLES
 from harness.report.view import caught, matrix
 from harness.report.view.findings import Finding, findings
 from harness.report.view.grid import about, verdict
@@ -29,19 +26,10 @@ from harness.report.view.sentence import fill, sentences
 from harness.report.view.table import Entry
 from harness.results.compare import pairs
 from harness.results.records import Cell, Run, Status
-from harness.results.store import cell_path
+from harness.results.store import PATCH, cell_path
 
 LABEL_WIDTH = 20
 COLUMN_WIDTH = 26  # at least, for a cell's column
-
-STYLES = {
-    Status.PASS: "green",
-    Status.FAIL: "bold red",
-    Status.ERROR: "bold magenta",
-    Status.MISS: "bold magenta",
-    Status.SKIP: "yellow",
-    Status.DONE: "",
-}
 
 
 def print_run(
@@ -69,25 +57,14 @@ def _print(console: Console, run: Run, folder: Path | None) -> None:
         text = Text(fill(clauses, console.width))
         text.stylize("bold", 0, len(clauses[0]))
         console.print(text, soft_wrap=True)
-    for document in documents(run, folder):
-        _print_verdict(console, document)
+    if len({cell.kernel.name for cell in run.cells}) > 1 or (folder and (folder / PATCH).is_file()):
+        from harness.report.terminal.compared import print_compared  # noqa: PLC0415 - takes 60 ms
+
+        print_compared(console, run, folder)
     _print_findings(console, run, folder)
     _line(console, *_result(run))
     records = _short(folder) if folder else clean(run.run.id)
     console.print(Text(f"records: {records}"), soft_wrap=True)
-
-
-def _print_verdict(console: Console, document: VerdictDocument) -> None:
-    """Print the word on two kernels, and all that it counts."""
-    text = Text(fill([f"{kernels(document)}:", word_line(document)], console.width))
-    text.stylize(STYLES[document.status], len(kernels(document)) + 1)
-    console.print(text, soft_wrap=True)
-    for line in counted_lines(document):
-        folded = textwrap.wrap(
-            line, console.width, initial_indent="  ", subsequent_indent="    ",
-            break_on_hyphens=False,
-        )  # fmt: skip
-        console.print(Text("\n".join(folded)), soft_wrap=True)
 
 
 def _lines(console: Console, lines: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.guests import usable
+from harness.guests.calibrate import machine as calibrated
 from harness.guests.usable import Needs, Offers, needs_of, offers_of, unmet, why_not
 from harness.hosts.machines.machine import Machine, load_machine
 from harness.hosts.qemu.binary import QemuBinary
@@ -91,7 +92,7 @@ class Measured:
 def test_a_kernel_with_other_pages_is_measured_for(
     monkeypatch: pytest.MonkeyPatch, with_16k: KernelSpec, machine: str, facts: Facts, why: str
 ) -> None:
-    monkeypatch.setattr(usable, "calibrate_machine", lambda *_: Measured(facts))
+    monkeypatch.setattr(calibrated, "calibrate_machine", lambda *_: Measured(facts))
     reason = why_not(with_16k, load_machine(machine), suite(), QEMU)
     assert reason == (f"the kernel has 16K pages, {why}" if why else None)
 
@@ -100,7 +101,7 @@ def test_a_kernel_with_4k_pages_costs_no_calibration(monkeypatch: pytest.MonkeyP
     def never(*_: object) -> None:
         raise AssertionError("nobody asked")
 
-    monkeypatch.setattr(usable, "calibrate_machine", never)
+    monkeypatch.setattr(calibrated, "calibrate_machine", never)
     kernel, wanted = resolve("debian-6.1"), load_suite("wcprobe")
     assert why_not(kernel, load_machine("nested-tcg"), wanted, QEMU) is None
     other = load_machine("flat-tcg-edu")

@@ -16,7 +16,7 @@ from junitparser import JUnitXml
 
 from harness.base.text import clean
 from harness.evaluate.patch.verdict.conclude import Conclusion, conclude, headline
-from harness.evaluate.patch.verdict.document import DOCUMENT, Side, VerdictDocument
+from harness.evaluate.patch.verdict.document import Side, VerdictDocument
 from harness.evaluate.patch.verdict.verdict import STATUS, VerdictChange
 from harness.evaluate.patch.verdict.word import ChangeKind, counts
 from harness.report.counted import counted, prefix_and_name
@@ -27,6 +27,7 @@ from harness.report.terminal import verdict as terminal
 from harness.report.terminal.run import print_run
 from harness.results.compare import Pair
 from harness.results.records import Observation, Run, Status, exit_code_of
+from harness.results.store import PATCH
 from tests.data_files import DATA
 from tests.unit.evaluate.patch.patch_cells import cell, saw
 
@@ -79,7 +80,7 @@ def _printed(folder: Path) -> str:
 
 
 def _kept(folder: Path) -> VerdictDocument:
-    return VerdictDocument.model_validate_json((folder / DOCUMENT).read_text())
+    return VerdictDocument.model_validate_json((folder / PATCH).read_text())
 
 
 def _of_junit(folder: Path) -> str:
@@ -123,7 +124,7 @@ def test_what_is_counted_is_listed(
     tmp_path: Path, form: str, changes: list[VerdictChange], questions: list[str]
 ) -> None:
     document = document_of(changes, questions)
-    (tmp_path / DOCUMENT).write_text(document.model_dump_json(by_alias=True))
+    (tmp_path / PATCH).write_text(document.model_dump_json(by_alias=True))
     shown = _plain(FORMS[form](tmp_path))
     for change in changes:
         if counts(change):

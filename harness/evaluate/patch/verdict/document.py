@@ -13,7 +13,6 @@ from harness.evaluate.patch.verdict.word import Verdict
 from harness.results.records import Cell, KernelRecord, Status
 
 SCHEMA = "s2eval-patch-1"
-DOCUMENT = "patch.json"  # in the folder of a run of `s2eval patch`
 
 
 class _Part(BaseModel):
