@@ -67,6 +67,9 @@ def summaries(sets: Sequence[Sequence[float]]) -> list[Summary]:
 
     Raise ValueError as summarize() does.
     """
+    if all(len(samples) == 1 and math.isfinite(samples[0]) for samples in sets):
+        return [Summary(float(one), float(one), float(one), 1) for (one,) in sets]
+
     import numpy as np  # noqa: PLC0415 - numpy and scipy take 300 ms, most commands need neither
     from scipy.stats import bootstrap  # noqa: PLC0415
 
@@ -121,10 +124,14 @@ def shift(base: Sequence[float], patched: Sequence[float], figures: int = 1) -> 
 
     Raise ValueError as summarize() does.
     """
-    from scipy.stats import mannwhitneyu  # noqa: PLC0415
-
     before, after = summarize(base), summarize(patched)
     ratio = after.median / before.median if before.median else math.nan
+    if len(base) == len(patched) == 1:  # each of the two orders is as likely: p is 1, without scipy
+        effect = float(after.median > before.median) - float(after.median < before.median)
+        return Shift(before, after, ratio, 1.0, effect, figures)
+
+    from scipy.stats import mannwhitneyu  # noqa: PLC0415
+
     test = mannwhitneyu(patched, base, alternative="two-sided")
     # U counts the pairs in which the patched sample is the larger one, ties half.
     effect = 2 * float(test.statistic) / (len(base) * len(patched)) - 1

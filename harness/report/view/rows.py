@@ -78,6 +78,12 @@ class _Column:
         prefix = cell.suite.name + "."
         own = (o for o in cell.observations if not o.path.startswith(ELSEWHERE))
         self.by_path = {o.path.removeprefix(prefix): o for o in own}
+        self._emulated = {  # the paths above a figure that is no machine's
+            above
+            for path, item in self.by_path.items()
+            if item.unit and item.detail.get("representative") is False
+            for above in _above(path)
+        }
 
     def paths(self) -> list[tuple[str, ...]]:
         """Return the rows in which this cell has an observation, as paths below the suite."""
@@ -156,10 +162,15 @@ class _Column:
 
     def _not_representative(self, path: str) -> str:
         """Return a note that the figures below `path` are an emulator's; "" where they are not."""
-        figures = [o for p, o in self.by_path.items() if p.startswith(path + ".") and o.unit]
-        if any(o.detail.get("representative") is False for o in figures):
+        if path in self._emulated:
             return f"not representative ({self.cell.machine.accel.upper()})"
         return ""
+
+
+def _above(path: str) -> list[str]:
+    """Return the paths above `path`: `a` and `a.b` for `a.b.c`."""
+    parts = path.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _row_order(columns: Iterable[_Column]) -> list[tuple[str, ...]]:
