@@ -14,13 +14,11 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import IO
 
-from harness.base.errors import MachineError, machine_error
+from harness.base.errors import MachineError
+from harness.hosts.byte_stream import LINE_LIMIT, LineSplitter, StreamLog
 from harness.hosts.events import Event, Events
 
-LINE_LIMIT = 64 * 1024  # bytes; a longer line is cut into pieces
-LOG_LIMIT = 64 * 1024 * 1024  # bytes a channel; what comes after is counted, not kept
 # A serial port sends byte by byte, and its guest waits while the reader is woken for each.
 SERIAL = "console"  # the end of such a channel's name
 SERIAL_PAUSE = 0.003  # seconds between looks
@@ -30,8 +28,7 @@ PAUSE = 0.1  # seconds between looks whether there is room in the queue
 class Channel:
     """A listening Unix socket for a QEMU chardev; `name` is the source of its events.
 
-    A line of more than `line_limit` bytes is cut into pieces. `problem` is the error when the log
-    could not be written, else None; `dropped` counts the bytes that are not in the log.
+    A line of more than `line_limit` bytes is cut into pieces.
     """
 
     def __init__(
@@ -40,12 +37,9 @@ class Channel:
         self.name = name
         self.line_limit = line_limit
         self.path = folder / name
-        self.dropped = 0
-        self.problem: MachineError | None = None
         self._events = events
         self._log_path = log
-        self._log: IO[bytes] | None = None
-        self._logging = threading.Lock()
+        self._log = StreamLog()
         self._connection: socket.socket | None = None
         self._connected = threading.Event()
         self._closing = False
@@ -54,6 +48,11 @@ class Channel:
         self._listener.listen(2)
         self._thread = threading.Thread(target=self._serve, name=f"channel-{name}", daemon=True)
         self._thread.start()
+
+    @property
+    def problem(self) -> MachineError | None:
+        """Return the error when the log could not be written, else None."""
+        return self._log.problem
 
     def send(self, data: bytes, timeout: float = 5.0) -> bool:
         """Send `data` to the guest. Return False when QEMU is gone, or not there in `timeout` s."""
@@ -85,25 +84,16 @@ class Channel:
         self._connected.set()
         self.log_to(self._log_path)
         self._read(self._connection)
-        with self._logging:
-            if self._log:
-                self._log.close()
+        self._log.close()
         self._put(None)
 
     def log_to(self, path: Path) -> None:
         """Append what arrives from now on to the file `path`; set `problem` when that fails."""
-        with self._logging:
-            if self._log:
-                self._log.close()
-            self._log_path = path
-            try:
-                self._log = path.open("ab", buffering=0)
-            except OSError as error:
-                self.problem = machine_error(error, path)
-                self._log = None
+        self._log_path = path
+        self._log.log_to(path)
 
     def _read(self, connection: socket.socket) -> None:
-        rest = b""
+        lines = LineSplitter(self._put, self.line_limit)
         serial = self.name.endswith(SERIAL)
         while True:
             if serial:
@@ -114,39 +104,9 @@ class Channel:
                 break
             if not data:
                 break
-            self._keep(data)
-            rest = self._emit(rest + data)
-        if rest:
-            self._put_line(rest)
-        if self.dropped:
-            with self._logging, contextlib.suppress(OSError):
-                if self._log:
-                    self._log.write(
-                        f"\n# s2eval: {self.dropped} bytes more are not kept\n".encode()
-                    )
-
-    def _keep(self, data: bytes) -> None:
-        with self._logging:
-            if self._log is None or self.problem or self._log.tell() >= LOG_LIMIT:
-                self.dropped += len(data)
-                return
-            try:
-                self._log.write(data)
-            except OSError as error:
-                self.problem = machine_error(error, self._log_path)
-
-    def _emit(self, data: bytes) -> bytes:
-        """Queue the whole lines of `data`; return the rest, which has no end yet."""
-        *lines, rest = data.split(b"\n")
-        for line in lines:
-            self._put_line(line)
-        while len(rest) > self.line_limit:
-            self._put_line(rest[: self.line_limit])
-            rest = rest[self.line_limit :]
-        return rest
-
-    def _put_line(self, line: bytes) -> None:
-        self._put(line.rstrip(b"\r").decode("utf-8", errors="replace"))
+            self._log.keep(data)
+            lines.feed(data)
+        lines.finish()
 
     def _put(self, line: str | None) -> None:
         """Queue a line, waiting for room until the channel is closed."""

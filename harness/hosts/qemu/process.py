@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from harness.base.errors import MachineError
 from harness.base.process import start
 from harness.base.signals import signals_held
+from harness.hosts.byte_stream import LINE_LIMIT
 from harness.hosts.events import Event, EventQueue
-from harness.hosts.qemu.channel import LINE_LIMIT, PAUSE, Channel
+from harness.hosts.qemu.channel import PAUSE, Channel
 from harness.hosts.qemu.held import HeldTime
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Failure

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import DiskFullError
+from harness.hosts import byte_stream
+from harness.hosts.byte_stream import LINE_LIMIT
 from harness.hosts.events import QUEUE_LIMIT, Events
-from harness.hosts.qemu import channel as module
-from harness.hosts.qemu.channel import LINE_LIMIT, Channel
+from harness.hosts.qemu.channel import Channel
 
 PATIENCE = 10.0  # seconds; only a failing test waits that long
 
@@ -121,7 +122,7 @@ def test_close_does_not_wait_for_a_reader_that_has_left(tmp_path: Path) -> None:
 def test_a_log_is_kept_up_to_its_limit(
     channel: Channel, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOG_LIMIT", 10)
+    monkeypatch.setattr(byte_stream, "LOG_LIMIT", 10)
     with connect(channel) as guest:
         guest.sendall(b"0123456789\n")
         assert events.get(timeout=PATIENCE).line == "0123456789"
