@@ -84,7 +84,10 @@ def parse(model: type[M], path: Path, data: dict[str, Any] | None = None) -> M:
             near = difflib.get_close_matches(str(keys[-1]), known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
             raise UsageError(f"{path}:{line}: unknown key '{named}': {hint}") from None
-        raise UsageError(f"{path}:{line}: {named}: {first['msg'].lower()}") from None
+        reason = first["msg"].lower()
+        if first["type"] == "value_error":  # raised by a validator of ours, in words for a user
+            reason = str(first["ctx"]["error"])
+        raise UsageError(f"{path}:{line}: {named}: {reason}") from None
 
 
 def _fields(model: type[BaseModel], keys: tuple[int | str, ...]) -> set[str]:
