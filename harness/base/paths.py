@@ -90,6 +90,7 @@ FRAGMENTS = Named("kernels/fragments", ".config")
 SERIES = Named("kernels/patches", "")  # a series is a folder, also below another one
 MACHINES = Named("qemu-configs", ".toml")
 DEVICES = Named("qemu-configs/devices", ".toml")
+HOSTS = Named("qemu-configs/hosts", ".toml")
 TEMPLATES = Named("qemu-configs", ".j2")
 SUITES = Named("guest-tests", "/suite.toml")
 HEADERS = Named("guest-tests/include", ".h")
