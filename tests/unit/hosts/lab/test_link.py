@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The link over a real sshd: what it carries, what ends it, and how each fault is named."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.base.deadline import Deadline
+from harness.base.errors import MachineError, OutOfTimeError
+from harness.hosts.lab import link as module
+from harness.hosts.lab.connection import fingerprint
+from harness.hosts.lab.fault import LabError, Step
+from harness.hosts.lab.hostfile import own_known_hosts
+from harness.hosts.lab.link import Link
+from tests.ssh_server import Proxy, SshServer, make_key
+from tests.unit.hosts.lab.conftest import PATIENCE
+
+LIMIT = 1.5  # seconds of what must be too late
+
+
+def soon() -> Deadline:
+    return Deadline(PATIENCE)
+
+
+def fault_of(server: SshServer, **values: object) -> LabError:
+    """The fault of a connect() that must fail."""
+    with Link(server.host(**values)) as link, pytest.raises(LabError) as error:
+        link.connect(soon())
+    assert isinstance(error.value, MachineError)  # MISS, never a FAIL
+    assert "\n" not in str(error.value)
+    return error.value
+
+
+def processes_with(mark: str) -> list[str]:
+    found = subprocess.run(["pgrep", "-f", mark], capture_output=True, text=True, check=False)
+    return found.stdout.split()
+
+
+def test_a_command_over_ssh_has_its_words_status_and_streams(link: Link) -> None:
+    done = link.run(
+        ["sh", "-c", 'printf "%s|" "$@"; echo no >&2; exit 7', "x", "a b", "", "$c'd"], soon()
+    )
+    assert (done.status, done.out, done.err) == (7, "a b||$c'd|", "no\n")
+    assert link.run(["cat"], soon(), "fed\n").out == "fed\n"
+    assert link.shell("echo $((6 * 7))", soon()).check().out == "42\n"
+    with pytest.raises(MachineError, match="on the host under test: no"):
+        done.check()
+
+
+def test_a_command_that_a_signal_ended_has_not_succeeded(link: Link) -> None:
+    assert link.shell("kill -KILL $$", soon()).status != 0
+
+
+def test_output_of_a_megabyte_is_whole(link: Link) -> None:
+    done = link.run_bytes(["sh", "-c", "head -c 1000000 /dev/zero | tee /dev/stderr"], soon())
+    assert (len(done.out), len(done.err)) == (1_000_000, 1_000_000)
+
+
+def test_many_commands_share_one_connection(link: Link, server: SshServer) -> None:
+    for _ in range(5):
+        link.run(["true"], soon()).check()
+    assert server.log.read_text().count("Accepted publickey") == 1
+
+
+def test_a_background_child_does_not_hold_a_command(link: Link) -> None:
+    began = time.monotonic()
+    done = link.shell("sleep 4721 & echo $!", soon())
+    assert time.monotonic() - began < PATIENCE
+    link.run(["kill", done.out.strip()], soon()).check()
+
+
+def test_a_command_that_is_too_late_is_ended_there_too(link: Link) -> None:
+    with pytest.raises(LabError, match=r"'sleep 4722' did not end within 1\.5 s") as error:
+        link.run(["sleep", "4722"], Deadline(LIMIT))
+    assert error.value.step is Step.COMMAND
+    end = time.monotonic() + PATIENCE
+    while processes_with("^sleep 4722$"):
+        assert time.monotonic() < end
+    assert link.run(["true"], soon()).status == 0
+
+
+def test_the_limit_of_a_cell_is_not_the_machines_fault(link: Link) -> None:
+    within = Deadline(LIMIT, reason="the cell took too long")
+    with pytest.raises(OutOfTimeError, match="the cell took too long"):
+        link.run(["sleep", "4723"], Deadline(PATIENCE, within=within))
+
+
+def test_files_come_and_go_whole(link: Link, tmp_path: Path) -> None:
+    data = os.urandom(3_000_001)
+    (tmp_path / "here").write_bytes(data)
+    there = tmp_path / "there/in a folder/x"
+    link.put(tmp_path / "here", str(there), soon(), mode="640")
+    assert there.read_bytes() == data
+    assert there.stat().st_mode & 0o777 == 0o640
+    link.get(str(there), tmp_path / "back", soon())
+    assert (tmp_path / "back").read_bytes() == data
+    link.put("text\n", str(there), soon())
+    assert link.read(str(there), soon()) == b"text\n"
+
+
+def test_a_file_that_is_not_there(link: Link, tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="/nowhere/x: cat: /nowhere/x: No such file") as error:
+        link.get("/nowhere/x", tmp_path / "x", soon())
+    assert error.value.step is Step.FILE
+    assert list(tmp_path.glob("*x")) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server has mounts of its own")
+def test_a_full_disk_is_the_machines(link: Link, tmp_path: Path) -> None:
+    link.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], soon()).check()
+    with pytest.raises(LabError, match="No space left on device") as error:
+        link.put(b"x" * 100_000, f"{tmp_path}/there", soon())
+    assert error.value.step is Step.DISK
+    assert link.shell(f"ls {tmp_path}", soon()).out == ""
+    link.put(b"x" * 10_000, f"{tmp_path}/there", soon())
+
+
+def test_lines_come_while_a_command_runs(link: Link) -> None:
+    lines: list[str] = []
+    first, over = threading.Event(), threading.Event()
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        first.set()
+
+    script = "echo one; read x; echo $x >&2; printf end; exit 3"
+    stream = link.stream(["sh", "-c", script], on_line, soon(), lambda status: over.set())
+    assert first.wait(PATIENCE)
+    assert stream.pid > 0 and stream.status is None
+    assert stream.send("two\n")
+    assert over.wait(PATIENCE)
+    assert lines == ["one", "two", "end"]
+    assert not stream.lost
+    assert [stream.status] == [3]
+
+
+def test_a_stream_is_ended_with_what_it_started(link: Link) -> None:
+    over, first = threading.Event(), threading.Event()
+    argv = ["sh", "-c", "sleep 4727 & echo x; wait"]
+    stream = link.stream(argv, lambda _: first.set(), soon(), lambda _: over.set())
+    assert first.wait(PATIENCE)
+    link.end(stream, soon())
+    assert over.wait(PATIENCE)
+    assert stream.status
+    assert processes_with("^sleep 4727$") == []
+
+
+def test_a_stream_tells_that_its_connection_was_lost(link: Link, server: SshServer) -> None:
+    ended: list[int | None] = []
+    over = threading.Event()
+
+    def on_end(status: int | None) -> None:
+        ended.append(status)
+        over.set()
+
+    first = threading.Event()
+    stream = link.stream(
+        ["sh", "-c", "echo x; exec sleep 4724"], lambda _: first.set(), soon(), on_end
+    )
+    assert first.wait(PATIENCE)
+    server.cut()
+    assert over.wait(PATIENCE)
+    assert (ended, stream.lost) == ([None], True)
+    subprocess.run(["pkill", "-f", "^sleep 4724$"], check=False)
+
+
+def test_a_lost_connection_is_opened_again_for_the_next_command(
+    link: Link, server: SshServer
+) -> None:
+    boot = link.boot
+    server.cut()
+    assert link.run(["echo", "x"], soon()).out == "x\n"
+    assert link.boot == boot
+    assert not link.has_rebooted(soon())
+
+
+def test_a_command_under_which_it_was_lost_is_not_run_again(
+    link: Link, server: SshServer, tmp_path: Path
+) -> None:
+    script = f"echo x >> {tmp_path}/ran; [ -e {tmp_path}/again ] || exec sleep 4725"
+
+    def cut() -> None:
+        end = time.monotonic() + PATIENCE
+        while not (tmp_path / "ran").exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        (tmp_path / "again").touch()
+        server.cut()
+
+    def run(*, repeat: bool) -> int:
+        for name in ("ran", "again"):
+            (tmp_path / name).unlink(missing_ok=True)
+        thread = threading.Thread(target=cut)
+        thread.start()
+        try:
+            return link.shell(script, soon(), repeat=repeat).status
+        finally:
+            thread.join()
+            subprocess.run(["pkill", "-f", "^sleep 4725$"], check=False)
+
+    with pytest.raises(LabError, match="the connection was lost while") as error:
+        run(repeat=False)
+    assert error.value.step is Step.SSH
+    assert (tmp_path / "ran").read_text() == "x\n"
+    assert run(repeat=True) == 0
+    assert (tmp_path / "ran").read_text() == "x\nx\n"
+
+
+def test_a_machine_that_booted_meanwhile_is_not_gone_on_with(link: Link, server: SshServer) -> None:
+    link.boot = "that of an earlier boot"
+    server.cut()
+    with pytest.raises(LabError, match="has booted while the connection was lost") as error:
+        link.run(["true"], soon())
+    assert error.value.step is Step.BOOT
+
+
+def test_ssh_that_accepts_and_is_mute(server: SshServer) -> None:
+    with Proxy(server.port, mute=True) as proxy:
+        began = time.monotonic()
+        fault = fault_of(
+            server, address=f"{server.user}@127.0.0.1:{proxy.port}", limits={"connect": LIMIT}
+        )
+    assert fault.step is Step.SSH
+    assert "no answer within 1.5 s (connect in [limits] of the host bench)" in str(fault)
+    assert time.monotonic() - began < PATIENCE
+
+
+def test_ssh_that_becomes_mute_under_a_command(server: SshServer) -> None:
+    with Proxy(server.port) as proxy:
+        name = f"[127.0.0.1]:{proxy.port}"
+        known = server.known_hosts.read_text()
+        server.known_hosts.write_text(known.replace(f"[127.0.0.1]:{server.port}", name))
+        with Link(server.host(address=f"{server.user}@127.0.0.1:{proxy.port}")) as link:
+            link.connect(soon())
+            proxy.mute = True
+            with pytest.raises(LabError, match="'true' did not end within") as error:
+                link.run(["true"], Deadline(LIMIT))
+            assert error.value.step is Step.COMMAND
+
+
+def test_a_machine_that_has_gone_silent_loses_its_streams(
+    server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEEPALIVE", 0.2)
+    monkeypatch.setattr(module, "SILENT", 0.5)
+    over = threading.Event()
+    with Proxy(server.port) as proxy:
+        name = f"[127.0.0.1]:{proxy.port}"
+        known = server.known_hosts.read_text()
+        server.known_hosts.write_text(known.replace(f"[127.0.0.1]:{server.port}", name))
+        with Link(server.host(address=f"{server.user}@127.0.0.1:{proxy.port}")) as link:
+            link.connect(soon())
+            stream = link.stream(["sleep", "4726"], print, soon(), lambda _: over.set())
+            assert not over.wait(1.5)  # it answers: nothing is closed
+            proxy.mute = True
+            assert over.wait(PATIENCE)
+            assert stream.lost
+    subprocess.run(["pkill", "-f", "^sleep 4726$"], check=False)
+
+
+def test_a_key_that_is_refused(server: SshServer, tmp_path: Path) -> None:
+    make_key(tmp_path / "other")
+    fault = fault_of(server, key=str(tmp_path / "other"))
+    assert fault.step is Step.KEY
+    assert f"takes no key of ours ({tmp_path / 'other'}): ssh-copy-id" in str(fault)
+
+
+def test_a_key_with_a_passphrase(server: SshServer) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", server.key], check=True)
+    fault = fault_of(server)
+    assert fault.step is Step.KEY
+    assert "has a passphrase: ssh-add" in str(fault)
+
+
+@pytest.mark.parametrize("content", [None, "no key at all\n"])
+def test_a_key_that_is_none(server: SshServer, tmp_path: Path, content: str | None) -> None:
+    if content:
+        (tmp_path / "none").write_text(content)
+    fault = fault_of(server, key=str(tmp_path / "none"))
+    assert fault.step is Step.KEY
+    assert str(fault).endswith("(`key` in its file)" if content is None else "private key file")
+
+
+def test_a_host_key_that_has_changed(server: SshServer) -> None:
+    server.stop()
+    server.new_host_key()
+    server.start()
+    fault = fault_of(server)
+    assert fault.step is Step.HOST_KEY
+    assert "its key has changed, ssh-ed25519 SHA256:" in str(fault)
+    assert fault_of(server, host_key="accept-new").step is Step.HOST_KEY
+
+
+def test_a_host_key_that_is_not_known(server: SshServer) -> None:
+    known = server.known_hosts.read_text()
+    server.known_hosts.unlink()
+    fault = fault_of(server)
+    assert fault.step is Step.HOST_KEY
+    assert "is not known" in str(fault) and "s2eval host add bench" in str(fault)
+    with Link(server.host(host_key="accept-new")) as link:
+        link.connect(soon())
+    assert own_known_hosts().read_text() == known
+    assert not server.known_hosts.exists()  # the user's own is not written to
+    with Link(server.host()) as link:
+        link.connect(soon())
+        key = link._connection.transport.get_remote_server_key()  # type: ignore[union-attr]
+    shown = subprocess.run(
+        ["ssh-keygen", "-lf", server.folder / "host_key.pub"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert fingerprint(key).split()[1] == shown.stdout.split()[1]
+
+
+def test_nobody_listens(server: SshServer) -> None:
+    server.stop()
+    fault = fault_of(server)
+    assert fault.step is Step.NETWORK
+    with socket.socket() as sock:  # bound, so that nobody else gets it; does not listen
+        sock.bind(("127.0.0.1", 0))
+        fault = fault_of(server, address=f"127.0.0.1:{sock.getsockname()[1]}")
+    assert fault.step is Step.NETWORK
+
+
+def test_a_name_that_nobody_has(server: SshServer) -> None:
+    fault = fault_of(server, address="root@host.invalid")
+    assert fault.step is Step.NETWORK
+    assert "is the address right?" in str(fault)
+
+
+def test_something_else_listens_there(server: SshServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as web:
+
+        def answer() -> None:
+            client, _ = web.accept()
+            client.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n" * 100)
+            client.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        fault = fault_of(server, address=f"127.0.0.1:{web.getsockname()[1]}")
+    assert fault.step is Step.SSH
+
+
+def test_a_jump_host(server: SshServer, tmp_path: Path) -> None:
+    """The server is its own jump host."""
+    with Link(server.host(jump=f"{server.user}@127.0.0.1:{server.port}")) as link:
+        link.connect(soon())
+        assert link.run(["echo", "far"], soon()).out == "far\n"
+        assert server.log.read_text().count("Accepted publickey") == 2
+    with Proxy(server.port, mute=True) as proxy:
+        fault = fault_of(server, jump=f"x@127.0.0.1:{proxy.port}", limits={"connect": LIMIT})
+    assert "the jump host x@127.0.0.1" in str(fault)
+
+
+def test_the_users_ssh_configuration_is_heeded(server: SshServer, tmp_path: Path) -> None:
+    config = tmp_path / "config_file"
+    lines = [
+        f"User {server.user}",
+        "HostName 127.0.0.1",
+        f"Port {server.port}",
+        f"IdentityFile {server.key}",
+    ]
+    config.write_text("Host grace\n" + "".join(f"  {line}\n" for line in lines))
+    with Link(server.host(address="grace", key="", ssh_config=str(config))) as link:
+        link.connect(soon())
+        assert link.run(["true"], soon()).status == 0
+
+
+def through(server: SshServer, proxy: Proxy) -> Link:
+    """A link through a proxy, whose port is known as the server's."""
+    known = server.known_hosts.read_text()
+    with server.known_hosts.open("a") as out:
+        out.write(known.replace(f":{server.port}", f":{proxy.port}"))
+    return Link(server.host(address=f"{server.user}@127.0.0.1:{proxy.port}"))
+
+
+def test_a_connection_cut_in_the_middle_of_a_file(server: SshServer, tmp_path: Path) -> None:
+    data = os.urandom(2_000_000)
+    there = tmp_path / "there"
+    with Proxy(server.port, cut_after=1_000_000) as proxy, through(server, proxy) as link:
+        link.connect(soon())
+        link.put(data, str(there), soon())
+        assert proxy.cuts == 1
+    assert there.read_bytes() == data
+    assert list(tmp_path.glob("there*")) == [there]
+
+
+def test_half_a_file_never_has_its_name(link: Link, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    argv = ["sh", "-c", module._PUT, "put", str(there), "1000", "600"]
+    done = link.run(argv, soon(), b"x" * 999)
+    assert (done.status, done.err) == (1, "not all arrived\n")
+    assert not there.exists()
+
+
+def test_a_slow_link_is_slow_and_no_fault(server: SshServer, tmp_path: Path) -> None:
+    with Proxy(server.port) as proxy, through(server, proxy) as link:
+        link.connect(soon())
+        proxy.rate = 125_000  # 1 Mbit/s
+        link.put(os.urandom(100_000), str(tmp_path / "there"), soon())
+        assert (tmp_path / "there").stat().st_size == 100_000
+        with pytest.raises(LabError) as error:
+            link.put(os.urandom(3_000_000), str(tmp_path / "more"), Deadline(LIMIT))
+    assert error.value.step in (Step.COMMAND, Step.FILE)
+    assert not (tmp_path / "more").exists()
+
+
+def test_nothing_is_left_after_close(server: SshServer) -> None:
+    before = threading.active_count()
+    link = Link(server.host())
+    link.connect(soon())
+    link.stream(["cat"], print, soon())
+    link.close()
+    link.close()
+    end = time.monotonic() + PATIENCE
+    while threading.active_count() > before:
+        assert time.monotonic() < end, threading.enumerate()
+        time.sleep(0.02)
+    with pytest.raises(LabError, match="not connected"):
+        Link(server.host()).run(["true"], soon())
