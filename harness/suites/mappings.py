@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A line for each kind of mapping: what a guest gets of it, what is refused, what dies. Pure.
 
-Made of the tests of a suite that runs VMs itself, MEMORY.PGPROT.SIZE.ACCESS.
+Made of the tests of a suite that runs VMs itself, MEMORY.PGPROT.SIZE.ACCESS. The suite's kinds.toml
+says which mappings stand for what a reader asks for ("BAR by vfio-pci").
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from harness.results.records import VM_KILLED, Observation, Status
+from pydantic import BaseModel, ConfigDict
+
+from harness.base.toml import parse, read_toml
+from harness.results.records import OR, VM_KILLED, Observation, Status
 from harness.suites.facts import NO_LEAF, UNREAD
 
+KINDS = "kinds.toml"
 PARTS = 4  # of a test's name
 NAMED = 4  # accesses that a clause names before the rest is counted
 WORKS = "works"
@@ -24,17 +30,48 @@ OUTCOMES = {
 UNITS = {1 << 12: "4K", 1 << 21: "2M", 1 << 30: "1G"}
 
 
-def mapping_observations(suite: str, observations: Iterable[Observation]) -> list[Observation]:
-    """Return `SUITE.MEMORY.PGPROT` for each mapping that was tried, all sizes together."""
+class Kind(BaseModel):
+    """What a reader asks for, and the mapping (`MEMORY.PGPROT`) that stands for it."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    mapping: str
+
+
+class Kinds(BaseModel):
+    """The kinds of kinds.toml in the order in which they are shown."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: list[Kind]
+
+
+def load_kinds(folder: Path) -> list[Kind]:
+    """Return the kinds of the suite in `folder`. Raise UsageError when the file is wrong."""
+    path = folder / KINDS
+    return parse(Kinds, path, read_toml(path)).kind
+
+
+def mapping_observations(
+    suite: str, observations: Iterable[Observation], kinds: Sequence[Kind] = ()
+) -> list[Observation]:
+    """Return `SUITE.MEMORY.PGPROT` for each mapping that was tried, all sizes together.
+
+    That of one of the `kinds` has its name (`detail["kind"]`) and its place (`detail["row"]`).
+    """
     groups: dict[tuple[str, str], dict[str, Observation]] = {}
     for item in observations:
         parts = item.path.removeprefix(f"{suite}.").split(".")
         if len(parts) == PARTS and "memslot" in item.detail:
             groups.setdefault((parts[0], parts[1]), {})[item.path] = item
-    return [
+    summaries = [
         _summary(f"{suite}.{memory}.{pgprot}", list(tests.values()))
         for (memory, pgprot), tests in groups.items()
     ]
+    rows = {f"{suite}.{kind.mapping}": (row, kind.name) for row, kind in enumerate(kinds)}
+    for summary in summaries:
+        if summary.path in rows:
+            summary.detail["row"], summary.detail["kind"] = rows[summary.path]
+    return summaries
 
 
 def _summary(path: str, tests: Sequence[Observation]) -> Observation:
@@ -58,8 +95,12 @@ def _summary(path: str, tests: Sequence[Observation]) -> Observation:
         if names
     ]
     summary = Observation(path=path, status=Status.DONE)
-    summary.value = "; ".join([" ".join(filter(None, (types, access, sizes))), *clauses])
-    summary.detail["tests"] = len(tests)
+    gets = " ".join(filter(None, (types, access, sizes)))
+    summary.value = "; ".join([gets, *clauses])
+    errors = dict.fromkeys(str(test.detail["memslot"]) for test in tests)
+    if refused and all(test.value == "refused" for test in tests):
+        gets, clauses = f"refused ({OR.join(errors)})", []
+    summary.detail.update(tests=len(tests), gets=gets, clauses=clauses)
     if broken := sum(test.status is Status.FAIL for test in tests):
         summary.detail["broken"] = broken
     return summary

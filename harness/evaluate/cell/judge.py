@@ -6,7 +6,7 @@ from __future__ import annotations
 from harness.guests.run.suite_run import PostChecks, SuiteOutcome
 from harness.results.records import Cell, Failure, Observation, Status, worst
 from harness.suites.cases import merge_guests
-from harness.suites.mappings import mapping_observations
+from harness.suites.mappings import load_kinds, mapping_observations
 from harness.suites.observe import limited, merge, observe_suite
 from harness.suites.policy import judge_policies
 from harness.suites.suite import Suite
@@ -33,7 +33,8 @@ def judge_cell(cell: Cell, suite: Suite, outcome: SuiteOutcome) -> None:
     )
     if suite.policies:
         policy = judge_policies(name, suite.folder, probed)
-        probed = [policy, *mapping_observations(name, probed), *probed]
+        mappings = mapping_observations(name, probed, load_kinds(suite.folder))
+        probed = [policy, *mappings, *probed]
     cell.cases = merge_guests(cases for _, cases in guests)
     agreement = witnesses(name, cell.audits, probed, limits)
     audited = audit_observations(cell.audits)

@@ -22,6 +22,7 @@ from harness.report.page.since import Since, since
 from harness.report.page.trends import Trends
 from harness.report.view import caught, matrix
 from harness.report.view.grid import Grid, about, grid, verdict
+from harness.report.view.kinds import KindsTable, kinds_tables
 from harness.report.view.rows import blocks
 from harness.report.view.sentence import sentences
 from harness.report.view.table import Block
@@ -79,6 +80,7 @@ class Page:
     counts: dict[str, int]
     news: int
     grid: Grid
+    kinds: list[KindsTable]
     since: Since | None
     comparisons: list[Compared]
     judged: list[Judged]
@@ -105,6 +107,7 @@ def page_of(run: Run, folder: Path | None, trends: Trends) -> Page:
         counts=_counts(run),
         news=sum(not failure.expected for failure in failed),
         grid=grid(run),
+        kinds=kinds_tables(run.cells),
         since=since(run, folder) if folder else None,
         comparisons=_compared(run),
         judged=[judged(document) for document in documents(run, folder)],
