@@ -256,7 +256,8 @@ def test_a_tree_of_another_owner(
     place = re.escape(str(upstream))
     before = state_of(upstream)
     if os.geteuid():  # only root can give a tree away; git has a variable for its own tests
-        wrapper(tmp_path / "bin", "export GIT_TEST_ASSUME_DIFFERENT_OWNER=1", monkeypatch)
+        other = "export GIT_TEST_ASSUME_DIFFERENT_OWNER=1"
+        wrapper(tmp_path / "bin", f'case "$*" in *"{upstream}"*) {other};; esac', monkeypatch)
     else:
         for path in (upstream, upstream / ".git"):
             os.chown(path, 12345, 12345)
