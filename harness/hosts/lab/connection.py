@@ -38,6 +38,15 @@ class UnknownHostKey(paramiko.SSHException):
         self.key = key
 
 
+class UnknownHostKeyError(LabError):
+    """The fault that a machine's `key` is in no file of known hosts; `name` is its name there."""
+
+    def __init__(self, host: str, cause: str, unknown: UnknownHostKey) -> None:
+        super().__init__(host, Step.HOST_KEY, cause)
+        self.name = unknown.name
+        self.key = unknown.key
+
+
 class _Refuse(paramiko.MissingHostKeyPolicy):
     def missing_host_key(
         self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
@@ -137,7 +146,7 @@ def _set_up(host: HostFile, hop: fabric.Connection, deadline: Deadline) -> None:
     policy = _Accept() if host.host_key == "accept-new" else _Refuse()
     hop.client.set_missing_host_key_policy(policy)
     for file in (own_known_hosts(), Path(host.known_hosts).expanduser()):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             hop.client.load_system_host_keys(str(file))
 
 
@@ -179,6 +188,8 @@ def _open(host: HostFile, hop: fabric.Connection, deadline: Deadline, *, jump: b
         hop.open()
         _watch_tcp(hop)
     except (paramiko.SSHException, EOFError, OSError, ValueError) as error:
+        if isinstance(error, UnknownHostKey):
+            raise UnknownHostKeyError(host.name, f"{who}: {_unknown(host, error)}", error) from None
         step, cause = _why_not(host, error)
         if deadline.over and step in (Step.NETWORK, Step.SSH, Step.KEY):
             # It was closed, in whatever it was.
@@ -188,11 +199,9 @@ def _open(host: HostFile, hop: fabric.Connection, deadline: Deadline, *, jump: b
 
 
 def _why_not(host: HostFile, error: Exception) -> tuple[Step, str]:
-    """Return the step in which a connection was not made, and why."""
+    """Return the step in which a connection was not made, and why; of known machines."""
     step, cause = Step.SSH, _words(error)
-    if isinstance(error, UnknownHostKey):
-        step, cause = Step.HOST_KEY, _unknown(host, error)
-    elif isinstance(error, BadHostKeyException):
+    if isinstance(error, BadHostKeyException):
         step, cause = Step.HOST_KEY, _changed(host, error)
     elif isinstance(error, PasswordRequiredException):
         step, cause = Step.KEY, "the key has a passphrase: ssh-add it before"

@@ -58,10 +58,9 @@ class Console(EventQueue):
         self._log = StreamLog()
         self._lines: deque[str] = deque(maxlen=KEPT)
         self._count = 0
-        self._partial = ""
+        self._ended = ""  # how the command has ended last
         self._child: pexpect.spawn[bytes] | None = None
         self._closing = threading.Event()
-        self._opened = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Console:
@@ -133,10 +132,10 @@ class Console(EventQueue):
         with self:
             mark = self.mark()
             self.open()
-            while not deadline.over and not self.problem:
+            while not deadline.over and not self._ended:
                 self._closing.wait(min(LOOK, deadline.left()))
-            if self.problem:
-                raise self.problem
+            if self._ended:
+                raise LabError(self.host.name, Step.CONSOLE, self._ended)
             return "\n".join(clean(line) for line in self.since(mark))
 
     def _start(self) -> None:
@@ -172,8 +171,9 @@ class Console(EventQueue):
                 return
             early = 1 if time.monotonic() - began > LASTS else early + 1
             self._note(f"the console command ended with {how}")
-            cause = f"'{self.host.console}' ended with {how}, {early} times in a row: {said}"
+            self._ended = f"'{self.host.console}' ended with {how}: {said}"
             if early > AGAIN:
+                cause = f"{self._ended} ({early} times in a row)"
                 self.problem = LabError(self.host.name, Step.CONSOLE, cause, log=self._path)
                 break
             if self._closing.wait(PAUSE):

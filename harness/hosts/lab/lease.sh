@@ -17,7 +17,11 @@ boot=$(cat /proc/sys/kernel/random/boot_id) || exit 1
 read -r now _ </proc/uptime
 now=${now%.*}
 
-mkdir -p "${file%/*}" || exit 1
+if [ "$action" = take ]; then
+	mkdir -p "${file%/*}" || exit 1
+elif [ ! -d "${file%/*}" ]; then
+	echo free && exit # nobody was here; to look leaves nothing
+fi
 if command -v flock >/dev/null; then
 	exec 9>"$file.lock" || exit 1
 	flock 9 || exit 1

@@ -17,6 +17,11 @@ from tests.ssh_server import SshServer, sshd
 PATIENCE = 60.0  # seconds; only a failing test waits that long
 
 
+def soon() -> Deadline:
+    """Return a deadline that only a failing test reaches."""
+    return Deadline(PATIENCE)
+
+
 @pytest.fixture(scope="session")
 def real_sshd() -> None:
     """Skip where there is no sshd and none can be fetched."""

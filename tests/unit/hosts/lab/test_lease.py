@@ -11,17 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.base.deadline import Deadline
 from harness.hosts.lab import lease as module
 from harness.hosts.lab.fault import LabError, Step
 from harness.hosts.lab.lease import Lease, force_release, holder, lease_file
 from harness.hosts.lab.link import Link
 from tests.ssh_server import SshServer
-from tests.unit.hosts.lab.conftest import PATIENCE
-
-
-def soon() -> Deadline:
-    return Deadline(PATIENCE)
+from tests.unit.hosts.lab.conftest import PATIENCE, soon
 
 
 def file_of(link: Link) -> Path:

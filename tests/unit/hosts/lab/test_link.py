@@ -20,13 +20,9 @@ from harness.hosts.lab.fault import LabError, Step
 from harness.hosts.lab.hostfile import own_known_hosts
 from harness.hosts.lab.link import Link
 from tests.ssh_server import Proxy, SshServer, make_key
-from tests.unit.hosts.lab.conftest import PATIENCE
+from tests.unit.hosts.lab.conftest import PATIENCE, soon
 
 LIMIT = 1.5  # seconds of what must be too late
-
-
-def soon() -> Deadline:
-    return Deadline(PATIENCE)
 
 
 def fault_of(server: SshServer, **values: object) -> LabError:
