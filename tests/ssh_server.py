@@ -8,6 +8,7 @@ in which all that it has started ends with it.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import platform
@@ -224,6 +225,8 @@ class Proxy:
     def __exit__(self, *error: object) -> None:
         self._listener.close()
         for sock in self._sockets:
+            with contextlib.suppress(OSError):  # close() alone says nothing while it is read
+                sock.shutdown(socket.SHUT_RDWR)
             sock.close()
 
     def _serve(self) -> None:
@@ -258,7 +261,5 @@ class Proxy:
         except OSError:
             pass
         for sock in (source, target):
-            try:
+            with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue

@@ -22,8 +22,8 @@ from harness.hosts.lab.survey.survey import PciDevice, Survey, best_bar, survey
 
 KEYS_ASKED = 3  # host keys to agree to: of the machine and its jump hosts
 METHODS = ("kexec-initramfs", "grub-reboot", "efibootmgr")
-# Classes of devices that nobody passes to a guest: bridges, memory and processors.
-NOT_TESTED = ("06", "05", "0b", "08")
+# Classes of devices that nobody passes to a guest: bridges, system peripherals, processors.
+NOT_TESTED = ("06", "08", "0b")
 POWER = {
     "on": "Command that switches its power on",
     "off": "Command that switches it off",

@@ -97,7 +97,9 @@ def _system(host: HostFile, survey: Survey) -> Iterator[Check]:
             "clock", f"{abs(skew) // 60} min {'ahead' if skew > 0 else 'behind'}: no matter"
         )
     free = survey.number("free_kib")
-    if free >= ROOM_KIB:
+    if not survey["free_kib"]:
+        yield _note("disk", f"how much is free for {host.folder} cannot be told")
+    elif free >= ROOM_KIB:
         yield _ok("disk", f"{free // (1 << 20)} GiB free for {host.folder}")
     else:
         way = f"room for {ROOM_KIB >> 10} MiB, or another `folder` in its file"
