@@ -9,6 +9,7 @@ in which all that it has started ends with it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import getpass
 import os
 import platform
@@ -52,6 +53,7 @@ exec "$@"
 PATIENCE = 60.0  # seconds; only a failing test waits that long
 
 
+@functools.cache
 def sshd() -> tuple[Path, dict[str, str]]:
     """Return sshd and the environment that it needs. Raise MachineError when it cannot be had."""
     if own := shutil.which("sshd", path="/usr/sbin:/usr/local/sbin"):
@@ -118,10 +120,11 @@ class SshServer:
             (self.folder / name).unlink(missing_ok=True)
         make_key(self.folder / "host_key")
 
-    def trust(self) -> None:
-        """Make the server's key the known one."""
+    def trust(self, *ports: int) -> None:
+        """Make the server's key the known one, on these ports of loopback as well."""
         public = " ".join((self.folder / "host_key.pub").read_text().split()[:2])
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {public}\n")
+        lines = [f"[127.0.0.1]:{port} {public}\n" for port in (self.port, *ports)]
+        self.known_hosts.write_text("".join(lines))
 
     def host(self, **values: Any) -> HostFile:
         """Return the file of a host that is this server."""

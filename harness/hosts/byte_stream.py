@@ -78,17 +78,21 @@ class LineSplitter:
         """Take the next bytes."""
         *lines, rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._put_line(line)
-        while len(rest) > self._limit:
-            self._put_line(rest[: self._limit])
-            rest = rest[self._limit :]
-        self._rest = rest
+            self._put_line(self._cut(line))
+        self._rest = self._cut(rest)
 
     def finish(self) -> None:
         """Put what is left, which no line end follows."""
         if self._rest:
             self._put_line(self._rest)
         self._rest = b""
+
+    def _cut(self, line: bytes) -> bytes:
+        """Put the pieces of a line that is too long; return what is left of it."""
+        while len(line) > self._limit:
+            self._put_line(line[: self._limit])
+            line = line[self._limit :]
+        return line
 
     def _put_line(self, line: bytes) -> None:
         self._put(line.rstrip(b"\r").decode("utf-8", errors="replace"))

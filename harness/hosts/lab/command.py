@@ -10,7 +10,7 @@ import select
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -18,6 +18,7 @@ import paramiko
 
 from harness.base.deadline import Deadline
 from harness.hosts.byte_stream import LineSplitter
+from harness.hosts.lab.connection import called_after
 
 BLOCK = 32768  # bytes; the largest packet of SSH (RFC 4254, section 5.2)
 PAUSE = 0.01  # seconds between looks whether the machine takes more input
@@ -116,19 +117,14 @@ def _is_alive(channel: paramiko.Channel) -> bool:
     return transport is not None and transport.is_active()
 
 
-@contextlib.contextmanager
-def _unblocked(transport: paramiko.Transport, deadline: Deadline) -> Iterator[None]:
+def _unblocked(
+    transport: paramiko.Transport, deadline: Deadline
+) -> contextlib.AbstractContextManager[None]:
     """Close the connection soon after the deadline, should the block not be left by then.
 
     Sending has no time-out while the machine's TCP takes nothing, nor has the answer to exec.
     """
-    timer = threading.Timer(deadline.left() + BLOCKED, transport.close)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    return called_after(deadline.left() + BLOCKED, transport.close)
 
 
 class _Exchange:

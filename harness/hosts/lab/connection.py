@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def open_connection(host: HostFile, deadline: Deadline) -> fabric.Connection:
     """
     connection = _prepare(host, deadline)
     try:
-        with _closed_at(connection, deadline):
+        with called_after(deadline.left(), lambda: _break_off(connection)):
             for hop in reversed(list(_hops(connection))):
                 _open(host, hop, deadline, jump=hop is not connection)
         return connection
@@ -159,25 +159,26 @@ def _hops(connection: fabric.Connection) -> Iterator[fabric.Connection]:
 
 
 @contextlib.contextmanager
-def _closed_at(connection: fabric.Connection, deadline: Deadline) -> Iterator[None]:
-    """Close the connection at the deadline, should the block still be opening it.
-
-    The time-outs of its steps each begin anew, and not every step has one.
-    """
-
-    def close() -> None:
-        for hop in _hops(connection):
-            transport = hop.client.get_transport()
-            if transport:
-                transport.close()
-
-    timer = threading.Timer(deadline.left(), close)
+def called_after(seconds: float, call: Callable[[], object]) -> Iterator[None]:
+    """Call `call` in another thread after `seconds`, should the block not be left by then."""
+    timer = threading.Timer(seconds, call)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+
+
+def _break_off(connection: fabric.Connection) -> None:
+    """End the opening of a connection, in whatever step it is.
+
+    The time-outs of its steps each begin anew, and not every step has one.
+    """
+    for hop in _hops(connection):
+        transport = hop.client.get_transport()
+        if transport:
+            transport.close()
 
 
 def _open(host: HostFile, hop: fabric.Connection, deadline: Deadline, *, jump: bool) -> None:

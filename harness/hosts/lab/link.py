@@ -63,6 +63,7 @@ class Link:
         self.host = host
         self.boot = ""
         self._connection: fabric.Connection | None = None
+        self._wanted = False  # between connect() and close()
         self._lock = threading.RLock()
         self._heard = 0.0
         self._closed = threading.Event()
@@ -85,10 +86,12 @@ class Link:
         with self._lock:
             self._open(deadline)
             self.boot = self._ask_boot_id(deadline)
+            self._wanted = True
 
     def close(self) -> None:
         """Close the connection and its streams. The next connect() opens another one."""
         with self._lock:
+            self._wanted = False
             connection, self._connection = self._connection, None
             streams, self._streams = self._streams, []
             self._closed.set()
@@ -251,12 +254,13 @@ class Link:
         Raise LabError when the machine has booted meanwhile.
         """
         with self._lock:
-            if not self.boot and self._connection is None:
+            if not self._wanted:
                 raise LabError(self.host.name, Step.SSH, "not connected")
             if not self.connected:
                 self._open(deadline)
                 boot = self._ask_boot_id(deadline)
                 if boot != self.boot:
+                    self.close()  # what follows is not meant for this boot
                     cause = "the machine has booted while the connection was lost"
                     raise LabError(self.host.name, Step.BOOT, cause)
             if self._connection is None:

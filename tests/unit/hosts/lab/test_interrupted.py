@@ -57,9 +57,7 @@ def test_a_harness_that_is_ended_leaves_nothing_that_lasts(
     there = tmp_path / "there"
     pid_file = tmp_path / "pid"
     with Proxy(server.port, rate=1_000_000) as proxy:
-        known = server.known_hosts.read_text()
-        with server.known_hosts.open("a") as out:
-            out.write(known.replace(f":{server.port}", f":{proxy.port}"))
+        server.trust(proxy.port)
         values = server.values() | {
             "address": f"{server.user}@127.0.0.1:{proxy.port}",
             "console": f"echo $$ > {pid_file}; exec cat",
