@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.base.deadline import Deadline
+from harness.guests.vmm.vmm import STREAMS, VMM_OUTPUT
+from harness.hosts.events import Event
+from harness.hosts.l1.host import L1Host
+from harness.hosts.machines.machine import load_machine
+from harness.hosts.qemu.binary import find_qemu
+from harness.kernel.build import build, resolve
 from harness.results.records import Cell, Status
-from tests.system.commands import KERNEL, S2Eval, make_suite
+from tests.system.commands import KERNEL, PATIENCE, S2Eval, make_suite
 
 # The first unaligned touch of write-combining memory kills this kernel's guests, each of them.
 GOES_ON = """
@@ -101,3 +108,22 @@ def test_an_l1_that_came_to_harm_is_told_and_not_used_again(
         assert seen["harm.host.log"].status is Status.FAIL
         assert "nowhere/at_all.c" in seen["harm.host.log"].detail["reason"]
         assert first.status is Status.FAIL
+
+
+@pytest.mark.usefixtures("kernels")
+def test_a_job_waits_for_the_port_of_the_one_before_it(tmp_path: Path) -> None:
+    """Its shell has reported the exit code, and ends a little later: a port has one opener."""
+    built = build(resolve(KERNEL), progress=print)
+    with L1Host(load_machine("nested-tcg"), find_qemu(), built.image, STREAMS) as host:
+        host.launch(tmp_path)
+        host.boot(Deadline(PATIENCE))
+        host.run(f"(sleep 1) > /run/ports/{VMM_OUTPUT} 2>&1 &", Deadline(PATIENCE)).check()
+        job = host.start("echo second", VMM_OUTPUT, Deadline(PATIENCE))
+        lines = []
+
+        def see(event: Event) -> bool | None:
+            lines.append(event.line)
+            return True if job.status is not None else None
+
+        assert host.wait(see, Deadline(PATIENCE))
+        assert (job.status, job.pid > 0, "second" in lines) == (0, True, True)

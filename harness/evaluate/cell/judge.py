@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from harness.guests.run.suite_run import PostChecks, SuiteOutcome
+from collections.abc import Sequence
+
+from harness.guests.run.suite_run import PostChecks, SuiteOutcome, SuiteRun
 from harness.results.records import Cell, Failure, Observation, Status, worst
 from harness.suites.cases import merge_guests
 from harness.suites.mappings import load_kinds, mapping_observations
@@ -41,12 +43,26 @@ def judge_cell(cell: Cell, suite: Suite, outcome: SuiteOutcome) -> None:
     cell.observations = [*probed, *outcome.traced, *audited, *agreement]
     if outcome.checks:
         cell.observations += host_observations(name, outcome.checks)
-    if cell.failure and not any("failure" in o.detail for o in cell.observations):
-        cell.observations.append(ending(name, cell.failure))
+    if untold := _untold(suite, runs, [observations for observations, _ in guests]):
+        cell.observations.append(ending(name, untold))
     elif not cell.observations and not cell.cases:
         detail = {"reason": "the suite ended without a result"}
         cell.observations = [Observation(path=name, status=Status.ERROR, detail=detail)]
     cell.status = worst([o.status for o in cell.outcomes()])
+
+
+def _untold(
+    suite: Suite, runs: Sequence[SuiteRun], guests: Sequence[Sequence[Observation]]
+) -> Failure | None:
+    """Return the last failure of a guest that is the end of none of its tests.
+
+    What becomes of a guest after one that was to do harm is an observation of the host.
+    """
+    told = [any("failure" in o.detail for o in observations) for observations in guests]
+    if suite.destructive:
+        runs = [] if any(told) else runs[:1]
+    failures = [run.failure for run, known in zip(runs, told, strict=False) if not known]
+    return next((failure for failure in reversed(failures) if failure), None)
 
 
 def ending(suite: str, failure: Failure) -> Observation:

@@ -23,6 +23,7 @@ from harness.suites.failures.guest_log import GuestLog
 
 T = TypeVar("T")
 CONSOLE, END = "console", "qemu"  # sources of L1's own events, beside the agent
+OPEN_TRIES = 1000  # to open the port of a stream, a hundredth of a second apart
 DYING_SECONDS = 2.0  # for a dying L1 to finish its trace
 JOB_REPORT = re.compile(r"^s2eval: job-(pid|exit) (\d+)$")  # by the shell that runs a job
 
@@ -99,7 +100,11 @@ class L1Link:
         inner = f'{command} & echo "s2eval: job-pid $!"; wait $!'
         report = 'code=$?; echo; echo "s2eval: job-exit $code"'
         job = self.adopt(stream)
-        self.run(f"({inner}; {report}) > /run/ports/{stream} 2>&1 &", deadline).check()
+        # A virtio port has one opener (drivers/char/virtio_console.c, port_fops_open): the shell of
+        # the job before this one has reported, but may not have ended yet. Then nothing is run.
+        once = f"({inner}; {report}) > /run/ports/{stream} 2>&1"
+        again = f"n=0; until {once} || [ $((n += 1)) -gt {OPEN_TRIES} ]; do sleep 0.01; done"
+        self.run(f"({again}) &", deadline).check()
         return job
 
     def adopt(self, stream: str) -> L1Job:

@@ -71,6 +71,14 @@ def test_a_guest_that_said_nothing_at_all_is_no_success() -> None:
     assert made.observations
 
 
+def test_a_later_guest_that_said_nothing_is_told_as_well() -> None:
+    silent = Failure(kind=FailureKind.SILENCE, summary="the suite in L2: silent", where="L2")
+    made = judged((HEAD, KILLED), ([], silent))
+    assert made.failure == KILLED
+    assert seen(made)["s.guest"] is Status.MISS
+    assert made.status is Status.FAIL
+
+
 def test_a_death_outside_of_any_test_is_an_observation_of_its_own() -> None:
     made = judged((["KTAP version 1", "1..1", "ok 1 a", "# s2eval: end"], KILLED))
     assert seen(made) == {"s.a": Status.PASS, "s.guest": Status.FAIL}
