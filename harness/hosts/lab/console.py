@@ -150,7 +150,7 @@ class Console(EventQueue):
                 maxread=READ,
                 echo=False,
                 dimensions=(24, 200),
-                preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGHUP),
+                preexec_fn=partial(die_with_parent, os.getpid()),
             )
 
         try:

@@ -134,11 +134,18 @@ def test_one_that_nobody_reads_is_closed_all_the_same(tmp_path: Path) -> None:
             time.sleep(0.01)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "trap '' HUP INT TERM; sleep 4731 & echo $! ; echo $$; wait",
+        "(trap '' HUP; exec sleep 4732) & echo $!; echo $$; exec cat",
+    ],
+)
 def test_what_ignores_hangup_is_gone_with_its_children(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setattr(module, "ENDING", 0.2)
-    with console(tmp_path, "trap '' HUP INT TERM; sleep 4731 & echo $! ; echo $$; wait") as made:
+    with console(tmp_path, command) as made:
         made.open()
         pids: list[int] = []
 
@@ -154,15 +161,16 @@ def test_what_ignores_hangup_is_gone_with_its_children(
 
 
 def test_the_command_ends_with_a_killed_harness(tmp_path: Path) -> None:
+    """Also one that ignores that its terminal is gone."""
+    command = f"trap '' HUP; echo $$ > {tmp_path}/pid; while :; do sleep 0.05; done"
     code = (
         "import time; from pathlib import Path\n"
         "from tests.unit.hosts.lab.test_console import console\n"
-        f"made = console(Path({str(tmp_path)!r}), 'echo $$ > {tmp_path}/pid; exec cat')\n"
+        f"made = console(Path({str(tmp_path)!r}), {command!r})\n"
         "made.open(); print('open', flush=True); time.sleep(600)\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE
-    ) as harness:
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as harness:
         assert harness.stdout and harness.stdout.readline() == b"open\n"
         end = time.monotonic() + PATIENCE
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
