@@ -92,24 +92,11 @@ def finish(
     Its output goes to `sink` where there is one. `heard` is called whenever the machine sends or
     takes data. Raise TooLateError at the deadline, ConnectionLostError.
     """
-    exchange = _Exchange(channel, source, sink)
-    exited = 0.0
     with _unblocked(channel.get_transport(), deadline):
-        while True:
-            if exchange.step():
-                heard()
-                continue
-            if channel.exit_status_ready() and channel.exit_status != NO_STATUS:
-                exited = exited or time.monotonic()
-                if channel.eof_received or time.monotonic() - exited > GRACE:
-                    return exchange.finished()
-            elif channel.closed:
-                if not _is_alive(channel):
-                    raise ConnectionLostError("the connection was lost")
-                return exchange.finished()
-            if deadline.over:
-                raise TooLateError(exchange.group)
-            exchange.wait(min(LOOK, max(deadline.left(), 0.001)))
+        try:
+            return _Exchange(channel, source, sink).finish(deadline, heard)
+        except (EOFError, paramiko.SSHException) as error:
+            raise ConnectionLostError(str(error) or "the connection was lost") from None
 
 
 def _is_alive(channel: paramiko.Channel) -> bool:
@@ -142,6 +129,25 @@ class _Exchange:
         channel.settimeout(0)
         if source is None:
             channel.shutdown_write()
+
+    def finish(self, deadline: Deadline, heard: Callable[[], object]) -> Finished:
+        """Move data until the command has ended; raise as finish()."""
+        exited = 0.0
+        while True:
+            if self.step():
+                heard()
+                continue
+            if self._channel.exit_status_ready() and self._channel.exit_status != NO_STATUS:
+                exited = exited or time.monotonic()
+                if self._channel.eof_received or time.monotonic() - exited > GRACE:
+                    return self.finished()
+            elif self._channel.closed:
+                if not _is_alive(self._channel):
+                    raise ConnectionLostError("the connection was lost")
+                return self.finished()
+            if deadline.over:
+                raise TooLateError(self.group)
+            self.wait(min(LOOK, max(deadline.left(), 0.001)))
 
     def step(self) -> bool:
         """Move what can be moved; return whether there was anything."""
@@ -228,7 +234,7 @@ class Stream:
         """Send `text` to the command's standard input. Return False when it takes none any more."""
         try:
             self._channel.sendall(text.encode())
-        except OSError:
+        except (OSError, EOFError):
             return False
         return True
 

@@ -26,6 +26,7 @@ from harness.base.deadline import Deadline
 from harness.hosts.lab.fault import LabError, Step
 from harness.hosts.lab.hostfile import HostFile, own_known_hosts, parse_address
 
+_NO_KEYS = "No authentication methods available"  # paramiko's words, of its own side
 TCP_DEAD = 60_000  # milliseconds without an acknowledgement (tcp(7), TCP_USER_TIMEOUT)
 
 
@@ -206,7 +207,7 @@ def _why_not(host: HostFile, error: Exception) -> tuple[Step, str]:
         step, cause = Step.HOST_KEY, _changed(host, error)
     elif isinstance(error, PasswordRequiredException):
         step, cause = Step.KEY, "the key has a passphrase: ssh-add it before"
-    elif isinstance(error, AuthenticationException):
+    elif isinstance(error, AuthenticationException) or _NO_KEYS in str(error):
         step, cause = Step.KEY, _refused(host, error)
     elif isinstance(error, socket.gaierror):
         step, cause = Step.NETWORK, f"{error.strerror or error}: is the address right?"

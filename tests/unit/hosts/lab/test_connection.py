@@ -149,3 +149,34 @@ def test_the_users_ssh_configuration_is_heeded(server: SshServer, tmp_path: Path
     with Link(server.host(address="grace", key="", ssh_config=str(config))) as link:
         link.connect(soon())
         assert link.run(["true"], soon()).status == 0
+
+
+def test_a_machine_that_does_not_answer_at_all(server: SshServer) -> None:
+    """Its queue of connections is full, so the network says nothing to another one."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            fault = fault_of(server, address=f"127.0.0.1:{port}", limits={"connect": LIMIT})
+    assert fault.step is Step.NETWORK
+    assert "no answer within 1.5 s (connect in [limits] of the host bench)" in str(fault)
+
+
+def test_the_agents_keys_are_tried(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one whose file has a passphrase."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fault_of(server, key="").step is Step.KEY
+    agent = str(tmp_path / "agent")
+    with subprocess.Popen(["ssh-agent", "-D", "-a", agent], stdout=subprocess.DEVNULL) as process:
+        monkeypatch.setenv("SSH_AUTH_SOCK", agent)
+        end = time.monotonic() + PATIENCE
+        while not Path(agent).exists():
+            assert time.monotonic() < end
+        subprocess.run(["ssh-add", "-q", server.key], check=True)
+        with Link(server.host(key="")) as link:
+            link.connect(soon())
+        subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", server.key], check=True)
+        with Link(server.host()) as link:
+            link.connect(soon())
+        process.terminate()

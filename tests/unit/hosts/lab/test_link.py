@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -46,6 +47,23 @@ def test_a_command_over_ssh_has_its_words_status_and_streams(link: Link) -> None
 
 def test_a_command_that_a_signal_ended_has_not_succeeded(link: Link) -> None:
     assert link.shell("kill -KILL $$", soon()).status != 0
+
+
+@pytest.mark.skipif(not shutil.which("sudo"), reason="no sudo here")
+def test_by_sudo(server: SshServer) -> None:
+    with Link(server.host(sudo=True)) as link:
+        link.connect(soon())
+        done = link.run(["sh", "-c", "echo $SUDO_USER $(id -u); echo no >&2; exit 3"], soon())
+        assert (done.status, done.out, done.err) == (3, f"{server.user} 0\n", "no\n")
+
+
+@pytest.mark.skipif(bool(shutil.which("sudo")), reason="there is a sudo here")
+def test_without_sudo_on_the_machine(server: SshServer) -> None:
+    with Link(server.host(sudo=True)) as link:
+        link.connect(soon())
+        done = link.run(["true"], soon())
+    assert done.status == 127
+    assert "sudo" in done.err
 
 
 def test_output_of_a_megabyte_is_whole(link: Link) -> None:
@@ -256,7 +274,10 @@ def test_half_a_file_never_has_its_name(link: Link, tmp_path: Path) -> None:
     assert not there.exists()
 
 
-def test_a_slow_link_is_slow_and_no_fault(server: SshServer, tmp_path: Path) -> None:
+def test_a_slow_link_is_slow_and_no_fault(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KILL", 0.5)
     with Proxy(server.port) as proxy, through(server, proxy) as link:
         link.connect(soon())
         proxy.rate = 125_000  # 1 Mbit/s
