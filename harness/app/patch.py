@@ -12,7 +12,7 @@ from harness.evaluate.cell.batch import batches
 from harness.evaluate.engine.engine import Surroundings
 from harness.evaluate.engine.new_run import resumed
 from harness.evaluate.patch import request
-from harness.evaluate.patch.patch import Changes, Finished, plan_of, run_patch
+from harness.evaluate.patch.patch import AS_EVER, Changes, Finished, Judging, plan_of, run_patch
 from harness.evaluate.patch.request import PatchJob, job_of
 from harness.evaluate.patch.saved_job import load_job
 from harness.evaluate.plan.plan import Plan
@@ -22,7 +22,13 @@ WAY_ON = "go on with 's2eval patch --resume {run}'"
 
 
 def try_patch(
-    series: str, asked: request.Options, changes: Changes, options: Options, *, each: bool
+    series: str,
+    asked: request.Options,
+    changes: Changes,
+    options: Options,
+    judging: Judging = AS_EVER,
+    *,
+    each: bool,
 ) -> Finished:
     """Build and boot the kernel without and with a series. Errors as for run_patch()."""
     if not series:
@@ -30,10 +36,10 @@ def try_patch(
     job = job_of(series, asked, each=each)
     plan = plan_of(job, changes)
     with _surroundings(job, plan, options) as around:
-        return run_patch(job, plan, around, sys.argv)
+        return run_patch(job, plan, around, sys.argv, judging=judging)
 
 
-def resume_patch(name: str, options: Options) -> Finished:
+def resume_patch(name: str, options: Options, judging: Judging = AS_EVER) -> Finished:
     """Go on with a run of try_patch(): what has a record is not booted again.
 
     Raise UsageError when there is no such run, when it still goes on, or is another command's.
@@ -43,7 +49,8 @@ def resume_patch(name: str, options: Options) -> Finished:
         saved, record = load_job(folder), resumed(store)
         job = saved.job()
         with _surroundings(job, saved.plan, options) as around:
-            return run_patch(job, saved.plan, around, record.run.command, (store, record))
+            command = record.run.command
+            return run_patch(job, saved.plan, around, command, (store, record), judging)
 
 
 def _surroundings(

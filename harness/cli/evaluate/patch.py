@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 @JOBS
 @limits
 @click.option("--skip-unchanged", is_flag=True, help="Take over records that would be the same.")
+@click.option("--allow-unreached", is_flag=True, help="No line of it need run.")
+@click.option("--reach-guest", is_flag=True, help="Count lines that only the guest ran.")
 @RESUME
 @AS_JSON
 @click.option("--markdown", is_flag=True, help="To paste into a reply.")
@@ -44,6 +46,8 @@ def command(
     cell_limit: float | None,
     run_limit: float | None,
     skip_unchanged: bool,
+    allow_unreached: bool,
+    reach_guest: bool,
     resume: str | None,
     as_json: bool,
     markdown: bool,
@@ -63,8 +67,9 @@ def command(
     s2eval patch --resume                        # what was interrupted
 
     The tree, its index and its branches are not touched.
-    Exit code: 0 improved or unchanged, 1 regressed or mixed, 2 bad input, 125 undecided: a kernel
-    that does not build, a guest that gives no answer (git bisect run skips), 130 interrupted.
+    Exit code: 0 improved or unchanged, 1 regressed or mixed, 2 bad input, 130 interrupted, 125
+    undecided: a kernel that does not build, a guest that gives no answer (git bisect run skips); or
+    not exercised: no line that the series adds ran, which --allow-unreached makes 0.
     With --dry-run: 0, 2, or 125 where b4 or the network is missing.
     """
     from harness.base.errors import UsageError
@@ -77,18 +82,19 @@ def command(
         return
     from harness.app.patch import resume_patch, try_patch
     from harness.app.surroundings import Options
-    from harness.evaluate.patch.patch import Changes
+    from harness.evaluate.patch.patch import Changes, Judging
     from harness.evaluate.plan.plan import Limits
     from harness.report.terminal.verdict import show
 
     changes = Changes(repeat, skip_unchanged, Limits(cell=cell_limit, run=run_limit))
     options = Options(jobs=jobs, quiet=quiet)
+    judging = Judging(guests=reach_guest, allow_unreached=allow_unreached)
     if resume is None:
-        done = try_patch(series, asked, changes, options, each=each)
+        done = try_patch(series, asked, changes, options, judging, each=each)
     elif series or each or asked != Asked() or changes != Changes():
         raise UsageError("--resume goes on with a run's own series: give no other, nor changes")
     else:
-        done = resume_patch(resume, options)
+        done = resume_patch(resume, options, judging)
     with reader_may_leave():
         show(done.document, done.folder, as_json=as_json, as_markdown=markdown)
     ctx.exit(done.document.exit_code)

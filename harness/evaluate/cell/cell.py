@@ -11,12 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.base.deadline import Deadline
-from harness.base.errors import BuildError, DiskFullError, S2EvalError, UsageError, machine_error
+from harness.base.errors import (
+    BuildError,
+    DiskFullError,
+    MachineError,
+    S2EvalError,
+    UsageError,
+    machine_error,
+)
 from harness.evaluate.events import GuestStarted, Listener, PhaseBegan, notes
 from harness.evaluate.plan.plan import CellRequest
 from harness.guests.placement import placement_of
 from harness.guests.placement.placement import RunContext
 from harness.guests.usable import why_not
+from harness.hosts.coverage.plugin import Coverage, coverage_of, why_no_coverage
+from harness.hosts.coverage.record import is_record
 from harness.hosts.l1.userland import guest_program, initramfs, l1_root
 from harness.hosts.pool import HostPool
 from harness.hosts.qemu.binary import QemuBinary
@@ -112,7 +121,7 @@ def run_cell(request: CellRequest, tools: Tools, logs: Path, pool: HostPool, *, 
         cell.status = Status.MISS
     phases.begin(None)
     cell.phases = phases.done
-    cell.logs = sorted(p.name for p in logs.iterdir() if p.stat().st_size)
+    cell.logs = sorted(p.name for p in logs.iterdir() if p.stat().st_size and not is_record(p))
     return cell
 
 
@@ -167,6 +176,7 @@ def _run(
         fresh=tools.fresh,
         boot_only=tools.boot_only,
         limit=tools.deadline(),
+        coverage=coverage_for(request, built, tools),
     )
     cell.audits = context.audits
     outcome = placement.run(context)
@@ -183,6 +193,21 @@ def _run(
             name = "results.ktap" if number == 1 else f"results-{number}.ktap"
             (logs / name).write_text("\n".join(suite_pass.run.lines) + "\n")
         judge_cell(cell, request.suite, outcome)
+
+
+def coverage_for(request: CellRequest, built: Build, tools: Tools) -> Coverage | None:
+    """Return what records the instructions that a cell executes; None where nobody wants that.
+
+    Also None, with a note for the user, where it cannot be had.
+    """
+    if not request.coverage:
+        return None
+    reason = why_no_coverage(request.machine, tools.qemu.path, built.image)
+    try:
+        return None if reason else coverage_of(built.image)
+    except MachineError as error:
+        notes(tools.listener, request.name)(f"what runs is not recorded: {error}")
+        return None
 
 
 def guest_modules(request: CellRequest, built: Build) -> dict[str, Path]:

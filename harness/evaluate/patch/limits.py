@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.evaluate.plan.plan import CellRequest
 from harness.hosts.machines.machine import Limits
 from harness.results.phases import PhaseName
@@ -15,7 +17,7 @@ def fitted(request: CellRequest, base: Cell | None) -> CellRequest:
     """Return the request of a patched kernel's cell with limits that follow from the `base`."""
     limits = limits_after(base, request.machine.limits, request.suite.limit)
     machine = request.machine.model_copy(update={"limits": limits})
-    return CellRequest(request.kernel, machine, request.suite)
+    return replace(request, machine=machine)
 
 
 def limits_after(base: Cell | None, limits: Limits, suite: float) -> Limits:

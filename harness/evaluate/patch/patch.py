@@ -14,6 +14,7 @@ from harness.base.deadline import Deadline
 from harness.base.process import run_quiet
 from harness.evaluate.engine.engine import Surroundings
 from harness.evaluate.patch.hangs import shown
+from harness.evaluate.patch.reach.reach import reach_of
 from harness.evaluate.patch.request import PatchJob
 from harness.evaluate.patch.session import PatchSession, StepResult, session
 from harness.evaluate.patch.source import lint
@@ -26,13 +27,14 @@ from harness.evaluate.patch.verdict.document import (
     StyleRemark,
     VerdictDocument,
 )
+from harness.evaluate.patch.verdict.lines import LineState, PatchReach
 from harness.evaluate.patch.verdict.verdict import NOT_THERE, STATUS, VerdictChange
-from harness.evaluate.patch.verdict.word import ChangeKind, CompilerWarning, Verdict
+from harness.evaluate.patch.verdict.word import ChangeKind, CompilerWarning, Lines, Verdict
 from harness.evaluate.plan.plan import NO_LIMITS, Limits, Plan
 from harness.kernel.store import Build
 from harness.kernel.toolchain import cross_prefix
 from harness.results.compare import Pair
-from harness.results.records import Cell, Comparison, Run, exit_code_of
+from harness.results.records import Cell, Comparison, Run, Status, exit_code_of
 from harness.results.store import PATCH, RunStore
 
 SIZE_SECONDS = 60.0  # for size(1); it takes a hundredth of one
@@ -48,6 +50,21 @@ class Changes:
     repeat: int = 1
     skip_unchanged: bool = False
     limits: Limits = NO_LIMITS
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How a verdict is made of what was seen.
+
+    `guests`: lines that only a guest ran count as run. `allow_unreached`: a series of which no line
+    ran is no failure.
+    """
+
+    guests: bool = False
+    allow_unreached: bool = False
+
+
+AS_EVER = Judging()
 
 
 @dataclass(frozen=True)
@@ -82,23 +99,27 @@ def run_patch(
     around: Surroundings,
     command: list[str],
     resumed: tuple[RunStore, Run] | None = None,
+    judging: Judging = AS_EVER,
 ) -> Finished:
     """Build, boot, compare. Errors as for session()."""
     started = time.monotonic()
     with session(job, plan, around, command, resumed) as done:
-        document = document_of(done, plan.repeat, command)
+        document = document_of(done, plan.repeat, command, judging)
         done.engine.status = document.status
         document.seconds = round(time.monotonic() - started, 1)
         done.engine.store.keep(PATCH, document)
     return Finished(document, done.folder)
 
 
-def document_of(done: PatchSession, repeat: int, command: Sequence[str]) -> VerdictDocument:
+def document_of(
+    done: PatchSession, repeat: int, command: Sequence[str], judging: Judging
+) -> VerdictDocument:
     """Return the whole story of a session that is over."""
     base, last = done.base, done.last
     told = _conclusion(done, base, last, every_figure=repeat > 1)
     steps = _steps(done) if len(done.results) > 2 else []
     _add_steps(told, steps, last)
+    reach = _add_reach(told, done, guests=judging.guests)
     style: list[StyleRemark] = []
     if last.builds:
         made = last.builds[0]
@@ -106,11 +127,13 @@ def document_of(done: PatchSession, repeat: int, command: Sequence[str]) -> Verd
             checked = aside.submit(lint.checkpatch, done.job.series.patches, made)
             style = [*lint.sparse(made), *checked.result()]
     verdict = told.verdict
+    allowed = verdict is Verdict.NOT_EXERCISED and judging.allow_unreached
+    status = Status.PASS if allowed else STATUS[verdict]
     series = done.job.series
     return VerdictDocument(
         verdict=verdict,
-        status=STATUS[verdict],
-        exit_code=exit_code_of(STATUS[verdict]),
+        status=status,
+        exit_code=exit_code_of(status),
         headline=_headline(done, told),
         open=told.open,
         notes=[*done.job.notes, *told.notes],
@@ -123,6 +146,7 @@ def document_of(done: PatchSession, repeat: int, command: Sequence[str]) -> Verd
         base=_side(base, base.cells),
         patched=_side(last, _cells(done, last)),
         same_image=_same(done),
+        reach=reach,
         changes=told.changes,
         unchanged=told.unchanged,
         figures=told.figures,
@@ -132,6 +156,27 @@ def document_of(done: PatchSession, repeat: int, command: Sequence[str]) -> Verd
         reproduce=_reproduce(done, command),
         run=done.engine.record.run.id,
     )
+
+
+def _add_reach(told: Conclusion, done: PatchSession, *, guests: bool) -> PatchReach | None:
+    """Return which lines of the series ran, for the word as well; note why that is not known."""
+    if done.lines is None:
+        return None
+    lines = done.lines.result()
+    cells = [] if _same(done) else _cells(done, done.last)
+    reach = reach_of(lines, cells, done.folder, guests=guests)
+    if reach is None:
+        reason = lines.unknown or "no cell has a record of what it executed"
+        told.notes.append(f"which lines of the series ran is not known: {reason}")
+        return None
+    told.notes += lines.notes
+    told.lines = Lines(
+        ran=reach.ran,
+        never=reach.count(LineState.NEVER),
+        not_built=reach.count(LineState.NOT_BUILT),
+        booted=not _same(done),
+    )
+    return reach
 
 
 def _headline(done: PatchSession, told: Conclusion) -> str:

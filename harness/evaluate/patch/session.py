@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.base.errors import BuildError
@@ -20,6 +21,7 @@ from harness.evaluate.events import Listener, notes
 from harness.evaluate.patch.builds import Builds
 from harness.evaluate.patch.hangs import Hangs
 from harness.evaluate.patch.limits import fitted
+from harness.evaluate.patch.reach.reach import PatchLines, lines_in
 from harness.evaluate.patch.request import PatchJob, Step
 from harness.evaluate.patch.saved_job import SavedJob
 from harness.evaluate.patch.source.reach import may_change
@@ -30,6 +32,7 @@ from harness.results.records import Cell, Run, Status
 from harness.results.store import RunStore
 
 NAME = "patch"  # of such runs
+TREE_SECONDS = 60.0  # for a build of another run in the tree whose lines are looked up
 
 
 @dataclass
@@ -54,9 +57,11 @@ class PatchSession:
     Whoever uses it sets the engine's `status`, which is the run's when all is done.
     """
 
-    def __init__(self, job: PatchJob, engine: Engine) -> None:
+    def __init__(self, job: PatchJob, engine: Engine, aside: Executor) -> None:
         self.job = job
         self.engine = engine
+        self.lines: Future[PatchLines] | None = None  # of the last kernel; None: it does not build
+        self._aside = aside
         self.results: list[StepResult] = []
 
     @property
@@ -94,6 +99,8 @@ class PatchSession:
             else:
                 result.same = result.image_hashes == hashes
                 hashes = result.image_hashes
+            if step is self.job.steps[-1] and not result.error:
+                self.lines = self._aside.submit(lines_in, result.builds[0], TREE_SECONDS)
             if result.error or result.same or not self._wanted(builds, result):
                 self.engine.drop(step.requests)
                 continue
@@ -107,7 +114,10 @@ class PatchSession:
         if result is base:
             return self.engine.run(requests)
         known = {(cell.machine.name, cell.suite.name): cell for cell in base.cells}
-        within = [fitted(r, known.get((r.machine.name, r.suite.name))) for r in requests]
+        within = [
+            replace(fitted(r, known.get((r.machine.name, r.suite.name))), coverage=True)
+            for r in requests
+        ]
         cells = self.engine.run(within)
         by_name = {cell.name: cell for cell in base.cells}
         bases = [(r, by_name[r.name]) for r in base.step.requests if r.name in by_name]
@@ -152,9 +162,13 @@ def session(
         )
         with store if resumed is None else contextlib.nullcontext():
             store.keep(JOB, SavedJob.of(job, plan))
-            with Engine(store, record, plan, around) as engine, _ended_first(builds):
+            with (
+                ThreadPoolExecutor(1) as aside,
+                Engine(store, record, plan, around) as engine,
+                _ended_first(builds),
+            ):
                 engine.status = Status.MISS
-                running = PatchSession(job, engine)
+                running = PatchSession(job, engine, aside)
                 running.run(builds)
                 yield running
 

@@ -87,11 +87,12 @@ class Plan(_Table):
 
 @dataclass(frozen=True)
 class CellRequest:
-    """A cell that is to be run."""
+    """A cell that is to be run; with `coverage` the instructions that it executes are recorded."""
 
     kernel: KernelSpec
     machine: Machine
     suite: Suite
+    coverage: bool = False
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from harness.guests.placement.placement import RunContext
 from harness.guests.run.flat_run import STREAMS, FlatRun
 from harness.guests.run.suite_run import SuiteOutcome, SuitePass
 from harness.guests.vmm.vmm import Chardev
+from harness.hosts.coverage import record
 from harness.hosts.l1.userland import l1_root
 from harness.hosts.machines.machine import Machine
 from harness.hosts.qemu.command import BootFiles, command_line
@@ -43,6 +44,11 @@ class FlatPlacement:
         """Return None: no guest runs in L1."""
         return None
 
+    def _coverage_options(self, context: RunContext, files: BootFiles) -> list[str]:
+        if context.coverage is None:
+            return []
+        return context.coverage.options(files.coverage, context.machine.memory_mib << 20)
+
     def run(self, context: RunContext) -> SuiteOutcome:
         """Boot L1 and return what the suite in L1 reported.
 
@@ -60,6 +66,7 @@ class FlatPlacement:
                     files,
                     process.chardev,
                     gdb_socket=process.gdb_socket,
+                    more=self._coverage_options(context, files),
                 )
                 process.start(command)
                 context.started(command, process.pid, restored=False)
@@ -69,6 +76,7 @@ class FlatPlacement:
             from harness.suites.device_trace import trace_observations  # noqa: PLC0415 - not before QEMU
 
             context.begin(None)
+            record.keep(files.coverage, context.logs)
             bar = files.bar.read_bytes() if machine.device.host_file else None
             outcome = SuiteOutcome([SuitePass(run, bar)])
             outcome.quiet[PhaseName.BOOT_AND_PROBE] = process.longest_silence()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,7 +71,12 @@ def run_on_new_host(context: RunContext, resume: str | None, outcome: SuiteOutco
     """
     words = f"{context.machine.append} {AUDIT}" + (f" s2eval.after={resume}" if resume else "")
     machine = context.machine.model_copy(update={"append": words.strip()})
-    with L1Host(machine, context.qemu, context.image, STREAMS) as host:
+    with (
+        L1Host(machine, context.qemu, context.image, STREAMS, coverage=context.coverage) as host,
+        contextlib.ExitStack() as stack,
+    ):
+        if context.coverage:
+            stack.callback(host.keep_coverage, context.logs)
         context.begin(PhaseName.START_L1)
         host.launch(context.logs)
         context.started(host.command, host.pid, restored=False)

@@ -78,7 +78,9 @@ class NestedPlacement:
 def new_host(context: RunContext, state: SavedState | None = None) -> L1Host:
     """Return an L1 that is not started yet, to be restored from `state` or saved there."""
     streams = [*STREAMS, MONITOR] if state else list(STREAMS)
-    return L1Host(context.machine, context.qemu, context.image, streams, state)
+    return L1Host(
+        context.machine, context.qemu, context.image, streams, state, coverage=context.coverage
+    )
 
 
 def saved_state(context: RunContext) -> SavedState | None:
@@ -92,7 +94,14 @@ def saved_state(context: RunContext) -> SavedState | None:
         return None
     root = l1_root()
     files = BootFiles(Path("/"), context.image, root, rootfs=root)
-    command = command_line(machine, context.qemu, files, str, gdb_socket=Path("gdb"), monitor=True)
+    more = (
+        context.coverage.options(files.coverage, machine.memory_mib << 20)
+        if context.coverage
+        else ()
+    )
+    command = command_line(
+        machine, context.qemu, files, str, gdb_socket=Path("gdb"), monitor=True, more=more
+    )
     guest = [context.archive.name, first_guest(machine, vmm)]
     state = state_of([*command, context.qemu.version], guest, context.qemu.path)
     return state if state.exists or state.request() else None
@@ -134,6 +143,8 @@ def run_suite_on(host: L1Host, context: RunContext) -> SuiteOutcome:
             context.pool.release(host)
         return outcome
     finally:
+        if context.coverage:
+            host.keep_coverage(context.logs)
         if not context.pool.contains(host):
             context.begin(PhaseName.END_L1)
             host.close()

@@ -11,6 +11,7 @@ from typing import Protocol
 from harness.base.deadline import Deadline
 from harness.guests.run.suite_run import SuiteOutcome, suite_limit
 from harness.guests.vmm.vmm import Chardev
+from harness.hosts.coverage.plugin import Coverage
 from harness.hosts.machines.machine import Machine
 from harness.hosts.pool import HostPool
 from harness.hosts.qemu.binary import QemuBinary
@@ -34,7 +35,8 @@ class RunContext:
     `image` is the kernel, `archive` an initramfs with the suite, `logs` the cell's folder, `limit`
     the limit of the whole cell. `fresh`: hosts boot, also where they could be restored.
     `boot_only`: a host is only booted, no guest runs on it; a suite without a host runs as ever.
-    A host that the next cell can use is left in `pool`.
+    A host that the next cell can use is left in `pool`. With `coverage` the instructions that are
+    executed are recorded, and the record is kept in `logs`.
 
     `begin` is called with each phase (None: the last phase is over), `note` with a line for the
     user, `started` when QEMU runs. Audits are added to `audits` as they are made.
@@ -53,6 +55,7 @@ class RunContext:
     fresh: bool = False
     boot_only: bool = False
     limit: Deadline | None = None
+    coverage: Coverage | None = None
     audits: list[AuditRecord] = field(default_factory=list)
 
     def deadline(self, seconds: float, key: str = "") -> Deadline:

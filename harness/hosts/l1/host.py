@@ -14,6 +14,8 @@ from pathlib import Path
 
 from harness.base.deadline import Deadline
 from harness.base.scratch import scratch_folder
+from harness.hosts.coverage import record
+from harness.hosts.coverage.plugin import Coverage
 from harness.hosts.l1 import agent
 from harness.hosts.l1.link import CONSOLE, L1Link
 from harness.hosts.l1.saved import OpenState, SavedState
@@ -38,6 +40,7 @@ class L1Host(L1Link):
     `streams` are the channels for the lines of jobs on L1. With `state` L1 is restored from that
     state when it exists, else saved there while the VMM of L1's first guest waits. `usable` is
     True from the end of boot() until something has harmed L1; `command` is QEMU's command line.
+    With `coverage` the instructions that L1 and its guests execute are recorded.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class L1Host(L1Link):
         image: Path,
         streams: Sequence[str],
         state: SavedState | None = None,
+        coverage: Coverage | None = None,
     ) -> None:
         super().__init__(streams, machine.patience, machine.boot_patience)
         self.machine = machine
         self.image = image
         self.state = state
+        self.coverage = coverage
         self.usable = False
         self.command: list[str] = []
         self.snapshot: L1Snapshot | None = None
@@ -118,6 +123,7 @@ class L1Host(L1Link):
                 process.chardev,
                 gdb_socket=process.gdb_socket,
                 monitor=self.state is not None,
+                more=self._coverage_options(),
             )
             if self.state:
                 self.snapshot = L1Snapshot(
@@ -125,12 +131,18 @@ class L1Host(L1Link):
                 )
             if self._opened and memory is not None:
                 self._opened.copy_logs(logs)
+                self._opened.copy_coverage(self._files.coverage)
                 self.command += WAITING
                 process.start(self.command, [memory, self._opened.device])
                 self._opened.fill(memory)  # while QEMU starts
             else:
                 process.record(on=self.state is not None)
                 process.start(self.command, [] if memory is None else [memory])
+
+    def _coverage_options(self) -> list[str]:
+        if self.coverage is None:
+            return []
+        return self.coverage.options(self._files.coverage, self._ram_size)
 
     def boot(self, deadline: Deadline) -> None:
         """Wait until L1's init has come up, or L1 is restored.
@@ -142,6 +154,14 @@ class L1Host(L1Link):
             restore(self._process, self._opened, deadline)
         self.wait_ready(deadline)
         self.usable = True
+
+    def keep_coverage(self, folder: Path) -> None:
+        """Put the record of what L1 and its guests have executed so far into a cell's `folder`.
+
+        Raise OSError without room.
+        """
+        if self.coverage:
+            record.keep(self._files.coverage, folder)
 
     def begin_cell(self, logs: Path) -> None:
         """Log into the next cell's folder `logs` from now on, with an empty console log."""

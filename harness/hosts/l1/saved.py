@@ -5,6 +5,7 @@
     states/KEY/device       the rest of the machine, as QEMU migrates it
     states/KEY/said.json    the events of L1 and the VMM until then: [source, line] each
     states/KEY/*.log        the channels' logs until then
+    states/KEY/coverage     the instructions executed until then, of an L1 that records them
     states/KEY/asked        a run wanted this state once
     states/KEY/refused      saving this state failed: it is not tried again
 
@@ -37,6 +38,7 @@ FORGOTTEN = 14 * 24 * 3600.0  # seconds after which `asked` and `refused` do not
 STAGED = ".new-"
 PIECE = 64 * 1024  # bytes; a hole in the memory's file is no smaller
 RAM, DEVICE, SAID, ASKED, REFUSED = "ram", "device", "said.json", "asked", "refused"
+COVERAGE = "coverage"
 
 
 class OpenState:
@@ -77,6 +79,16 @@ class OpenState:
         """Copy the logs until the save into a cell's folder, where the channels append to them."""
         for name, file in self._logs.items():
             (folder / name).write_bytes(os.pread(file, os.fstat(file).st_size, 0))
+
+    def copy_coverage(self, record: Path) -> None:
+        """Copy the record of what L1 executed until the save to the file `record`, if there is one.
+
+        Raise OSError when it cannot be copied.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            saved = os.open(COVERAGE, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._folder)
+            with os.fdopen(saved, "rb") as source, record.open("wb") as target:
+                shutil.copyfileobj(source, target)
 
     def events(self) -> list[Event]:
         """Return L1's events until the save. Raise MachineError when their file is malformed."""

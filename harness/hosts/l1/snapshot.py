@@ -21,7 +21,7 @@ from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.hosts.host import Job
 from harness.hosts.l1 import agent
-from harness.hosts.l1.saved import DEVICE, RAM, SAID, OpenState, SavedState, copy_memory
+from harness.hosts.l1.saved import COVERAGE, DEVICE, RAM, SAID, OpenState, SavedState, copy_memory
 from harness.hosts.qemu.memory import find_memfd
 from harness.hosts.qemu.process import QemuProcess
 
@@ -99,6 +99,8 @@ class L1Snapshot:
         ]
         for log in process.logs.glob("*.log"):
             shutil.copyfile(log, folder / log.name)
+        if (record := process.folder / COVERAGE).is_file():
+            shutil.copyfile(record, folder / COVERAGE)
         _keep_shared_memory(process)
         process.execute("migrate", uri=f"file:{folder / DEVICE}")
         _wait_migrated(process, deadline)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,11 @@ class BootFiles:
         return self.folder / "trace"
 
     @property
+    def coverage(self) -> Path:
+        """Return the file for the record of executed instructions (harness/hosts/coverage)."""
+        return self.folder / "coverage"
+
+    @property
     def share(self) -> Path:
         """Return the folder that L1 mounts as /share."""
         return self.folder / "share"
@@ -70,8 +75,9 @@ def command_line(
     gdb_socket: Path | None = None,
     append: str = "",
     monitor: bool = False,
+    more: Sequence[str] = (),
 ) -> list[str]:
-    """Return QEMU's whole command line.
+    """Return QEMU's whole command line, with `more` at its end.
 
     With `gdb_socket` QEMU has a monitor, the gdb stub and the trace as well; with `monitor` the
     machine has a channel for the monitor of L2's QEMU. Raise UsageError when a template of the
@@ -96,4 +102,4 @@ def command_line(
     )
     traced = bool(machine.device.traced) and gdb_socket is not None
     trace = trace_options(files.trace) if traced else []
-    return [str(qemu.path), *qemu.args, *arguments, *trace]
+    return [str(qemu.path), *qemu.args, *arguments, *trace, *more]

@@ -94,7 +94,7 @@ def _body(document: VerdictDocument) -> Iterator[str]:
         yield ""
         yield "not decided"
         yield from (f"  {clean(line, 600)}" for line in document.open)
-    rest = [*_sizes(document), *_style(document)]
+    rest = [*_reach(document), *_sizes(document), *_style(document)]
     rest += [_row("note", clean(note, 400)) for note in document.notes]
     if rest:
         yield ""
@@ -165,6 +165,11 @@ def _detail(change: VerdictChange) -> Iterator[str]:
     yield from (f"    {clean(line, 160)}" for line in trace[1 : TRACED + 1])
     if len(trace) > TRACED + 1:
         yield f"    {len(trace) - TRACED - 1} more lines"
+
+
+def _reach(document: VerdictDocument) -> Iterator[str]:
+    if document.reach and document.reach.added:
+        yield _row("reach", clean(document.reach.summary, 400))
 
 
 def _sizes(document: VerdictDocument) -> Iterator[str]:

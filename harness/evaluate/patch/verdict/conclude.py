@@ -18,7 +18,7 @@ from harness.evaluate.patch.verdict.verdict import (
     settled,
     unknown,
 )
-from harness.evaluate.patch.verdict.word import Tally, Verdict, tally
+from harness.evaluate.patch.verdict.word import Lines, Tally, Verdict, tally
 from harness.results.compare import Pair, difference
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Status
@@ -32,7 +32,10 @@ HOST = 12  # lines of L1's log that are told with a refused VMM
 
 @dataclass
 class Conclusion:
-    """All that differs, what could not be decided, and how many observations are the same."""
+    """All that differs, what could not be decided, and how many observations are the same.
+
+    `lines` says how many of the lines that the series adds ran; None where nobody knows.
+    """
 
     changes: list[VerdictChange] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
@@ -40,11 +43,12 @@ class Conclusion:
     notes: list[str] = field(default_factory=list)
     unchanged: int = 0
     pairs: list[Pair] = field(default_factory=list)
+    lines: Lines | None = None
 
     @property
     def tally(self) -> Tally:
         """Return the word on all of it, and how many things are better and worse."""
-        return tally(self.changes, self.open)
+        return tally(self.changes, self.open, self.lines)
 
     @property
     def verdict(self) -> Verdict:
@@ -87,6 +91,8 @@ def headline(conclusion: Conclusion) -> str:
         return result.sentence
     if result.word is Verdict.UNDECIDED:
         return conclusion.open[0]
+    if result.word is Verdict.NOT_EXERCISED and conclusion.lines:
+        return conclusion.lines.sentence
     other = [c for c in conclusion.changes if not c.repeats and c.about != "build"]
     return "no promise kept or broken" + (f", {len(other)} other differences" if other else "")
 

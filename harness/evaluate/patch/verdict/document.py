@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.evaluate.patch.verdict.figures import FigureRecord
+from harness.evaluate.patch.verdict.lines import PatchReach
 from harness.evaluate.patch.verdict.verdict import VerdictChange
 from harness.evaluate.patch.verdict.word import Verdict
 from harness.results.records import Cell, KernelRecord, Status
@@ -56,7 +57,10 @@ class StyleRemark(_Part):
 
 
 class VerdictDocument(_Part):
-    """The whole. `open` is what could not be decided, a line each."""
+    """The whole. `open` is what could not be decided, a line each.
+
+    `reach` is None where it is not known which lines ran; a note says why.
+    """
 
     schema_: Literal["s2eval-patch-1"] = Field(default="s2eval-patch-1", alias="schema")
     verdict: Verdict
@@ -69,6 +73,7 @@ class VerdictDocument(_Part):
     base: Side
     patched: Side
     same_image: bool = False
+    reach: PatchReach | None = None
     changes: list[VerdictChange] = Field(default_factory=list)
     unchanged: int = 0
     figures: list[FigureRecord] = Field(default_factory=list)

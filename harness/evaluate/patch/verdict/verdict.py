@@ -68,6 +68,7 @@ STATUS = {
     Verdict.UNCHANGED: Status.PASS,
     Verdict.REGRESSED: Status.FAIL,
     Verdict.MIXED: Status.FAIL,
+    Verdict.NOT_EXERCISED: Status.MISS,
     Verdict.UNDECIDED: Status.MISS,
 }
 

@@ -22,6 +22,7 @@ class Verdict(StrEnum):
     REGRESSED = "regressed"
     MIXED = "mixed"
     UNCHANGED = "unchanged"
+    NOT_EXERCISED = "not-exercised"
     UNDECIDED = "undecided"
 
 
@@ -162,6 +163,37 @@ class CompilerWarning:
         return ChangeKind.REGRESSED
 
 
+@dataclass(frozen=True)
+class Lines:
+    """How many of the lines that a series adds ran, have code that never ran, are not built.
+
+    `booted`: the patched kernel ran; not so where its Image is the base's.
+    """
+
+    ran: int
+    never: int = 0
+    not_built: int = 0
+    booted: bool = True
+
+    @property
+    def exercised(self) -> bool:
+        """Return whether a kernel that behaves as before says anything of the lines.
+
+        Lines without code (comments, declarations) have nothing to run. An Image that is the same
+        with lines that have code in it behaves the same, bit for bit.
+        """
+        if self.ran or not (self.never or self.not_built):
+            return True
+        return not self.booted and bool(self.never)
+
+    @property
+    def sentence(self) -> str:
+        """Return why the lines were not exercised."""
+        if not self.never:
+            return "no line that the series adds is built"
+        return "no line that the series adds ran"
+
+
 class Change(Protocol):
     """A fact in a document. `repeats`: it follows from another one, which is told instead."""
 
@@ -200,16 +232,24 @@ def counts(change: Change) -> bool:
     return change.kind is not ChangeKind.CHANGED and not change.repeats
 
 
-def tally(changes: Iterable[Change], open_questions: Sequence[str]) -> Tally:
-    """Return the word on all `changes`; with open questions it is never a good one."""
+def tally(
+    changes: Iterable[Change], open_questions: Sequence[str], lines: Lines | None = None
+) -> Tally:
+    """Return the word on all `changes`; with open questions it is never a good one.
+
+    `lines` are those that the series adds; None where nobody knows which of them ran.
+    """
     kinds = [change.kind for change in changes if counts(change)]
     better, worse = kinds.count(ChangeKind.IMPROVED), kinds.count(ChangeKind.REGRESSED)
     if worse:
         word = Verdict.MIXED if better else Verdict.REGRESSED
     elif open_questions:
         word = Verdict.UNDECIDED
+    elif better:
+        word = Verdict.IMPROVED
     else:
-        word = Verdict.IMPROVED if better else Verdict.UNCHANGED
+        told = lines is None or lines.exercised
+        word = Verdict.UNCHANGED if told else Verdict.NOT_EXERCISED
     return Tally(word, better, worse)
 
 

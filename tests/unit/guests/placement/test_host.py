@@ -44,7 +44,9 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
     def use(*made: L1) -> list[str]:
         left, appended = list(made), []
 
-        def make(machine: Machine, _: QemuBinary, __: Path, streams: Sequence[str]) -> L1:
+        def make(
+            machine: Machine, _: QemuBinary, __: Path, streams: Sequence[str], **_more: object
+        ) -> L1:
             assert tuple(streams) == STREAMS
             appended.append(machine.append)
             return left.pop(0)

@@ -70,7 +70,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
 
         def make(
             machine: Machine, _: QemuBinary, image: Path, streams: Sequence[str],
-            state: SavedState | None = None,
+            state: SavedState | None = None, **_more: object,
         ) -> FakeHost:  # fmt: skip
             host = left.pop(0)
             host.image = image

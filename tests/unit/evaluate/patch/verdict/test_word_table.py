@@ -10,6 +10,7 @@ import pytest
 
 from harness.base.paths import PROJECT
 from harness.evaluate.patch.verdict.conclude import conclude, headline
+from harness.evaluate.patch.verdict.word import Lines
 from harness.guests.vmm.vmm import VMM_OUTPUT
 from harness.results.compare import Pair
 from harness.results.failure_kinds import FailureKind
@@ -21,6 +22,7 @@ from tests.unit.evaluate.patch.patch_cells import cell, saw
 
 HEADING = "| base | patched | word | better | worse | because |"
 FIGURE = re.compile(r"(\w+) (\d+) (\S+), (\d+) boots")
+LINES = re.compile(r"(\d+) (ran|never|not-built|no-code)")
 ENDS = re.compile(r"ends (\S+) in (\w+)( twice)?")
 
 
@@ -44,9 +46,24 @@ def record(kernel: str, text: str, folder: Path) -> Cell:
     logs = [fact.split()[1] for fact in facts if fact.startswith("log ")]
     cause = _add_log(made, logs[0], folder) if logs else None
     for fact in facts:
-        if not fact.startswith("log "):
+        if not fact.startswith(("log ", "lines ")) and fact != "same":
             _add(made, fact, cause)
     return made
+
+
+def lines_in(text: str) -> Lines | None:
+    """Return what `text` says of the lines that the patched kernel adds."""
+    facts = [fact.strip() for fact in text.split(";")]
+    told = next((fact for fact in facts if fact.startswith("lines ")), None)
+    if told is None:
+        return None
+    count = {state: int(number) for number, state in LINES.findall(told)}
+    return Lines(
+        ran=count.get("ran", 0),
+        never=count.get("never", 0),
+        not_built=count.get("not-built", 0),
+        booted="same" not in facts,
+    )
 
 
 def _add_log(made: Cell, name: str, folder: Path) -> Failure | None:
@@ -116,6 +133,7 @@ def test_the_word_of_each_row(
 ) -> None:
     pair = Pair(record("a", base, tmp_path), record("b", patched, tmp_path))
     told = conclude([pair], (tmp_path, tmp_path), every_figure=False)
+    told.lines = lines_in(patched)
     result = told.tally
     assert (result.word.value, result.better, result.worse) == (word, better, worse), told.changes
     assert headline(told)
@@ -123,5 +141,5 @@ def test_the_word_of_each_row(
 
 def test_the_table_is_read() -> None:
     words = {word for _, _, word, _, _ in rows()}
-    assert words == {"improved", "regressed", "mixed", "unchanged", "undecided"}
+    assert words == {"improved", "regressed", "mixed", "unchanged", "undecided", "not-exercised"}
     assert len(rows()) > 25
