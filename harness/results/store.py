@@ -30,6 +30,7 @@ from harness.results.records import SCHEMA, Cell, Run
 
 RECORD = "run.json"
 PATCH = "patch.json"  # the verdict, in the folder of a run of `s2eval patch`
+SERIES_DIFF = "series.diff"  # what the series of such a run changes, as `git diff` has it
 CORRUPT = "run.json.corrupt"
 JOURNAL = ".journal"
 LATEST = "latest"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.deadline import Deadline
+from harness.base.files import write_atomic
 from harness.base.process import run_quiet
 from harness.evaluate.engine.engine import Surroundings
 from harness.evaluate.patch.hangs import shown
@@ -35,7 +36,7 @@ from harness.kernel.store import Build
 from harness.kernel.toolchain import cross_prefix
 from harness.results.compare import Pair
 from harness.results.records import Cell, Comparison, Run, Status, exit_code_of
-from harness.results.store import PATCH, RunStore
+from harness.results.store import PATCH, SERIES_DIFF, RunStore
 
 SIZE_SECONDS = 60.0  # for size(1); it takes a hundredth of one
 TREE_SECONDS = 20.0  # for a build of another run in the tree whose lines are looked up
@@ -170,6 +171,7 @@ def _add_reach(told: Conclusion, done: PatchSession, *, guests: bool) -> PatchRe
         told.notes.append(f"which lines of the series ran is not known: {reason}")
         return None
     told.notes += lines.notes
+    write_atomic(done.folder / SERIES_DIFF, lines.diff)
     told.lines = Lines(
         ran=reach.ran,
         never=reach.count(LineState.NEVER),

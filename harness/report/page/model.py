@@ -18,6 +18,7 @@ from harness.report.page.audits import MachineLimits, Mapped, audits, limits
 from harness.report.page.failures import FailedCell, FlakyItem, Skip, failures, flakes, skips
 from harness.report.page.figures import Figure, figures
 from harness.report.page.plots import Plotter
+from harness.report.page.reach import MarkedSeries, marked_series
 from harness.report.page.since import Since, since
 from harness.report.page.trends import Trends
 from harness.report.view import caught, matrix
@@ -81,6 +82,7 @@ class Page:
     news: int
     grid: Grid
     kinds: list[KindsTable]
+    reach: MarkedSeries | None
     since: Since | None
     comparisons: list[Compared]
     judged: list[Judged]
@@ -108,6 +110,7 @@ def page_of(run: Run, folder: Path | None, trends: Trends) -> Page:
         news=sum(not failure.expected for failure in failed),
         grid=grid(run),
         kinds=kinds_tables(run.cells),
+        reach=marked_series(folder),
         since=since(run, folder) if folder else None,
         comparisons=_compared(run),
         judged=[judged(document) for document in documents(run, folder)],

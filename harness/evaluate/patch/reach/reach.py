@@ -38,12 +38,14 @@ LOOKED_AT = 8  # objects that include a header, of those that are likeliest to h
 class PatchLines:
     """The added lines of a series by their files, for one build.
 
-    `notes` say what is not known about them; `unknown` why nothing is.
+    `diff` is all that the series changes, as `git diff` has it. `notes` say what is not known about
+    the lines, `unknown` why nothing is.
     """
 
     files: list[AddedFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unknown: str = ""
+    diff: str = ""
 
 
 def lines_in(build: Build, patience: float) -> PatchLines:
@@ -74,6 +76,10 @@ def _lines_in(build: Build, tree: Tree, out: Path, scratch: Path) -> PatchLines:
     found = PatchLines()
     added = added_lines(tree.work, build.inputs["commit"], build.inputs["applied"])
     begin = finder.address(TEXT)
+    found.diff = run(
+        tree.work, "diff", "--no-ext-diff", "--no-color", build.inputs["commit"],
+        build.inputs["applied"],
+    ).stdout  # fmt: skip
     # A source's own objects come first: they may have the code of a header as well.
     for path in sorted(added, key=lambda path: PurePosixPath(path).suffix not in COMPILED):
         if not added[path]:
