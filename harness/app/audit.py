@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`s2eval audit`: the walk of one address of any running QEMU arm64 VM, step by step."""
+"""`s2eval audit`: the walk of one address of any running QEMU arm64 VM, or all of its stage 2."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness.arm.tables.census import MappedRange, ranges
 from harness.arm.tables.result import WalkStep
 from harness.arm.tables.show import walk_lines
 from harness.base.deadline import Deadline
@@ -19,6 +20,7 @@ from harness.hosts.tables import Reading, Target
 from harness.results.records import Status
 
 SCHEMA = "s2eval-audit-1"
+CENSUS_SCHEMA = "s2eval-census-1"
 SEARCH_SECONDS = 4.0
 FLAT = (
     "HCR_EL2.VM is 0: no stage 2 is in force, so this is stage 1 alone"
@@ -28,10 +30,10 @@ FLAT = (
 
 @dataclass(frozen=True)
 class Answer:
-    """The walk as the command prints it: `lines`, or `document` as JSON.
+    """What the command prints: `lines`, or `document` as JSON.
 
-    `problem` says in one line why the walk ended early; it is None when the walk came to a leaf
-    or stage 2 traps the address.
+    `problem` says in one line why a walk ended early, or why stage 2 is not known as a whole; it is
+    None when the walk came to a leaf or stage 2 traps the address.
     """
 
     lines: list[str]
@@ -59,8 +61,7 @@ def audit(
     with ExitStack() as stack:
         shared = stack.enter_context(SharedMemory(memory)) if memory else None
         tables = stack.enter_context(StubTables(gdb, deadline, shared))
-        if vcpu is not None and not 0 <= vcpu < tables.vcpus:
-            raise UsageError(f"--vcpu {vcpu}: the VM has vCPUs 0 to {tables.vcpus - 1}")
+        _check_vcpu(vcpu, tables)
         target = Target("va", va)
         reading = tables.read([target], deadline, vcpu=vcpu, flat=True)[0]
     record = audit_record(reading, Expectation())
@@ -76,6 +77,52 @@ def audit(
     if reason and not problem:  # a fault is already the last line of the walk
         lines.append(reason)
     return Answer(lines, document, problem)
+
+
+def audit_all(
+    gdb: str,
+    *,
+    vcpu: int | None = None,
+    memory: Path | None = None,
+    seconds: float = SEARCH_SECONDS,
+) -> Answer:
+    """Return all leaves of stage 2 in the VM whose gdb stub is `gdb`, folded into ranges.
+
+    Arguments and errors are those of audit().
+    """
+    deadline = Deadline(seconds)
+    with ExitStack() as stack:
+        shared = stack.enter_context(SharedMemory(memory)) if memory else None
+        tables = stack.enter_context(StubTables(gdb, deadline, shared))
+        _check_vcpu(vcpu, tables)
+        census = tables.read_all(deadline, vcpu=vcpu)
+    found = ranges(census.tables)
+    leaves = sum(one.leaves for one in found)
+    stopped = round(1e3 * census.stopped, 1)
+    document = {
+        "schema": CENSUS_SCHEMA,
+        "vttbr": f"{census.tables.regs.vttbr_el2:#x}",
+        "leaves": leaves,
+        "tables": len(census.tables.tables),
+        "stopped_ms": stopped,
+        "problem": census.tables.why_not_whole,
+        "ranges": [_range_document(one) for one in found],
+    }
+    lines = [
+        f"vCPU {census.sight.vcpu} at {census.sight.describe()}, stopped for {stopped} ms: "
+        f"{leaves} leaves in {len(census.tables.tables)} tables"
+    ]
+    lines += [f"{one.ipa:#014x} -> {one.pa:#014x}  {one.describe()}" for one in found]
+    return Answer(lines, document, census.tables.why_not_whole)
+
+
+def _check_vcpu(vcpu: int | None, tables: StubTables) -> None:
+    if vcpu is not None and not 0 <= vcpu < tables.vcpus:
+        raise UsageError(f"--vcpu {vcpu}: the VM has vCPUs 0 to {tables.vcpus - 1}")
+
+
+def _range_document(one: MappedRange) -> dict[str, object]:
+    return {**asdict(one), "ipa": f"{one.ipa:#x}", "pa": f"{one.pa:#x}", "leaves": one.leaves}
 
 
 def describe(reading: Reading) -> Iterator[str]:

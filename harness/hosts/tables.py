@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.arm.regs import Regs, exception_level, own_regime, runs_guest
+from harness.arm.tables.census import StageTables
 from harness.arm.tables.params import stage1_table
 from harness.arm.tables.result import Walk
 from harness.base.deadline import Deadline
@@ -99,6 +100,15 @@ class Reading:
     stopped: float
     seconds: float
     stops: int
+
+
+@dataclass(frozen=True)
+class Census:
+    """All tables of stage 2, as they were while the VM stood still for `stopped` seconds."""
+
+    tables: StageTables
+    sight: Sight
+    stopped: float
 
 
 class TableReader(Protocol):

@@ -109,7 +109,7 @@ s2_l1:
     .quad s2_l2 + 3
     .skip 8 * 446
     BLOCK(0x7000000000, 0x7fc)          /* index 448 = 0x7000000000 >> 30 */
-    .balign 4096
+    .balign 4096, 0
 s2_l2:
     .set i, 0
     .rept 512
@@ -552,3 +552,41 @@ def test_verdicts_on_real_readings(guest: Machine) -> None:
     )
     bad = audit_record.audit_record(read_only, replace(audit_record.BAR, type="Normal-NC"))
     assert bad.detail.reason == "stage 2 forbids write; stage 2 allows execute"
+
+
+BLOCK = 2 << 20
+# What the guest's stage-2 tables have, in the order of IPAs: IPA, leaves of 2M, type, rights.
+STAGE2 = [
+    (0x4000_0000, 32, "Normal-WB", "rwx"),
+    (0x4400_0000, 1, "Device-nGnRE", "rw-"),
+    (0x4420_0000, 2, "Normal-WB", "rwx"),
+    (0x4460_0000, 1, "Normal-NC", "rw-"),
+    (0x4480_0000, 1, "Normal-NC", "r-x"),
+    (0x44A0_0000, 475, "Normal-WB", "rwx"),
+]
+
+
+@pytest.mark.parametrize("through_stub", [False, True])
+def test_all_of_stage_2_is_what_the_guest_wrote(guest: Machine, through_stub: bool) -> None:
+    answer = audit.audit_all(str(guest.gdb), memory=None if through_stub else guest.ram)
+    document = answer.document
+    found = document["ranges"]
+    assert isinstance(found, list)
+    assert [(one["ipa"], one["leaves"], one["type"], one["rights"]) for one in found] == [
+        *((f"{ipa:#x}", leaves, kind, rights) for ipa, leaves, kind, rights in STAGE2),
+        ("0x7000000000", 1, "Normal-WB", "rwx"),
+    ]
+    assert [(one["pa"], one["block"]) for one in found] == [
+        *((f"{ipa:#x}", BLOCK) for ipa, *_ in STAGE2),
+        ("0x7000000000", 1 << 30),
+    ]
+    assert (document["leaves"], document["tables"], answer.problem) == (513, 2, None)
+    assert answer.lines[2].endswith("1 x 2M Device-nGnRE rw-")
+
+
+def test_a_vm_without_a_nested_guest_has_no_census(qemu: QemuBinary, tmp_path: Path) -> None:
+    with (
+        running(qemu, tmp_path, el2=False) as machine,
+        pytest.raises(MachineError, match="no vCPU was seen running a nested guest"),
+    ):
+        audit.audit_all(str(machine.gdb), seconds=0.2)

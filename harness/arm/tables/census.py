@@ -50,6 +50,16 @@ class StageTables:
     cut: bool = False
     problem: str = ""
 
+    @property
+    def why_not_whole(self) -> str | None:
+        """Return in one line why leaves may be missing; None when all are there."""
+        if self.problem:
+            return self.problem
+        if self.unread:
+            places = ", ".join(map(hex, self.unread[:4]))
+            return f"no memory where {len(self.unread)} of the tables should be ({places})"
+        return f"more than {MOST_TABLES} tables" if self.cut else None
+
 
 @dataclass(frozen=True)
 class MappedRange:
@@ -89,7 +99,7 @@ def read_stage2(read: ReadMemory, regs: Regs) -> StageTables:
         return StageTables(regs, None, problem=params.describe())
     whole = 8 << params.layout.granule.stride
     found: dict[tuple[int, int], bytes] = {}
-    unread: list[int] = []
+    unread: dict[int, None] = {}
     wanted = [(params.start_level, params.base, 8 << params.index_bits)]
     while wanted and len(found) < MOST_TABLES:
         level, address, size = wanted.pop()
@@ -97,7 +107,7 @@ def read_stage2(read: ReadMemory, regs: Regs) -> StageTables:
             continue
         data = read(address, size)
         if data is None or len(data) != size:
-            unread.append(address)
+            unread[address] = None
             continue
         found[level, address] = data
         if level < 3:  # level 3 has no tables

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from harness.arm.bits import bit
 from harness.arm.regs import Regs
+from harness.arm.tables.census import StageTables, read_stage2
 from harness.arm.tables.params import FaultKind
 from harness.arm.tables.result import Walk
 from harness.arm.tables.walk import walk, walk_stage2
@@ -24,7 +25,7 @@ from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.hosts.qemu.gdbstub import GdbStub, State
 from harness.hosts.qemu.memory import Memory, SharedMemory, StubMemory, find_memfd
-from harness.hosts.tables import Reading, Sight, Target
+from harness.hosts.tables import Census, Reading, Sight, Target
 
 STOPPED_SECONDS = 0.1  # how long a stop may last; targets left then are read in the next stop
 PAUSE_SECONDS = 0.002  # between two looks for a vCPU that runs the guest
@@ -122,6 +123,31 @@ class StubTables:
                 if left:
                     _pause(deadline, sights)
         return readings
+
+    def read_all(self, deadline: Deadline, *, vcpu: int | None = None) -> Census:
+        """Return all tables of stage 2, read in one stop; they are decoded when the VM runs again.
+
+        Arguments and errors are those of read().
+        """
+        answer = Deadline(deadline.left() + STUB_SECONDS)
+        with self._detach_on_error():
+            while True:
+                self._stub.stop(answer)
+                stopped = time.monotonic()
+                sights = self._look(answer, vcpu)
+                sight = _choose(sights, flat=False)
+                tables = self._stage2(sight, answer) if sight else None
+                self._stub.resume(answer)
+                if sight and tables:
+                    return Census(tables, sight, time.monotonic() - stopped)
+                _pause(deadline, sights)
+
+    def _stage2(self, sight: Sight, deadline: Deadline) -> StageTables:
+        regs = Regs.from_names(self._values(sight.vcpu, deadline))
+        if self._memory:
+            return read_stage2(self._memory.read, regs)
+        with self._stub.physical(deadline):
+            return read_stage2(StubMemory(self._stub, deadline).read, regs)
 
     def _look(self, deadline: Deadline, vcpu: int | None) -> list[Sight]:
         sights = []

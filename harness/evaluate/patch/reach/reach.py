@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from harness.base.errors import S2EvalError
 from harness.base.text import clean
 from harness.evaluate.patch.reach.code import CodeFinder
 from harness.evaluate.patch.reach.objects import (
@@ -59,8 +60,11 @@ def lines_in(build: Build, patience: float) -> PatchLines:
         out = tree.out(llvm=build.inputs["llvm"], config=build.inputs["config"])
         if not _same_config(out, build):
             return PatchLines(unknown="another configuration was built in the tree since")
-        with tempfile.TemporaryDirectory(prefix="s2eval-reach-") as scratch:
-            return _lines_in(build, tree, out, Path(scratch))
+        try:
+            with tempfile.TemporaryDirectory(prefix="s2eval-reach-") as scratch:
+                return _lines_in(build, tree, out, Path(scratch))
+        except (S2EvalError, OSError) as error:
+            return PatchLines(unknown=str(error))
 
 
 def _same_config(out: Path, build: Build) -> bool:
