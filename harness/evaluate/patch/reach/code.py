@@ -15,16 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.base.deadline import Deadline
-from harness.base.errors import MachineError
-from harness.base.process import run_quiet
 from harness.evaluate.patch.reach.objects import is_nvhe
-from harness.evaluate.patch.source.objects import command_of
-from harness.kernel.toolchain import cross_prefix, environment
+from harness.evaluate.patch.source.objects import NVHE, command_of, output_of
+from harness.kernel.toolchain import cross_prefix
 
-SECONDS = 120.0
 INSTRUCTION = 4  # bytes
-NVHE = "__kvm_nvhe_"  # how the names of the hypervisor's functions without VHE begin
 NOWHERE = 0x1000  # where code is put that the kernel has dropped, e.g. .exit.text
 ROOM = 1 << 28  # bytes between the places of such sections
 _SYMBOL = re.compile(r"^([0-9a-f]+) (.{7}) (\S+)\s+([0-9a-f]+)\s+(?:\.hidden )?(\S+)$")
@@ -97,7 +92,7 @@ class CodeFinder:
         target = self.scratch / "preprocessed"
         command[command.index("-c")] = "-E"
         command[command.index("-o") + 1] = str(target)
-        _output_of(command, self.out)
+        output_of(command, self.out)
         if not target.is_file():
             return set()
         text = target.read_text(errors="replace")
@@ -113,7 +108,7 @@ class CodeFinder:
         prefix = NVHE if is_nvhe(made) else ""
         votes: dict[str, Counter[int]] = defaultdict(Counter)
         named = found = 0
-        for match in map(_SYMBOL.match, _output_of([_tool("objdump"), "-t", str(made)])):
+        for match in map(_SYMBOL.match, output_of([_tool("objdump"), "-t", str(made)])):
             if match is None or match[2][-1] not in "FO" or match[3].startswith("*"):
                 continue
             named += 1
@@ -133,16 +128,16 @@ class CodeFinder:
         if "-o" not in command:
             return None
         command[command.index("-o") + 1] = str(target)
-        _output_of([command[0], "-g", *command[1:]], self.out)
+        output_of([command[0], "-g", *command[1:]], self.out)
         if not target.is_file():
             return None
-        headers = "\n".join(_output_of([_tool("objdump"), "-h", str(target)]))
+        headers = "\n".join(output_of([_tool("objdump"), "-h", str(target)]))
         sections = [m[1] for m in _SECTION.finditer(headers) if not _KEPT_OUTSIDE.match(m[1])]
         script = self.scratch / f"{number}.lds"
         script.write_text(_linker_script(sections, bases))
         link = [_tool("ld"), "-T", str(script), "--unresolved-symbols=ignore-all",
                 "--noinhibit-exec", "--no-check-sections", "-o", str(program)]  # fmt: skip
-        _output_of([*link, str(target)])
+        output_of([*link, str(target)])
         target.unlink()
         return program if program.is_file() else None
 
@@ -158,7 +153,7 @@ def lines_of(program: Path, addresses: Sequence[int]) -> dict[int, list[tuple[st
     listing.write_text("\n".join(map(hex, addresses)) + "\n")
     found: dict[int, list[tuple[str, int]]] = {}
     places: list[tuple[str, int]] = []
-    for line in _output_of([_tool("addr2line"), "-a", "-i", "-e", str(program), f"@{listing}"]):
+    for line in output_of([_tool("addr2line"), "-a", "-i", "-e", str(program), f"@{listing}"]):
         if line.startswith("0x"):
             places = found.setdefault(int(line, 16), [])
             continue
@@ -171,7 +166,7 @@ def lines_of(program: Path, addresses: Sequence[int]) -> dict[int, list[tuple[st
 def _code_addresses(program: Path) -> list[int]:
     """Return the address of each instruction of a linked object."""
     addresses: list[int] = []
-    headers = _output_of([_tool("objdump"), "-h", "-w", str(program)])
+    headers = output_of([_tool("objdump"), "-h", "-w", str(program)])
     for fields in map(str.split, headers):
         if len(fields) > 6 and "CODE" in "".join(fields[6:]):
             begin, size = int(fields[3], 16), int(fields[2], 16)
@@ -207,12 +202,3 @@ def _without_dependencies(command: Sequence[str]) -> list[str]:
 
 def _tool(name: str) -> str:
     return f"{cross_prefix()}{name}"
-
-
-def _output_of(command: Sequence[str], folder: Path | None = None) -> list[str]:
-    """Return the lines that a tool prints; none when it is missing or hangs."""
-    try:
-        done = run_quiet(command, Deadline(SECONDS), cwd=folder, env=environment())
-    except MachineError:
-        return []
-    return done.stdout.splitlines()

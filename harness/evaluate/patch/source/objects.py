@@ -6,17 +6,22 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from harness.base.deadline import Deadline
+from harness.base.errors import MachineError
 from harness.base.locks import LockTimeoutError
 from harness.base.paths import cache_dir
+from harness.base.process import run_quiet
 from harness.kernel.git import run
 from harness.kernel.source import Tree
 from harness.kernel.store import Build
+from harness.kernel.toolchain import environment
 
+SECONDS = 60  # for a tool and an object
+NVHE = "__kvm_nvhe_"  # how the names of the hypervisor's functions without VHE begin
 _COMMAND = re.compile(r"^(?:saved)?cmd_\S+ := (.*)$", re.MULTILINE)
 
 
@@ -59,3 +64,12 @@ def command_of(target: Path) -> list[str]:
         return []
     # kbuild may put further steps (objtool, symbol versions) after a semicolon.
     return shlex.split(command[1].partition(";")[0]) if command else []
+
+
+def output_of(command: Sequence[str], folder: Path | None = None) -> list[str]:
+    """Return the lines that a tool prints, run in `folder`; none when it is missing or hangs."""
+    try:
+        done = run_quiet(command, Deadline(SECONDS), cwd=folder, env=environment())
+    except MachineError:
+        return []
+    return done.stdout.splitlines()

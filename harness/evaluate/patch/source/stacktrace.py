@@ -13,18 +13,19 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness.base.deadline import Deadline
-from harness.base.errors import MachineError
-from harness.base.process import run_quiet
 from harness.evaluate.patch.source.lint import added_lines
-from harness.evaluate.patch.source.objects import checked_out, command_of, objects_of
+from harness.evaluate.patch.source.objects import (
+    NVHE,
+    checked_out,
+    command_of,
+    objects_of,
+    output_of,
+)
 from harness.kernel.store import Build
-from harness.kernel.toolchain import cross_prefix, environment
+from harness.kernel.toolchain import cross_prefix
 from harness.suites.failures.splats import is_helper
 
-SECONDS = 60
 FUNCTIONS = 12  # of a trace that are looked up
-NVHE = "__kvm_nvhe_"  # how the names of the hypervisor's functions without VHE begin
 _CALL = re.compile(r"\b([A-Za-z_][\w.$]*)\+0x([0-9a-f]+)/0x([0-9a-f]+)")
 _EXACT = re.compile(r"\bpc : | at \S+:\d+ ")  # where it is, not where it returns to
 _SYMBOL = re.compile(r"^([0-9a-f]+)\s+\S+\s+F?\s*(\.\S+)\s+([0-9a-f]+)\s+(?:\.hidden )?(\S+)$")
@@ -95,7 +96,7 @@ class _Finder:
         for source in [self.objects[name]] if name in self.objects else self.new:
             target = self._debug(source)
             for line in (
-                _output_of([f"{cross_prefix()}objdump", "-t", str(target)]) if target else ()
+                output_of([f"{cross_prefix()}objdump", "-t", str(target)]) if target else ()
             ):
                 match = _SYMBOL.match(line)
                 if match is None or match[4] != plain:
@@ -103,7 +104,7 @@ class _Finder:
                 address = int(match[1], 16) + (offset if exact else max(offset - 4, 0))
                 command = [f"{cross_prefix()}addr2line", "-e", str(target), "-j", match[2],
                            hex(address)]  # fmt: skip
-                lines = _output_of([*command, "-i"] if self.own else command)
+                lines = output_of([*command, "-i"] if self.own else command)
                 location = _own_line(lines) if self.own else (lines or ["??"])[0].partition(" ")[0]
                 return "" if location.startswith("??") else f" ({self._short(location)})"
         return ""
@@ -117,7 +118,7 @@ class _Finder:
             made = self.scratch / f"{len(self._made)}.o"
             command = _with_debug(command_of(target), made)
             if command:
-                _output_of(command, self.out)
+                output_of(command, self.out)
             self._made[target] = made if made.is_file() else None
         return self._made[target]
 
@@ -150,7 +151,7 @@ def _objects(out: Path, functions: Iterable[str]) -> dict[str, Path]:
     names = [str(archive if archive.is_file() else out / "built-in.a")]
     names += [str(path) for path in out.rglob("*.o") if (path.with_suffix(".ko")).is_file()]
     objects: dict[str, Path] = {}
-    for line in _output_of([f"{cross_prefix()}nm", "-A", "--defined-only", *names], out):
+    for line in output_of([f"{cross_prefix()}nm", "-A", "--defined-only", *names], out):
         member, _, rest = line.rpartition(":")
         columns = rest.split()
         if len(columns) == 3 and columns[2] in wanted and columns[1] in "tTwW":
@@ -166,19 +167,10 @@ def _nvhe_objects(out: Path, functions: Iterable[str]) -> dict[str, Path]:
     names = [str(path) for path in out.glob("arch/arm64/kvm/hyp/nvhe/*.nvhe.o")]
     objects = {}
     for line in (
-        _output_of([f"{cross_prefix()}nm", "-A", "--defined-only", *names]) if wanted else ()
+        output_of([f"{cross_prefix()}nm", "-A", "--defined-only", *names]) if wanted else ()
     ):
         member, _, rest = line.rpartition(":")
         columns = rest.split()
         if len(columns) == 3 and columns[2] in wanted and columns[1] in "tTwW":
             objects[wanted[columns[2]]] = Path(member)
     return objects
-
-
-def _output_of(command: Sequence[str], folder: Path | None = None) -> list[str]:
-    """The lines that a tool prints; none when it is missing or hangs."""
-    try:
-        done = run_quiet(command, Deadline(SECONDS), cwd=folder, env=environment())
-    except MachineError:
-        return []
-    return done.stdout.splitlines()
