@@ -43,6 +43,7 @@ IN_EVERY_OBJECT = {
     "kcsan": "CONFIG_KCSAN",
     "ubsan": "CONFIG_UBSAN",
     "cfi": "CONFIG_CFI_CLANG",
+    "zone-device": "CONFIG_ZONE_DEVICE",  # struct page and how it is found
 }
 
 
