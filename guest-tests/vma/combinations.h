@@ -16,6 +16,7 @@ struct access {
 	uint32_t slot_flags;
 	enum feature { NO_FEATURE, LSE, MTE } needs;	/* MTE: in the VM as well */
 	bool everywhere;	/* on every mapping; else on those of its memory that are `whole` */
+	bool first;		/* of a mapping: the VMM's own tables are looked at, too */
 };
 
 #define ACCESS(code, data) .name = #code, guest_##code, data, S1_NC
@@ -23,7 +24,7 @@ struct access {
 
 /* Stage 1 is Normal-NC, as a driver's that asks for write-combining, unless the name tells. */
 static const struct access accesses[] = {
-	{ ACCESS(load, LOADS), .everywhere = true },
+	{ ACCESS(load, LOADS), .everywhere = true, .first = true },
 	{ ACCESS(store, STORES), .everywhere = true },
 	{ ACCESS(unaligned_load, NOTHING), .everywhere = true },
 	{ ACCESS(unaligned_store, NOTHING) },
@@ -60,26 +61,36 @@ static const struct size module_sizes[] = {
 }, process_sizes[] = {
 	{ "4k", SMALL },
 	{ "2m", HUGE },
-};
+	{ "1g", GIGANTIC },
+}, register_page = { "4k", PAGE };
 
 static const char * const module_memories[] = {
 	[VMA_BAR] = "bar", [VMA_PAGES] = "pages", [VMA_RESERVED] = "reserved",
 	[VMA_DEVICE_PAGES] = "device_pages",
 };
 
-/* What the VMM maps itself; `whole` as below. */
+#define SIZE_4K	1	/* a bit for each of process_sizes */
+#define SIZE_2M	2
+#define SIZE_1G	4
+
+/* What the VMM maps itself, with every access in the first of its sizes where it is `whole`. */
 static const struct owner {
 	const char *memory, *pgprot;
 	enum process_memory kind;
+	unsigned int sizes;
 	bool whole;
 } owners[] = {
-	{ "anonymous", "cached", ANONYMOUS, true },
-	{ "memfd", "cached", MEMFD, true },
-	{ "hugetlb", "cached", HUGETLB, true },
-	{ "sysfs_bar", "device", SYSFS, false },
-	{ "sysfs_bar", "writecombine", SYSFS_WC, false },
-	/* The last, as the device then has a driver. */
-	{ "vfio_bar", "noncached", VFIO, true },
+	{ "anonymous", "cached", ANONYMOUS, SIZE_4K | SIZE_2M, true },
+	{ "memfd", "cached", MEMFD, SIZE_4K | SIZE_2M, true },
+	{ "guest_memfd", "cached", GUEST_MEMFD, SIZE_4K | SIZE_2M, true },
+	{ "hugetlb", "cached", HUGETLB, SIZE_2M | SIZE_1G, true },
+	{ "platform", "noncached", PLATFORM, SIZE_4K, false },
+	{ "sysfs_bar", "device", SYSFS, SIZE_4K | SIZE_2M, false },
+	{ "sysfs_bar", "writecombine", SYSFS_WC, SIZE_4K | SIZE_2M, false },
+	/* The last ones, as the device then has a driver. */
+	{ "vfio_bar", "noncached", VFIO, SIZE_4K | SIZE_2M, true },
+	{ "vfio_bar", "writecombine", VFIO_WC, SIZE_4K | SIZE_2M, true },
+	{ "iommufd_bar", "noncached", IOMMUFD, SIZE_4K | SIZE_2M, false },
 };
 
 #define WITH_PAGES (1 << VMA_PAGES | 1 << VMA_DEVICE_PAGES)
@@ -136,18 +147,23 @@ static inline void visit_module(visitor *visit, void *context)
 
 static inline void visit_process(visitor *visit, void *context)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(owners); i++)
-		for (size_t j = owners[i].kind == HUGETLB; j < ARRAY_SIZE(process_sizes); j++) {
-			struct mapping mapping = {
-				.memory = owners[i].memory,
-				.kind = owners[i].kind,
-				.pgprot = owners[i].pgprot,
-				.size = &process_sizes[j],
-				.whole = owners[i].whole && (!j || owners[i].kind == HUGETLB),
-			};
+	for (size_t i = 0; i < ARRAY_SIZE(owners); i++) {
+		struct mapping mapping = {
+			.memory = owners[i].memory,
+			.kind = owners[i].kind,
+			.pgprot = owners[i].pgprot,
+			.whole = owners[i].whole,
+		};
 
+		for (size_t j = 0; j < ARRAY_SIZE(process_sizes); j++) {
+			if (!(owners[i].sizes & 1 << j))
+				continue;
+			mapping.size = owners[i].kind == PLATFORM ? &register_page :
+								     &process_sizes[j];
 			visit(&mapping, context);
+			mapping.whole = false;
 		}
+	}
 }
 
 /* Calls `visit` for every mapping, in the order in which they are tried. */

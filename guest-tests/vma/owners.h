@@ -13,17 +13,27 @@
 #include <unistd.h>
 
 #include "bar.h"
+#include "guest-memfd.h"
 #include "memory.h"
 
 #define HUGE	0x200000UL	/* a block of level 2 with pages of 4K */
+#define GIGANTIC 0x40000000UL	/* a block of level 1 */
 #define SMALL	0x10000UL	/* too small for a block */
+#define PAGE	0x1000UL	/* all that some device has */
 
 #ifndef MAP_HUGE_2MB
 #define MAP_HUGE_2MB (21 << MAP_HUGE_SHIFT)
 #endif
+#ifndef MAP_HUGE_1GB
+#define MAP_HUGE_1GB (30 << MAP_HUGE_SHIFT)
+#endif
 
 /* What the VMM maps without the module. */
-enum process_memory { ANONYMOUS, MEMFD, HUGETLB, SYSFS, SYSFS_WC, VFIO };
+enum process_memory {
+	ANONYMOUS, MEMFD, HUGETLB, GUEST_MEMFD,
+	PLATFORM,			/* registers of a device of the board */
+	SYSFS, SYSFS_WC, VFIO, VFIO_WC, IOMMUFD,	/* the BAR */
+};
 
 /* The third component of a test's name. A size that a memory cannot have makes no test. */
 struct size {
@@ -43,12 +53,12 @@ struct mapping {
 };
 
 /* The address at which a mapping may be a block, with nothing mapped there. */
-static inline void *aligned_place(void)
+static inline void *aligned_place(size_t align)
 {
-	uintptr_t place = (uintptr_t)mmap(NULL, 2 * HUGE, PROT_NONE,
+	uintptr_t place = (uintptr_t)mmap(NULL, 2 * align, PROT_NONE,
 					  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return (void *)((place + HUGE - 1) & ~(HUGE - 1));
+	return (void *)((place + align - 1) & ~(align - 1));
 }
 
 static inline void *map_module(const struct mapping *mapping, void *place, char *reason, size_t size)
@@ -84,57 +94,95 @@ static inline void *map_memfd(size_t bytes, void *place)
 	return mmap(place, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
 }
 
-static inline void *map_hugetlb(size_t bytes, void *place, char *reason, size_t size)
+static inline void *map_hugetlb(size_t bytes, void *place)
 {
-	void *memory = mmap(place, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
-			    MAP_FIXED | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
+	int size = bytes == GIGANTIC ? MAP_HUGE_1GB : MAP_HUGE_2MB;
 
-	if (memory == MAP_FAILED)
-		snprintf(reason, size, "no huge page of 2 MiB is to be had: %s", strerror(errno));
-	return memory;
+	return mmap(place, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED |
+		    MAP_HUGETLB | size, -1, 0);
 }
 
-static inline void *map_bar(int kind, size_t bytes, void *place, char *reason, size_t size)
+static inline void *map_anonymous(size_t bytes, void *place)
 {
-	void *memory = MAP_FAILED;
+	place = mmap(place, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		     -1, 0);
+	if (place != MAP_FAILED && bytes == HUGE)
+		madvise(place, bytes, MADV_HUGEPAGE);
+	return place;
+}
 
-	errno = ENODEV;
-	if (*tested_pci.bdf)
-		memory = kind == VFIO ? map_vfio(place, bytes) :
-					map_sysfs(kind == SYSFS ? "" : "_wc", place, bytes);
-	if (memory == MAP_FAILED)
-		snprintf(reason, size, "%s does not give the BAR: %s",
-			 kind == VFIO ? "vfio-pci" : "sysfs", strerror(errno));
-	return memory;
+/* MAP_FAILED with errno. */
+static inline void *map_owned(enum process_memory kind, size_t bytes, void *place,
+			      const char **lacking)
+{
+	switch (kind) {
+	case MEMFD:
+		return map_memfd(bytes, place);
+	case HUGETLB:
+		return map_hugetlb(bytes, place);
+	case GUEST_MEMFD:
+		return map_guest_memfd(place, bytes);
+	case PLATFORM:
+		return map_platform(place, bytes, lacking);
+	case SYSFS:
+		return map_sysfs("", place, bytes);
+	case SYSFS_WC:
+		return map_sysfs("_wc", place, bytes);
+	case VFIO:
+		return map_vfio(VFIO_CONTAINER, place, bytes);
+	case VFIO_WC:
+		return map_vfio(VFIO_CONTAINER_WC, place, bytes);
+	case IOMMUFD:
+		return map_vfio(VFIO_IOMMUFD, place, bytes);
+	default:
+		return map_anonymous(bytes, place);
+	}
+}
+
+/* Who does not give the memory, or what is not there, with `error`. */
+static const char *who_lacks(enum process_memory kind, int error)
+{
+	switch (kind) {
+	case HUGETLB:
+		return "no huge page of that size is to be had";
+	case GUEST_MEMFD:
+		return "KVM has no guest_memfd that can be mapped";
+	case SYSFS:
+	case SYSFS_WC:
+		return "sysfs does not give the BAR";
+	case IOMMUFD:
+		return error == ENOENT ? "the kernel has no iommufd or no descriptors of devices" :
+					 "iommufd does not give the BAR";
+	case VFIO_WC:
+		return error == ENOTTY ? "vfio-pci has no VFIO_DEVICE_FEATURE_PCI_MMAP_WC" :
+					 "vfio-pci does not give the BAR";
+	case VFIO:
+		return "vfio-pci does not give the BAR";
+	default:
+		return NULL;
+	}
 }
 
 static inline void *map_process(const struct mapping *mapping, void *place, char *reason,
 				size_t size)
 {
-	size_t bytes = mapping->size->bytes;
+	bool bar = mapping->kind >= SYSFS && mapping->kind <= IOMMUFD;
+	void *memory = MAP_FAILED;
+	const char *who = NULL;
 
-	switch (mapping->kind) {
-	case MEMFD:
-		return map_memfd(bytes, place);
-	case HUGETLB:
-		return map_hugetlb(bytes, place, reason, size);
-	case SYSFS:
-	case SYSFS_WC:
-	case VFIO:
-		return map_bar(mapping->kind, bytes, place, reason, size);
-	default:
-		place = mmap(place, bytes, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-		if (place != MAP_FAILED && bytes == HUGE)
-			madvise(place, bytes, MADV_HUGEPAGE);
-		return place;
-	}
+	errno = ENODEV;
+	if (!bar || *tested_pci.bdf)
+		memory = map_owned(mapping->kind, mapping->size->bytes, place, &who);
+	who = who ? who : who_lacks(mapping->kind, errno);
+	if (memory == MAP_FAILED && who)
+		snprintf(reason, size, "%s: %s", who, strerror(errno));
+	return memory;
 }
 
 /* The mapping; MAP_FAILED with `reason` filled in when the kernel cannot offer it, else errno. */
 static inline void *map_memory(const struct mapping *mapping, char *reason, size_t size)
 {
-	void *place = aligned_place();
+	void *place = aligned_place(mapping->size->bytes > HUGE ? mapping->size->bytes : HUGE);
 
 	reason[0] = '\0';
 	return mapping->module ? map_module(mapping, place, reason, size) :

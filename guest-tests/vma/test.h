@@ -47,15 +47,15 @@ static bool readable(int fd, int ms)
 	return poll(&polled, 1, ms) > 0;
 }
 
-/* Has the harness read the tables while the guest spins. */
-static bool audit(const char *test, size_t size)
+/* Has the harness read the tables while the guest spins; `vmm`: also the VMM's own of that address. */
+static bool audit(const char *test, size_t size, uintptr_t vmm)
 {
 	char told[256];
 	size_t used = 0;
 	ssize_t got;
 
-	say("# s2eval: audit mapping=%s va=%#lx ipa=%#lx size=%#zx\n", test, TESTED_IPA,
-	    TESTED_IPA, size);
+	say("# s2eval: audit mapping=%s va=%#lx ipa=%#lx size=%#zx vmm=%#lx\n", test,
+	    TESTED_IPA, TESTED_IPA, size, (unsigned long)vmm);
 	while (used < sizeof(told) - 1 && readable(STDOUT_FILENO, PATIENCE_MS)) {
 		got = read(STDOUT_FILENO, told + used, sizeof(told) - 1 - used);
 		used += got > 0 ? got : 0;
@@ -111,17 +111,20 @@ static const char *errno_name(int number)
 	return name ? name : "unknown";
 }
 
-static const char *ending_of(const struct access *access, const struct account *account)
+static const char *ending_of(const struct mapping *mapping, const struct access *access,
+			     const struct account *account)
 {
+	enum data data = holds_data(mapping) ? access->data : NOTHING;
+
 	if (account->run)
 		return "vm-killed";
 	if (account->exit != KVM_EXIT_MMIO)
 		return "exit";
 	switch (account->address) {
 	case REPORT_IPA + REPORT_DONE:
-		if (access->data == LOADS && account->loaded != FOUND)
+		if (data == LOADS && account->loaded != FOUND)
 			return "wrong-value";
-		if (access->data == STORES && account->after != STORED)
+		if (data == STORES && account->after != STORED)
 			return "wrong-value";
 		return "works";
 	case REPORT_IPA + REPORT_FAULT:
@@ -139,10 +142,11 @@ static void report_broken(const char *call, int error)
 }
 
 /* How the guest's run ended. */
-static void report_run(const char *test, const struct access *access)
+static void report_run(const char *test, const struct mapping *mapping,
+		       const struct access *access)
 {
 	const struct account *account = host.account;
-	const char *outcome = account->slot ? "refused" : ending_of(access, account);
+	const char *outcome = account->slot ? "refused" : ending_of(mapping, access, account);
 
 	say("# s2eval: vcpu test=%s outcome=%s memslot=%s run=%s exit=%u address=%#llx esr=%#llx "
 	    "far=%#llx\n", test, outcome, account->slot ? errno_name(account->slot) : "accepted",
@@ -186,7 +190,7 @@ static void run_test(const char *test, const struct mapping *mapping, const stru
 	told = readable(done[0], PATIENCE_MS) && read(done[0], &(char){ 0 }, 1) == 1;
 	close(done[0]);
 	if (told && host.account->stage == PARKED && host.answered &&
-	    !audit(test, mapping->size->bytes))
+	    !audit(test, mapping->size->bytes, access->first ? host.account->memory : 0))
 		say("# s2eval: error command=audit errno=ETIMEDOUT\n");
 	if (!told && has_ended(child, &status, ENDING_MS))
 		return report_status(test, status);
@@ -198,7 +202,7 @@ static void run_test(const char *test, const struct mapping *mapping, const stru
 	else if (host.account->failed)
 		report_broken(host.account->failed, host.account->error);
 	else
-		report_run(test, access);
+		report_run(test, mapping, access);
 }
 
 static void report(const char *test, const char *directive, const char *reason)

@@ -30,8 +30,15 @@ struct account {
 	uint32_t exit;		/* KVM_EXIT_... */
 	uint64_t address;	/* of KVM_EXIT_MMIO */
 	uint64_t esr, far, loaded, after;
+	uintptr_t memory;	/* where the process has mapped it */
 	char reason[96];	/* why the mapping cannot be had */
 };
+
+/* Whether a load gives what was stored: registers do as they like. */
+static inline bool holds_data(const struct mapping *mapping)
+{
+	return mapping->module || mapping->kind != PLATFORM;
+}
 
 static inline void prepare_memory(const struct access *access, void *memory)
 {
@@ -61,12 +68,15 @@ static inline bool run_payload(struct vm *vm, const struct mapping *mapping,
 	memory = map_memory(mapping, account->reason, sizeof(account->reason));
 	if (memory == MAP_FAILED)
 		return *account->reason ? false : vm_fail(vm, "mmap");
-	prepare_memory(access, memory);
+	account->memory = (uintptr_t)memory;
+	if (holds_data(mapping))
+		prepare_memory(access, memory);
 	account->stage = SETTING_UP;
 	if (!make_vm(vm, kvm, access->stage1, STORED, access->needs == MTE))
 		return false;
 	account->stage = ADDING_SLOT;
-	if (!add_slot(vm, 1, TESTED_IPA, memory, mapping->size->bytes, access->slot_flags)) {
+	if (!add_slot(vm, 1, TESTED_IPA, memory, mapping->size->bytes, access->slot_flags,
+		      !mapping->module && mapping->kind == GUEST_MEMFD)) {
 		account->slot = errno;
 		vm->failed = NULL;
 		return false;
@@ -75,7 +85,7 @@ static inline bool run_payload(struct vm *vm, const struct mapping *mapping,
 	account->run = run_from(vm, access->code);
 	take_registers(vm, account);
 	account->stage = READING;
-	if (access->data == STORES)
+	if (access->data == STORES && holds_data(mapping))
 		account->after = *(volatile uint64_t *)memory;
 	return true;
 }

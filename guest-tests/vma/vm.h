@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <linux/kvm.h>
 
+#include "guest-memfd.h"
 #include "payload.h"
 
 /* Guest-physical addresses; the guest's virtual ones are the same. */
@@ -75,9 +76,12 @@ static inline uint64_t get_reg(struct vm *vm, uint64_t id)
 	return value;
 }
 
-/* A memslot with `size` bytes of this process from `memory` on. False with errno when refused. */
+/*
+ * A memslot with `size` bytes of this process from `memory` on, which are those of guest_memfd with
+ * `by_descriptor`. False with errno when refused.
+ */
 static inline bool add_slot(struct vm *vm, uint32_t slot, uint64_t ipa, void *memory, size_t size,
-			    uint32_t flags)
+			    uint32_t flags, bool by_descriptor)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = slot,
@@ -87,7 +91,7 @@ static inline bool add_slot(struct vm *vm, uint32_t slot, uint64_t ipa, void *me
 		.userspace_addr = (uintptr_t)memory,
 	};
 
-	return !ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) ||
+	return !set_memslot(vm->fd, &region, by_descriptor) ||
 	       vm_fail(vm, "KVM_SET_USER_MEMORY_REGION");
 }
 
@@ -105,7 +109,7 @@ static inline bool add_ram(struct vm *vm, enum stage1 type)
 	table[REPORT_IPA / GIB] = BLOCK(0, S1_NGNRNE);
 	table[RAM_IPA / GIB] = BLOCK(RAM_IPA, S1_WB);
 	table[TESTED_IPA / GIB] = BLOCK(TESTED_IPA, type);
-	return add_slot(vm, 0, RAM_IPA, vm->ram, RAM_SIZE, 0);
+	return add_slot(vm, 0, RAM_IPA, vm->ram, RAM_SIZE, 0, false);
 }
 
 static inline bool make_vcpu(struct vm *vm, int kvm)
@@ -141,7 +145,7 @@ static inline bool make_vm(struct vm *vm, int kvm, enum stage1 type, uint64_t va
 {
 	struct kvm_enable_cap capability = { .cap = KVM_CAP_ARM_MTE };
 
-	vm->fd = ioctl(kvm, KVM_CREATE_VM, 0);
+	vm->fd = guest_memfd >= 0 ? guest_memfd_vm : ioctl(kvm, KVM_CREATE_VM, 0);
 	if (vm->fd < 0)
 		return vm_fail(vm, "KVM_CREATE_VM");
 	if (mte && ioctl(vm->fd, KVM_ENABLE_CAP, &capability))

@@ -78,12 +78,17 @@ class Expect:
 
 @dataclass(frozen=True)
 class Audit:
-    """The guest waits until the harness has read the page tables of this mapping."""
+    """The guest waits until the harness has read the page tables of this mapping.
+
+    `vmm` is the address at which the guest's VMM has mapped the same memory, which is read as well;
+    0 where nobody asks for it.
+    """
 
     mapping: str
     va: int
     ipa: int
     size: int
+    vmm: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,8 @@ class Leaf:
     """The types and the stage-2 leaf of the address under test, added by the harness.
 
     `stage2` is NO_LEAF where accesses trap, UNREAD where the tables could not be read. `access` is
-    EL1's at stage 2 (`rw-`), `size` the leaf's in bytes.
+    EL1's at stage 2 (`rw-`), `size` the leaf's in bytes. `vmm` is the type in the VMM's own tables,
+    empty where it was not asked for or its host keeps it elsewhere.
     """
 
     test: str
@@ -155,6 +161,7 @@ class Leaf:
     descriptor: int = 0
     pa: int = 0
     fwb: bool = False
+    vmm: str = ""
 
 
 NO_LEAF, UNREAD = "none", "unread"
@@ -255,7 +262,7 @@ KINDS: dict[str, tuple[type[Fact], dict[str, Reader]]] = {
     ),
     "seen": (Seen, _fields("test name value")),
     "expect": (Expect, _fields("test", "offset size seed fill")),
-    "audit": (Audit, _fields("mapping", "va ipa size")),
+    "audit": (Audit, _fields("mapping", "va ipa size vmm")),
     "trace": (Trace, _fields("test kind", "marker at offset size most seed last reset least")),
     "host": (HostAction, _fields("action")),
     "vcpu": (Vcpu, _fields("test outcome memslot run", "exit address esr far")),
@@ -264,7 +271,7 @@ KINDS: dict[str, tuple[type[Fact], dict[str, Reader]]] = {
         _fields(
             "test access",
             "size level descriptor pa",
-            **dict.fromkeys(("stage1", "stage2", "combined"), _type_name),
+            **dict.fromkeys(("stage1", "stage2", "combined", "vmm"), _type_name),
             **dict.fromkeys(("contiguous", "fwb"), _truth),
         ),
     ),

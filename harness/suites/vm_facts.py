@@ -18,6 +18,8 @@ def complete(test: Observation, fact: Vcpu | Leaf) -> None:
         hexadecimal: tuple[str, ...] = ("address", "esr", "far")
     else:
         values = {"leaf": values.pop("stage2"), **values}
+        if not fact.vmm:
+            del values["vmm"]
         hexadecimal = ("descriptor", "pa")
         if fact.stage2 == UNREAD and test.status is Status.PASS:
             test.status = Status.MISS

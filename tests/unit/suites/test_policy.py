@@ -11,6 +11,7 @@ from harness.base.errors import UsageError
 from harness.results.records import Observation, Status
 from harness.suites.policy import judge_policies, load_invariants, load_policies
 from tests.unit.suites.vma_runs import (
+    ALL_KINDS,
     BY_VMA,
     BY_VMA_NO_FWB,
     DEVICE,
@@ -38,6 +39,7 @@ def broken(found: dict[str, Observation]) -> dict[str, list[str]]:
     ("name", "policy"),
     [
         (DEVICE, "device-always"),
+        (ALL_KINDS, "device-always"),
         (NORMAL_NC, "nc-always"),
         (BY_VMA, "by-vma"),
         (BY_VMA_NO_FWB, "by-vma"),
@@ -103,6 +105,32 @@ def test_each_invariant_finds_a_kernel_that_breaks_it(
     if invariant:
         assert found[f"vma.{test}"].status is Status.FAIL
         assert f"invariant {invariant}: " in found[f"vma.{test}"].detail["reason"]
+
+
+@pytest.mark.parametrize(
+    ("test", "asked"),
+    [
+        ("bar.noncached.4k.load", "Device-nGnRnE"),
+        ("vfio_bar.noncached.4k.load", "Device-nGnRnE"),
+        ("bar.device.4k.load", "Device-nGnRE"),
+        ("sysfs_bar.writecombine.4k.load", "Normal-NC"),
+    ],
+)
+def test_the_vmm_has_what_the_owner_of_the_memory_asked_for(test: str, asked: str) -> None:
+    _, found = judged(recorded(ALL_KINDS))
+    assert found[f"vma.{test}"].detail["vmm"] == asked
+    _, found = judged(
+        changed(ALL_KINDS, test, lambda line: line.replace(f"vmm={asked}", "vmm=Device-GRE"))
+    )
+    assert broken(found) == {f"vma.{test}": ["as-the-owner-maps-it"]}
+
+
+def test_memory_with_struct_pages_of_its_own_is_no_memory_of_the_kernels() -> None:
+    """As DAX and CXL have it: pfn_is_map_memory() is false for it."""
+    _, found = judged(recorded(ALL_KINDS))
+    assert found["vma.device_pages.cached.4k.load"].detail["leaf"] == "Device-nGnRE"
+    assert found["vma.device_pages.cached.4k_insert.load"].detail["leaf"] == "Device-nGnRE"
+    assert found["vma.hugetlb.cached.2m.load"].detail["size"] == 2 << 20
 
 
 def test_an_oops_of_the_host_is_the_tests_and_kvms_word_about_its_guest_is_not() -> None:
