@@ -55,7 +55,8 @@ def _lines(reading: Reading, vmm: str) -> list[str]:
     of_vmm = {"vmm": vmm} if vmm else {}
     if walk.stage2 is None or walk.fault:
         fault = walk.fault.describe() if walk.fault else "stage 2 is off"
-        return [f"# audit: {clean(fault)}", leaf_line(test, stage1=stage1, stage2=NO_LEAF, **of_vmm)]
+        leaf = leaf_line(test, stage1=stage1, stage2=NO_LEAF, **of_vmm)
+        return [f"# audit: {clean(fault)}", leaf]
     stage2 = walk.stage2
     return [
         leaf_line(
