@@ -110,12 +110,12 @@ def check_provoked(cell: Cell) -> None:
     assert by_path["vma-provoked.policy"].status is Status.SKIP
 
 
-def check_roads(cell: Cell) -> dict[str, object]:
+def check_roads(cell: Cell) -> dict[str, str]:
     """What an unaligned load did on each road to the BAR that the kernel has."""
     assert cell.status is Status.PASS, cell.failure
     by_path = {o.path.removeprefix("vfio-user."): o for o in cell.observations}
     loads = {path: o.value for path, o in by_path.items() if path.endswith(".unaligned_load")}
-    roads = {path.partition(".")[0]: value for path, value in loads.items()}
+    roads = {path.partition(".")[0]: str(value) for path, value in loads.items()}
     for road in roads:  # whatever it maps, a mapping beside it is Device memory
         assert by_path[f"{road}.unaligned_beside"].value == "faults"
         assert by_path[f"{road}.doorbell"].status is Status.PASS
