@@ -227,11 +227,14 @@ static int __init vma_memory_init(void)
 	error = misc_register(&node);
 	if (error)
 		release_memories();
+	else
+		offer_platform_reset();
 	return error;
 }
 
 static void __exit vma_memory_exit(void)
 {
+	withdraw_platform_reset();
 	misc_deregister(&node);
 	release_memories();
 }

@@ -22,4 +22,8 @@ extern struct memory memories[VMA_MEMORIES];
 void find_memories(const char *device, unsigned int bar);
 void release_memories(void);
 
+/* Let vfio-amba take the board's pl031; nothing where the kernel has no such vfio. */
+void offer_platform_reset(void);
+void withdraw_platform_reset(void);
+
 #endif /* VMA_MEMORY_MODULE_H */
