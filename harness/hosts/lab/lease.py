@@ -26,6 +26,7 @@ from harness.hosts.lab.link import Link
 
 SCRIPT = Path(__file__).with_name("lease.sh")
 REFRESHES = 3  # times within a lease's length that it is renewed
+GIVING = 10.0  # seconds to give it back: a user may be waiting for the end
 LOOK = 5.0  # seconds between looks whether another one's lease is over
 FREE, REVOKED = "free", "revoked"
 
@@ -129,11 +130,12 @@ class Lease:
     def release(self) -> None:
         """Give the lease back; one that cannot be given back runs out."""
         self._ended.set()
+        deadline = Deadline(GIVING)
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(deadline.left())
         if not self.lost:
             with contextlib.suppress(MachineError):
-                self._call("give")
+                self._call("give", deadline)
 
     def _refresh(self) -> None:
         """Renew the lease now and then; where the machine does not answer, it is asked later."""
@@ -143,10 +145,9 @@ class Lease:
 
     def _take(self) -> Holder | None:
         """Take or renew the lease; return who else has it."""
-        return self._call("take")
+        return self._call("take", Deadline(self.link.host.limits.command))
 
-    def _call(self, action: str) -> Holder | None:
-        deadline = Deadline(self.link.host.limits.command)
+    def _call(self, action: str, deadline: Deadline) -> Holder | None:
         return _call(self.link, action, self._token, self.seconds, deadline, self.owner)
 
     def _fault(self, cause: str) -> LabError:

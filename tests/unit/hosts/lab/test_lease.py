@@ -15,7 +15,7 @@ from harness.hosts.lab import lease as module
 from harness.hosts.lab.fault import LabError, Step
 from harness.hosts.lab.lease import Lease, force_release, holder, lease_file
 from harness.hosts.lab.link import Link
-from tests.ssh_server import SshServer
+from tests.ssh_server import Proxy, SshServer
 from tests.unit.hosts.lab.conftest import PATIENCE, soon
 
 
@@ -142,6 +142,23 @@ def test_a_wrong_clock_does_not_matter(link: Link) -> None:
     seen = holder(link, soon())
     assert seen and 890 <= seen.seconds <= 900
     assert "date" not in module.SCRIPT.read_text().replace("update", "")
+
+
+def test_a_machine_that_has_gone_mute_does_not_hold_its_end(
+    server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GIVING", 0.5)
+    monkeypatch.setattr(module, "REFRESHES", 600)
+    with Proxy(server.port) as proxy:
+        server.trust(proxy.port)
+        far = f"{server.user}@127.0.0.1:{proxy.port}"
+        with Link(server.host(address=far, limits={"command": 600})) as link:
+            link.connect(soon())
+            with Lease(link, "alice@laptop", minutes=1):
+                proxy.mute = True
+    with Link(server.host()) as link:
+        link.connect(soon())
+        assert holder(link, soon())  # it runs out
 
 
 def test_by_force(link: Link) -> None:
