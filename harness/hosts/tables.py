@@ -2,7 +2,8 @@
 """Page tables of a guest as its host shows them: targets of a walk, and readings.
 
 A host has a TableSource or None. The one of L1 uses QEMU's gdb stub and the file behind the
-machine's memory (harness/hosts/qemu/stub_tables.py). The walk itself is harness/arm/tables.
+machine's memory (harness/hosts/qemu/stub_tables.py), the one of a host with nothing outside a
+module in its kernel (harness/hosts/module_tables.py). The walk itself is harness/arm/tables.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.arm.bits import bit
 from harness.arm.regs import Regs, exception_level, own_regime, runs_guest
 from harness.arm.tables.census import StageTables
-from harness.arm.tables.params import stage1_table
+from harness.arm.tables.params import FaultKind, stage1_table
 from harness.arm.tables.result import Walk
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 
 TABLE_REGISTERS = ("TTBR0_EL1", "TTBR1_EL1")
+GDB_STUB, MODULE = "gdb stub", "module"  # what a reading was made with
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,22 @@ class Sight:
         return f"EL{self.el} of the hypervisor"
 
 
+def may_be_isolated(sight: Sight, result: Walk) -> bool:
+    """Return whether a fault may only mean that a kernel with page-table isolation was at EL0.
+
+    TTBR1_EL1 then holds a trampoline that maps next to nothing, so another stop has to tell.
+    """
+    unmapped = result.fault is not None and result.fault.kind is FaultKind.TRANSLATION
+    return sight.el == 0 and unmapped and result.stage1 is None and bit(result.va, 55)
+
+
 @dataclass(frozen=True)
 class Reading:
     """A target's walk, the address walked and the registers the walk was made with.
 
     `stopped` is how long the VM stood still for it (s), with all targets read in the same stop;
     `seconds` the time from asking to the end of that stop, which was the `stops`-th attempt.
+    `source` is GDB_STUB or MODULE.
     """
 
     target: Target
@@ -100,6 +113,11 @@ class Reading:
     stopped: float
     seconds: float
     stops: int
+    source: str = GDB_STUB
+
+
+class NoTablesError(MachineError):
+    """A host's tables cannot be read at all, for a reason that is no fault: an audit is SKIP."""
 
 
 @dataclass(frozen=True)

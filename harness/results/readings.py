@@ -74,6 +74,7 @@ class AuditDetail(OpenRecord):
     total_ms: float | None = None
     stops: int | None = None
     registers: dict[str, str | None] = Field(default_factory=dict)
+    source: str | None = None  # what read the tables: `gdb stub` or `module`
 
 
 class AuditRecord(OpenRecord):

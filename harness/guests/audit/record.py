@@ -204,6 +204,7 @@ def _detail(reading: Reading, expected: Expectation, reason: str) -> AuditDetail
         total_ms=round(1e3 * reading.seconds, 3),
         stops=reading.stops,
         registers={name: _hex(value) for name, value in asdict(regs).items()},
+        source=reading.source,
     )
 
 

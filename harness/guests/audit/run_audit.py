@@ -11,7 +11,7 @@ from harness.base.errors import MachineError
 from harness.guests.audit import record
 from harness.guests.audit.record import Expectation, audit_record, unread_record
 from harness.guests.audit.tables import BUDGET, NO_TABLES, OpenTables
-from harness.hosts.tables import Reading, TableSource, Target
+from harness.hosts.tables import NoTablesError, Reading, TableSource, Target
 from harness.results.readings import AuditRecord
 from harness.results.records import Status
 from harness.suites.facts import Audit, Device, Fact
@@ -81,7 +81,8 @@ class RunAudit(OpenTables):
         try:
             readings = self.read(targets, budget.at_most(SEARCH), answer=budget)
         except MachineError as error:
-            self.records.append(_unread(fact, str(error), Status.MISS))
+            status = Status.SKIP if isinstance(error, NoTablesError) else Status.MISS
+            self.records.append(_unread(fact, str(error), status))
             return True
         self.records += [self._record(reading, fact) for reading in readings]
         if first:

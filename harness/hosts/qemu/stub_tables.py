@@ -18,14 +18,13 @@ from pathlib import Path
 from harness.arm.bits import bit
 from harness.arm.regs import Regs
 from harness.arm.tables.census import StageTables, read_stage2
-from harness.arm.tables.params import FaultKind
 from harness.arm.tables.result import Walk
 from harness.arm.tables.walk import walk, walk_stage2
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.hosts.qemu.gdbstub import GdbStub, State
 from harness.hosts.qemu.memory import Memory, SharedMemory, StubMemory, find_memfd
-from harness.hosts.tables import Census, Reading, Sight, Target
+from harness.hosts.tables import Census, Reading, Sight, Target, may_be_isolated
 
 STOPPED_SECONDS = 0.1  # how long a stop may last; targets left then are read in the next stop
 PAUSE_SECONDS = 0.002  # between two looks for a vCPU that runs the guest
@@ -177,7 +176,7 @@ class StubTables:
     ) -> Iterator[tuple[Target, int, Walk, Sight, Regs]]:
         """Yield one walk at least, and as many as the stop has time for; none without a `sight`.
 
-        Without `take_all`, a walk that _isolated() doubts is left for another stop.
+        Without `take_all`, a walk that may_be_isolated() doubts is left for another stop.
         """
         if sight is None:
             return
@@ -194,7 +193,7 @@ class StubTables:
                 walk_target = walk_stage2 if target.stage2_only else walk
                 target_regs = host if target.host else regs
                 result = walk_target(memory.read_u64, target_regs, address)
-                if take_all or not _isolated(sight, result):
+                if take_all or not may_be_isolated(sight, result):
                     yield target, address, result, sight, target_regs
                 if time.monotonic() - stopped > STOPPED_SECONDS:
                     return
@@ -253,15 +252,6 @@ def _choose(sights: Sequence[Sight], *, flat: bool) -> Sight | None:
     """
     fitting = [s for s in sights if s.in_guest or (flat and s.own_regime)]
     return max(fitting, key=lambda s: (s.in_guest, s.el), default=None)
-
-
-def _isolated(sight: Sight, result: Walk) -> bool:
-    """Return whether a fault may only mean that a kernel with page-table isolation was at EL0.
-
-    TTBR1_EL1 then holds a trampoline that maps next to nothing, so another stop has to tell.
-    """
-    unmapped = result.fault is not None and result.fault.kind is FaultKind.TRANSLATION
-    return sight.el == 0 and unmapped and result.stage1 is None and bit(result.va, 55)
 
 
 def _half_over(deadline: Deadline) -> bool:
