@@ -20,7 +20,7 @@ static inline u64 mmu_vtcr(struct kvm_s2_mmu *mmu)
 #endif
 }
 
-/* Shadows of stage 2 came with 6.11. Since 7.0 there is an array of pointers. */
+/* Shadows of stage 2 came with 6.11, as an array; 7.2 has an array of pointers to them. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
 #define HAS_SHADOWS 1
 static inline size_t shadows(struct kvm *kvm)

@@ -14,6 +14,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from harness.arm.regs import Regs
@@ -35,24 +36,45 @@ from harness.hosts.tables import (
 
 DEVICE = "/dev/stage2-tables"
 NAME = "stage2_tables"  # the module's, for rmmod
+# What put() brought may be on a file system from which nothing is run, as /run often is.
+FOLDER = "/tmp/s2eval-tables"  # noqa: S108 - made anew, for root alone
+PROGRAM = f"{FOLDER}/read-tables"
 LOCKDOWN = "/sys/kernel/security/lockdown"  # Documentation/admin-guide/LSM, security/lockdown
-CALLS = 8  # of the program for one reading; each brings what the walks before had to leave open
+CALLS = 40  # of the program for one reading; each brings what the walks before had to leave open
 ANSWER_SECONDS = 20.0  # for a command: one that takes longer means that the host hangs
 NO_TABLES = 3  # the program's status where a host's tables cannot be read at all
 OTHERS = "no vCPU runs the guest"  # begins the program's message when another try may see one
 
 
+class View(StrEnum):
+    """The stage 2 that is read. The values name it in a record.
+
+    GUEST: that of the host's guest. With nested virtualization the host's guest is a hypervisor and
+    has a guest too, for which there are two: OWN is the hypervisor's, in its own memory, which no
+    CPU walks; SHADOW is what KVM on the host has made of it, which the CPU walks.
+    """
+
+    GUEST = MODULE
+    OWN = f"{MODULE}, the guest hypervisor's own stage 2"
+    SHADOW = f"{MODULE}, the host's shadow stage 2"
+
+
+# By which registers a guest hypervisor runs its guest, in the program's output.
+OWN_REGISTERS = {name: f"GUEST_{name}" for name in ("VTTBR_EL2", "VTCR_EL2", "HCR_EL2")}
+
+
 @dataclass(frozen=True)
 class Material:
-    """What one call of the program has read: registers, and memory by physical address.
+    """What one call of the program has read: registers, and memory by address.
 
-    `values` are the vCPU's registers by the Arm ARM's names, `held` is how long the VMM was held
-    still (s).
+    `values` are the vCPU's registers by the Arm ARM's names. `memory` is by physical address,
+    `guest_memory` by the IPA of the host's guest. `held` is how long the VMM was held still (s).
     """
 
     vcpu: int
     values: Mapping[str, int]
     memory: Mapping[int, int]
+    guest_memory: Mapping[int, int]
     held: float
 
     @classmethod
@@ -62,6 +84,7 @@ class Material:
         Raise MachineError when the output is not whole.
         """
         memory: dict[int, int] = {}
+        guest_memory: dict[int, int] = {}
         values: dict[str, int] = {}
         vcpu, held = None, None
         try:
@@ -70,6 +93,8 @@ class Material:
                 pairs = {name: int(value, 0) for name, _, value in (w.partition("=") for w in rest)}
                 if kind in ("entry", "memory"):
                     memory[pairs["address"]] = pairs["value"]
+                    if kind == "memory" and pairs["mmu"] == 0:
+                        guest_memory[pairs["ipa"]] = pairs["value"]
                 elif kind == "held":
                     held = pairs["ns"] / 1e9
                 else:
@@ -79,15 +104,16 @@ class Material:
             raise MachineError(f"the tables as read on the host: {clean(text[:200])}") from None
         if vcpu is None or held is None:
             raise MachineError("the tables as read on the host are not whole")
-        return cls(vcpu, values, memory, held)
+        return cls(vcpu, values, memory, guest_memory, held)
 
 
 class ModuleReader:
-    """The TableReader of a host on which the module is loaded; `program` is its path there."""
+    """The TableReader of a host on which the module is loaded, and the program is PROGRAM."""
 
-    def __init__(self, host: Host, program: str, *, nested: bool = False) -> None:
+    def __init__(self, host: Host, view: View = View.GUEST) -> None:
         self._host = host
-        self._command = f"{shlex.quote(program)}{' -n' if nested else ''}"
+        self._command = f"{PROGRAM}{'' if view is View.GUEST else ' -n'}"
+        self._view = view
 
     def read(
         self, targets: Sequence[Target], deadline: Deadline, *, answer: Deadline | None = None
@@ -103,15 +129,36 @@ class ModuleReader:
         arguments = [_argument(target) for target in targets]
         for calls in range(1, CALLS + 1):
             material = self._material(arguments, deadline)
-            readings = [_reading(target, material, begin, calls) for target in targets]
+            readings = [self._reading(target, material, begin, calls) for target in targets]
             if any(may_be_isolated(r.sight, r.walk) for r in readings) and not deadline.over:
                 continue
-            missing = [_missing(reading.walk) for reading in readings]
+            missing = [self._missing(reading.walk) for reading in readings]
             more = [word for word in dict.fromkeys(missing) if word and word not in arguments]
             if not more:
                 break
             arguments += more
         return readings
+
+    def _reading(self, target: Target, material: Material, begin: float, calls: int) -> Reading:
+        values, memory = dict(material.values), material.memory
+        if self._view is View.OWN:
+            values |= {name: values[theirs] for name, theirs in OWN_REGISTERS.items()}
+            memory = material.guest_memory
+        regs = Regs.from_names(values)
+        address = target.resolve(values, regs)
+        result = (walk_stage2 if target.stage2_only else walk)(memory.get, regs, address)
+        sight = Sight(material.vcpu, regs.cpsr, regs.hcr_el2)
+        took = time.monotonic() - begin
+        return Reading(target, address, result, sight, regs, material.held, took, calls, self._view)
+
+    def _missing(self, result: Walk) -> str:
+        """Return the argument that brings what a walk did not find; "" for none."""
+        fault = result.fault
+        if fault is None or fault.kind is not FaultKind.EXTERNAL:
+            return ""
+        if self._view is View.OWN:
+            return f"g:{result.steps[-1].address:#x}"
+        return f"i:{fault.address:#x}" if fault.stage == 2 else ""
 
     def _material(self, arguments: Sequence[str], deadline: Deadline) -> Material:
         """Call the program, again while no vCPU runs the guest; return what it read."""
@@ -128,36 +175,43 @@ class ModuleReader:
 
 
 class ModuleTables:
-    """The TableSource of a host whose kernel takes a module.
+    """The TableSource of a host whose kernel takes a module. A context manager.
 
     `module` is stage2-tables.ko for the kernel that runs there, `program` the host's read-tables.
-    With `nested` the tables are those of the guest that the host's guest runs: the shadow of stage
-    2 which KVM on the host has built for it.
+    It is loaded before a guest runs, who would wait for that in its first audit, and unloaded at
+    the end.
     """
 
-    def __init__(self, host: Host, module: Path, program: Path, *, nested: bool = False) -> None:
+    def __init__(self, host: Host, module: Path, program: Path, view: View = View.GUEST) -> None:
         self._host = host
         self._module = module
         self._program = program
-        self._nested = nested
+        self._view = view
 
-    @contextlib.contextmanager
-    def open(self, deadline: Deadline) -> Iterator[ModuleReader]:
-        """Load the module, yield a reader, unload the module.
+    def __enter__(self) -> ModuleTables:
+        """Load the module, unless it is loaded already.
 
         Raise NoTablesError when the host does not take the module, HostLost when it is lost.
         """
-        paths = self._host.put({self._module.name: self._module, "read-tables": self._program})
-        program, module = paths["read-tables"], shlex.quote(paths[self._module.name])
-        load = f"chmod +x {shlex.quote(program)}; [ -c {DEVICE} ] || insmod {module}"
-        done = self._host.run(load, Deadline(ANSWER_SECONDS))
+        paths = self._host.put({"read-tables": self._program, self._module.name: self._module})
+        program, module = (shlex.quote(path) for path in paths.values())
+        folder = f"rm -rf {FOLDER} && mkdir -m 700 {FOLDER}"
+        copy = f"{folder} && cp {program} {PROGRAM} && chmod +x {PROGRAM}"
+        self._host.run(copy, Deadline(ANSWER_SECONDS)).check()
+        done = self._host.run(f"[ -c {DEVICE} ] || insmod {module}", Deadline(ANSWER_SECONDS))
         if done.status:
             raise NoTablesError(refusal(done.err or done.out, self._lockdown()))
-        try:
-            yield ModuleReader(self._host, program, nested=self._nested)
-        finally:
-            with contextlib.suppress(HostLost, MachineError):
-                self._host.run(f"rmmod {NAME}", Deadline(ANSWER_SECONDS))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Unload the module; on a host that is lost it has gone."""
+        with contextlib.suppress(HostLost, MachineError):
+            self._host.run(f"rmmod {NAME}; rm -rf {FOLDER}", Deadline(ANSWER_SECONDS))
+
+    @contextlib.contextmanager
+    def open(self, deadline: Deadline) -> Iterator[ModuleReader]:
+        """Yield a reader."""
+        yield ModuleReader(self._host, self._view)
 
     def _lockdown(self) -> str:
         return self._host.run(f"cat {LOCKDOWN} 2>/dev/null", Deadline(ANSWER_SECONDS)).out
@@ -185,23 +239,6 @@ def _argument(target: Target) -> str:
     if target.register:
         address = f"{target.register}+{address}"
     return f"{'i' if target.stage2_only else 'v'}:{address}"
-
-
-def _reading(target: Target, material: Material, begin: float, calls: int) -> Reading:
-    regs = Regs.from_names(material.values)
-    address = target.resolve(material.values, regs)
-    result = (walk_stage2 if target.stage2_only else walk)(material.memory.get, regs, address)
-    sight = Sight(material.vcpu, regs.cpsr, regs.hcr_el2)
-    took = time.monotonic() - begin
-    return Reading(target, address, result, sight, regs, material.held, took, calls, MODULE)
-
-
-def _missing(result: Walk) -> str:
-    """Return the argument that brings a stage-2 table which a walk did not find; "" for none."""
-    fault = result.fault
-    if fault is None or fault.kind is not FaultKind.EXTERNAL or fault.stage != 2:
-        return ""
-    return f"i:{fault.address:#x}"
 
 
 def _last_line(text: str) -> str:

@@ -102,7 +102,7 @@ class Reading:
 
     `stopped` is how long the VM stood still for it (s), with all targets read in the same stop;
     `seconds` the time from asking to the end of that stop, which was the `stops`-th attempt.
-    `source` is GDB_STUB or MODULE.
+    `source` is GDB_STUB or a View of a module's (harness/hosts/module_tables.py).
     """
 
     target: Target

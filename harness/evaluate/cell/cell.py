@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from harness.base.deadline import Deadline
@@ -177,6 +178,7 @@ def _run(
         boot_only=tools.boot_only,
         limit=tools.deadline(),
         coverage=coverage_for(request, built, tools),
+        make_module=partial(build_modules, built),
     )
     cell.audits = context.audits
     outcome = placement.run(context)

@@ -39,7 +39,8 @@ class RunContext:
     executed are recorded, and the record is kept in `logs`.
 
     `begin` is called with each phase (None: the last phase is over), `note` with a line for the
-    user, `started` when QEMU runs. Audits are added to `audits` as they are made.
+    user, `started` when QEMU runs. Audits are added to `audits` as they are made. `make_module`
+    builds the sources of a module for the kernel under test and returns the folder with it.
     """
 
     machine: Machine
@@ -57,6 +58,7 @@ class RunContext:
     limit: Deadline | None = None
     coverage: Coverage | None = None
     audits: list[AuditRecord] = field(default_factory=list)
+    make_module: Callable[[Path], Path] | None = None
 
     def deadline(self, seconds: float, key: str = "") -> Deadline:
         """Return a deadline within the limit of the cell; `key` is as for Deadline."""

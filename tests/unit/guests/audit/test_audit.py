@@ -273,6 +273,7 @@ def test_a_record_in_full() -> None:
         "stopped_ms": 1.2,
         "total_ms": 34.0,
         "stops": 3,
+        "source": "gdb stub",
     }
 
 

@@ -13,6 +13,7 @@ from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.base.paths import own_program
 from harness.guests.audit import run_audit
+from harness.guests.audit.host_module import Unreadable
 from harness.guests.audit.run_audit import BARS, MAPPINGS, VFIO, RunAudit
 from harness.guests.audit.tables import BUDGET, NO_TABLES
 from harness.hosts.tables import Reading, Target
@@ -138,3 +139,10 @@ def test_one_request_has_one_budget_which_ends_before_the_guest_goes_on(
 def test_a_host_without_tables_says_so() -> None:
     (record,) = audited(None).values()
     assert (record.status, record.detail.reason) == ("SKIP", NO_TABLES)
+
+
+def test_a_host_that_keeps_its_tables_from_itself_is_no_fault() -> None:
+    with RunAudit(Unreadable("the kernel is locked down"), {}, PROMISES) as audit:
+        assert audit.see(ASKED)
+    (record,) = audit.records
+    assert (record.status, record.detail.reason) == ("SKIP", "the kernel is locked down")
