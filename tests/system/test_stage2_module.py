@@ -23,11 +23,12 @@ from harness.pytest_plugin import HostUnderTest
 SOURCES = own_program("stage2-tables")
 REFUSALS = Path(__file__).parents[1] / "data/programs/refusals.c"
 SUITE = "stage-types"  # the BAR with each type of stage 1, and the guest's ordinary memory
-# Bits that change while a guest spins, and that no translation depends on. HCR_EL2.TWI, TWE, API,
-# APK: KVM sets them each time that a vCPU gets a CPU (kvm_arch_vcpu_load), the last two when the
-# guest first signs a pointer then. SCTLR_EL1.EnDB, EnDA, EnIB, EnIA: Linux, by task and for itself.
-OF_THE_MOMENT = {
-    "hcr_el2": 0b11 << 13 | 0b11 << 40,
+# Bits that no translation depends on. HCR_EL2.TWI, TWE, API, APK: KVM sets them each time that a
+# vCPU gets a CPU (kvm_arch_vcpu_load), the last two when the guest first signs a pointer then; TLOR
+# is RES0 on a CPU without FEAT_LOR, whatever KVM writes. SCTLR_EL1.EnDB, EnDA, EnIB, EnIA: the
+# guest's Linux, by task and for itself.
+NO_MATTER = {
+    "hcr_el2": 0b11 << 13 | 1 << 35 | 0b11 << 40,
     "sctlr_el1": 1 << 13 | 1 << 27 | 1 << 30 | 1 << 31,
 }
 UNREAD = {"sctlr_el2", "esr_el1", "far_el1", "esr_el2", "far_el2", "hpfar_el2", "cpsr"}
@@ -95,7 +96,7 @@ def agrees(outside: Reading, inside: Reading) -> bool:
         for r in (outside, inside)
     ]
     for values in registers:
-        for name, bits in OF_THE_MOMENT.items():
+        for name, bits in NO_MATTER.items():
             values[name] &= ~bits
     return (
         outside.address == inside.address
