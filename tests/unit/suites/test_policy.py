@@ -131,6 +131,25 @@ def test_memory_with_struct_pages_of_its_own_is_no_memory_of_the_kernels() -> No
     assert found["vma.device_pages.cached.4k.load"].detail["leaf"] == "Device-nGnRE"
     assert found["vma.device_pages.cached.4k_insert.load"].detail["leaf"] == "Device-nGnRE"
     assert found["vma.hugetlb.cached.2m.load"].detail["size"] == 2 << 20
+    assert found["vma.hugetlb.cached.1g.load"].detail["size"] == 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("test", "old", "new", "invariant"),
+    [
+        ("vfio_bar.noncached.4k.load-mte", "memslot=EINVAL", "memslot=accepted",
+         "no-device-memory-beside-tags"),
+        ("anonymous.cached.4k.tag_store-mte", "outcome=works", "outcome=faults",
+         "tags-of-ram-work"),
+        ("platform.noncached.4k.load", "stage2=Device-nGnRE", "stage2=Normal-NC",
+         "platform-device-is-device"),
+    ],
+)  # fmt: skip
+def test_each_invariant_about_tags_and_platforms_finds_a_kernel_that_breaks_it(
+    test: str, old: str, new: str, invariant: str
+) -> None:
+    _, found = judged(changed(ALL_KINDS, test, lambda line: line.replace(old, new)))
+    assert broken(found) == {f"vma.{test}": [invariant]}
 
 
 def test_an_oops_of_the_host_is_the_tests_and_kvms_word_about_its_guest_is_not() -> None:
