@@ -10,6 +10,7 @@
 #include "vcpu.h"
 
 #define PATIENCE_MS 5000 	/* for a process to have run its guest, or to have ended */
+#define CLEARING_MS 60000	/* the same where the kernel clears a page of 1 GiB meanwhile */
 #define ENDING_MS 100		/* for a process that has closed its end of the pipe */
 #define LOG_LINES 20		/* of the kernel's for one test */
 #define NAME_SIZE 128
@@ -177,6 +178,7 @@ static void report_status(const char *test, int status)
 static void run_test(const char *test, const struct mapping *mapping, const struct access *access)
 {
 	int done[2], status = 0;
+	int patience = mapping->size->bytes < GIGANTIC ? PATIENCE_MS : CLEARING_MS;
 	bool told, ended;
 	pid_t child;
 
@@ -187,7 +189,7 @@ static void run_test(const char *test, const struct mapping *mapping, const stru
 		run_child(mapping, access, host.kvm, host.account, done[1]);
 	close(done[1]);
 	/* Without a word: at the process's end, or not at all. */
-	told = readable(done[0], PATIENCE_MS) && read(done[0], &(char){ 0 }, 1) == 1;
+	told = readable(done[0], patience) && read(done[0], &(char){ 0 }, 1) == 1;
 	close(done[0]);
 	if (told && host.account->stage == PARKED && host.answered &&
 	    !audit(test, mapping->size->bytes, access->first ? host.account->memory : 0))
