@@ -171,6 +171,12 @@ def _add_reach(told: Conclusion, done: PatchSession, *, guests: bool) -> PatchRe
         told.notes.append(f"which lines of the series ran is not known: {reason}")
         return None
     told.notes += lines.notes
+    every = reach if guests else reach_of(lines, cells, done.folder, guests=True)
+    if every and every.ran > reach.ran:
+        told.notes.append(
+            f"{every.ran - reach.ran} more of the added lines ran in the guest alone:"
+            " --reach-guest counts them"
+        )
     write_atomic(done.folder / SERIES_DIFF, lines.diff)
     told.lines = Lines(
         ran=reach.ran,

@@ -105,8 +105,14 @@ def _files(lines: list[str], known: dict[tuple[str, int], AddedLine]) -> Iterato
         yield file
 
 
+def _indented(text: str) -> str:
+    """Return a line of code that is cleaned, with the white space that it begins with."""
+    bare = text.lstrip(" ")
+    return " " * min(len(text) - len(bare), WIDTH // 2) + clean(bare, WIDTH)
+
+
 def _line(line: str, number: int, known: AddedLine | None) -> MarkedLine:
-    text = clean(line[1:].expandtabs(8), WIDTH)
+    text = _indented(line[1:].expandtabs(8))
     if line[0] != "+" or known is None:
         return MarkedLine("" if line[0] == "-" else str(number), line[0], text)
     where = clean(", ".join(known.where), WIDTH)

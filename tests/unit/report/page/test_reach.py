@@ -41,7 +41,7 @@ def test_each_added_line_has_its_number_and_state(tmp_path: Path) -> None:
     assert [file.path.rpartition("/")[2] for file in told.files] == ["arm.c", "switch.h", "mmu.c"]
     lines = {line.number: line for line in told.files[2].hunks[0].lines}
     assert (lines["1403"].word, lines["1405"].word, lines["1402"].word) == ("ran", "never", "")
-    assert lines["1403"].text.lstrip().startswith("if (fault_ipa > BIT_ULL(56)")
+    assert lines["1403"].text.startswith("        if (fault_ipa > BIT_ULL(56)")
     assert lines["1405"].sign == "+"
     removed = [line for line in told.files[0].hunks[0].lines if line.sign == "-"]
     assert [line.number for line in removed] == [""]
