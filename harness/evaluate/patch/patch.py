@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.base.deadline import Deadline
-from harness.base.files import write_atomic
 from harness.base.process import run_quiet
 from harness.evaluate.engine.engine import Surroundings
 from harness.evaluate.patch.hangs import shown
-from harness.evaluate.patch.reach.reach import reach_of
+from harness.evaluate.patch.reach.told import Ran, add_reach
 from harness.evaluate.patch.request import PatchJob
 from harness.evaluate.patch.session import PatchSession, StepResult, session
 from harness.evaluate.patch.source import lint
@@ -28,15 +27,15 @@ from harness.evaluate.patch.verdict.document import (
     StyleRemark,
     VerdictDocument,
 )
-from harness.evaluate.patch.verdict.lines import LineState, PatchReach
+from harness.evaluate.patch.verdict.lines import PatchReach
 from harness.evaluate.patch.verdict.verdict import NOT_THERE, STATUS, VerdictChange
-from harness.evaluate.patch.verdict.word import ChangeKind, CompilerWarning, Lines, Verdict
+from harness.evaluate.patch.verdict.word import ChangeKind, CompilerWarning, Verdict
 from harness.evaluate.plan.plan import NO_LIMITS, Limits, Plan
 from harness.kernel.store import Build
 from harness.kernel.toolchain import cross_prefix
 from harness.results.compare import Pair
 from harness.results.records import Cell, Comparison, Run, Status, exit_code_of
-from harness.results.store import PATCH, SERIES_DIFF, RunStore
+from harness.results.store import PATCH, RunStore
 
 SIZE_SECONDS = 60.0  # for size(1); it takes a hundredth of one
 TREE_SECONDS = 20.0  # for a build of another run in the tree whose lines are looked up
@@ -120,7 +119,7 @@ def document_of(
     told = _conclusion(done, base, last, every_figure=repeat > 1)
     steps = _steps(done) if len(done.results) > 2 else []
     _add_steps(told, steps, last)
-    reach = _add_reach(told, done, guests=judging.guests)
+    reach = _reach(told, done, guests=judging.guests)
     style: list[StyleRemark] = []
     if last.builds:
         made = last.builds[0]
@@ -159,32 +158,12 @@ def document_of(
     )
 
 
-def _add_reach(told: Conclusion, done: PatchSession, *, guests: bool) -> PatchReach | None:
-    """Return which lines of the series ran, for the word as well; note why that is not known."""
+def _reach(told: Conclusion, done: PatchSession, *, guests: bool) -> PatchReach | None:
+    """Return which lines of the series ran, for the word as well; None where that is not known."""
     if done.lines is None:
         return None
-    lines = done.lines.result()
-    cells = [] if _same(done) else _cells(done, done.last)
-    reach = reach_of(lines, cells, done.folder, guests=guests)
-    if reach is None:
-        reason = lines.unknown or "no cell has a record of what it executed"
-        told.notes.append(f"which lines of the series ran is not known: {reason}")
-        return None
-    told.notes += lines.notes
-    every = reach if guests else reach_of(lines, cells, done.folder, guests=True)
-    if every and every.ran > reach.ran:
-        told.notes.append(
-            f"{every.ran - reach.ran} more of the added lines ran in the guest alone:"
-            " --reach-guest counts them"
-        )
-    write_atomic(done.folder / SERIES_DIFF, lines.diff)
-    told.lines = Lines(
-        ran=reach.ran,
-        never=reach.count(LineState.NEVER),
-        not_built=reach.count(LineState.NOT_BUILT),
-        booted=not _same(done),
-    )
-    return reach
+    ran = Ran([] if _same(done) else _cells(done, done.last), done.folder, booted=not _same(done))
+    return add_reach(told, done.lines.result(), ran, guests=guests)
 
 
 def _headline(done: PatchSession, told: Conclusion) -> str:

@@ -28,7 +28,7 @@ from harness.kernel.addresses.symbols import TEXT
 from harness.kernel.git import run
 from harness.kernel.source import Tree
 from harness.kernel.store import Build
-from harness.results.records import Cell
+from harness.results.records import Cell, Status
 from harness.results.store import cell_path
 
 PREPROCESSED = 2  # objects of a file that are asked which lines an #ifdef leaves
@@ -147,6 +147,15 @@ def _file(
         addresses=addresses,
         active=lambda: active,
     )
+
+
+def unrecorded(cells: Sequence[Cell], folder: Path) -> list[str]:
+    """Return the names of those of the `cells` of a run in `folder` that ran without a record."""
+    return [
+        cell.name
+        for cell in cells
+        if cell.status is not Status.SKIP and not record.kept(cell_path(folder, cell.name))
+    ]
 
 
 def reach_of(

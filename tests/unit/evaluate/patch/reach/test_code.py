@@ -29,6 +29,10 @@ int outer(int a)
 	state = a;
 	return helper(a) * 3;
 }
+int last(int a)
+{
+	return a ^ state;
+}
 __attribute__((section(".init.text"))) int begin(void)
 {
 	return state - 7;
@@ -41,12 +45,10 @@ static inline int half(int a)
 	return a / 2;
 }
 """
-# The same name as another object has; where most symbols agree the section is.
 MAP = """\
 ffff800008000000 T _text
 ffff800008004000 T begin
 ffff800008001000 T outer
-ffff800008003000 T outer
 ffff800008002000 D state
 """
 
@@ -91,7 +93,7 @@ def test_code_lies_where_the_kernel_has_it(tree: Tree) -> None:
     assert finder.is_linked(made)
     finder.add(made)
     lines = finder.code.addresses
-    assert min(lines["a/x.c", 17]) >= 0xFFFF800008004000
+    assert min(lines["a/x.c", 21]) >= 0xFFFF800008004000
     begin = min(lines["a/x.c", 12])
     assert 0xFFFF800008001000 <= begin < 0xFFFF800008001100
     # What was inlined: the line itself, and the calls that it stands for.
@@ -101,6 +103,19 @@ def test_code_lies_where_the_kernel_has_it(tree: Tree) -> None:
     assert ("a/x.c", 8) not in lines
     assert finder.address("_text") == 0xFFFF800008000000
     assert not finder.code.failed
+
+
+def test_where_most_symbols_agree_the_section_is(tree: Tree) -> None:
+    made = tree.out / "a/x.o"
+    listed = run_quiet([f"{cross_prefix()}nm", str(made)], Deadline(60)).stdout.splitlines()
+    offsets = {name: int(at, 16) for at, _, name in map(str.split, listed)}
+    base = 0xFFFF800008001000
+    # Another object, at a lower address, has an `outer` as well.
+    text = f"{base - 0x800:x} t outer\n{base + offsets['outer']:x} T outer\n"
+    finder = tree.finder(f"{text}{base + offsets['last']:x} T last\n")
+    assert finder.is_linked(made)
+    finder.add(made)
+    assert min(finder.code.addresses["a/x.c", 12]) == base + offsets["outer"]
 
 
 def test_lines_that_an_ifdef_leaves_out(tree: Tree) -> None:
