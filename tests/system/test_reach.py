@@ -15,7 +15,7 @@ from harness.kernel.spec import resolve
 from harness.results.records import Observation
 from tests.data_files import DATA
 from tests.system.commands import KERNEL, S2Eval
-from tests.system.once import once
+from tests.system.conftest import Finished, finished
 from tests.system.test_patch import edit
 
 SERIES = DATA / "series/reach"
@@ -33,18 +33,19 @@ def tried(s2eval: S2Eval, *arguments: str) -> dict[str, Any]:
     return told
 
 
-@pytest.fixture(scope="module")
-def told(s2eval: S2Eval, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The verdict on the series on both machines."""
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The run of the series on both machines."""
+    arguments = ("--kernel", KERNEL, str(SERIES), "-m", VHE, "-m", NVHE, "--json")
+    return finished(tmp_path_factory, "reach", "patch", *arguments)
 
-    def make(folder: Path) -> None:
-        document = tried(s2eval, str(SERIES), "-m", VHE, "-m", NVHE)
-        (folder / "told.json").write_text(json.dumps(document))
 
-    found: dict[str, Any] = json.loads(
-        (once(tmp_path_factory, "reach", make) / "told.json").read_text()
-    )
-    return found
+@pytest.fixture
+def told(judged: Finished) -> dict[str, Any]:
+    """The verdict on the series."""
+    document: dict[str, Any] = json.loads(judged.ran.out)
+    assert document["exit_code"] == judged.ran.code == 0
+    return document
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +89,9 @@ def test_a_line_that_only_the_guest_runs_is_not_the_hosts(told: dict[str, Any]) 
     assert (line.state, line.where) == (LineState.NEVER, [])
 
 
-def test_it_is_the_guests_when_that_is_asked_for(s2eval: S2Eval, told: dict[str, Any]) -> None:
-    again = s2eval("patch", "--resume", told["run"], "--reach-guest", "--json")
+def test_it_is_the_guests_when_that_is_asked_for(judged: Finished, told: dict[str, Any]) -> None:
+    assert "1 more of the added lines ran in the guest alone" in str(told["notes"])
+    again = judged.s2eval("patch", "--resume", told["run"], "--reach-guest", "--json")
     document = json.loads(again.out)
     (line,) = lines_of(document, ARM).values()
     assert line.state is LineState.RAN

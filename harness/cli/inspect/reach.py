@@ -24,8 +24,8 @@ def command(function: str, *, as_json: bool) -> None:
     newest record of each cell is looked at. Code of the hypervisor without VHE is told apart.
     Exit code: 0, or 2 where no recorded kernel has such a function.
     """
-    from harness.app.reach import document_of, reach_of_function
     from harness.base.text import clean
+    from harness.evaluate.patch.reach.functions import document_of, reach_of_function
 
     found = reach_of_function(function)
     if as_json:

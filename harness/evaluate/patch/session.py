@@ -32,7 +32,7 @@ from harness.results.records import Cell, Run, Status
 from harness.results.store import RunStore
 
 NAME = "patch"  # of such runs
-TREE_SECONDS = 60.0  # for a build of another run in the tree whose lines are looked up
+TREE_SECONDS = 300.0  # for a build of another run in the tree whose lines are looked up
 
 
 @dataclass

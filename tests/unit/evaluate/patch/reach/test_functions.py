@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.app.reach import reach_of_function
 from harness.base.errors import UsageError
 from harness.cli.inspect.reach import command
+from harness.evaluate.patch.reach.functions import reach_of_function
 from harness.hosts.coverage import record
 from harness.results.records import Run
 from harness.results.store import RECORD, cell_path
