@@ -20,6 +20,7 @@ KINDS = "kinds.toml"
 PARTS = 4  # of a test's name
 NAMED = 4  # accesses that a clause names before the rest is counted
 WORKS = "works"
+TAGGED = "-mte"  # ends the name of a test in a VM with MTE
 # Outcomes in the order in which a line has them, each with its words.
 OUTCOMES = {
     VM_KILLED: "VM killed by {}",
@@ -80,8 +81,25 @@ def _summary(path: str, tests: Sequence[Observation]) -> Observation:
     rights = {right for leaf in leaves for right in str(leaf["access"])}
     access = "".join(right if right in rights else "-" for right in "rwx") if leaves else ""
     sizes = "+".join(UNITS.get(size, str(size)) for size in sorted({lf["size"] for lf in leaves}))
-    by_outcome: dict[str, list[str]] = {outcome: [] for outcome in OUTCOMES}
     refused = _refused_sizes(tests)
+    clauses = _clauses(tests, refused)
+    summary = Observation(path=path, status=Status.DONE)
+    gets = " ".join(filter(None, (types, access, sizes)))
+    summary.value = "; ".join([gets, *clauses])
+    errors = dict.fromkeys(str(test.detail["memslot"]) for test in tests)
+    if refused and all(test.value == "refused" for test in tests):
+        gets, clauses = f"refused ({OR.join(errors)})", []
+    else:  # VMs with MTE are not everywhere: they are no difference between two machines
+        clauses = _clauses([t for t in tests if not t.path.endswith(TAGGED)], refused)
+    summary.detail.update(tests=len(tests), gets=gets, clauses=clauses)
+    if broken := sum(test.status is Status.FAIL for test in tests):
+        summary.detail["broken"] = broken
+    return summary
+
+
+def _clauses(tests: Sequence[Observation], refused: Sequence[str]) -> list[str]:
+    """Return what tests ended in that did not work; of the sizes `refused` no test is named."""
+    by_outcome: dict[str, list[str]] = {outcome: [] for outcome in OUTCOMES}
     by_outcome["refused"] += refused
     for test in tests:
         outcome, name = str(test.value), _what_differs(test)
@@ -89,21 +107,11 @@ def _summary(path: str, tests: Sequence[Observation]) -> Observation:
             continue
         if outcome != WORKS and name:
             by_outcome.setdefault(outcome, []).append(name)
-    clauses = [
+    return [
         OUTCOMES.get(outcome, f"{outcome}: {{}}").format(_names(names))
         for outcome, names in by_outcome.items()
         if names
     ]
-    summary = Observation(path=path, status=Status.DONE)
-    gets = " ".join(filter(None, (types, access, sizes)))
-    summary.value = "; ".join([gets, *clauses])
-    errors = dict.fromkeys(str(test.detail["memslot"]) for test in tests)
-    if refused and all(test.value == "refused" for test in tests):
-        gets, clauses = f"refused ({OR.join(errors)})", []
-    summary.detail.update(tests=len(tests), gets=gets, clauses=clauses)
-    if broken := sum(test.status is Status.FAIL for test in tests):
-        summary.detail["broken"] = broken
-    return summary
 
 
 def _refused_sizes(tests: Sequence[Observation]) -> list[str]:

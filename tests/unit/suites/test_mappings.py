@@ -7,6 +7,7 @@ from harness.results.records import Status
 from harness.suites.mappings import mapping_observations
 from harness.suites.policy import judge_policies
 from tests.unit.suites.vma_runs import (
+    ALL_KINDS,
     BY_VMA_NO_FWB,
     DEVICE,
     NORMAL_NC,
@@ -43,6 +44,13 @@ def test_sizes_of_which_no_memslot_is_taken() -> None:
         "Device-nGnRnE rw- 4K; VM killed by unaligned_load, unaligned_store;"
         " guest faults at execute; dirty_log refused"
     )
+
+
+def test_vms_with_mte_are_told_but_are_no_difference_between_machines() -> None:
+    found = mapping_observations("vma", observed(recorded(ALL_KINDS)).values())
+    (bar,) = (item for item in found if item.path == "vma.bar.noncached")
+    assert str(bar.value).endswith("; dirty_log, mte refused")
+    assert bar.detail["clauses"][-1] == "dirty_log refused"
 
 
 def test_what_the_kernel_does_not_offer_has_no_line() -> None:
