@@ -16,8 +16,9 @@ from harness.base.deadline import Deadline
 from harness.base.scratch import scratch_folder
 from harness.hosts.coverage import record
 from harness.hosts.coverage.plugin import Coverage
+from harness.hosts.event_host import CONSOLE
 from harness.hosts.l1 import agent
-from harness.hosts.l1.link import CONSOLE, L1Link
+from harness.hosts.l1.link import L1Link
 from harness.hosts.l1.saved import OpenState, SavedState
 from harness.hosts.l1.snapshot import WAITING, L1Snapshot, memory_file, restore
 from harness.hosts.l1.userland import l1_root

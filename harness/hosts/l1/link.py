@@ -6,25 +6,19 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
+from harness.hosts.event_host import EventHost
 from harness.hosts.events import Event
 from harness.hosts.hang.patience import Patience, placed, quiet
 from harness.hosts.host import Completed, HostLost
 from harness.hosts.l1 import agent
 from harness.hosts.qemu.process import QemuProcess
-from harness.results.places import Place
-from harness.results.records import Failure
-from harness.suites.failures import classify
-from harness.suites.failures.guest_log import GuestLog
 
-T = TypeVar("T")
-CONSOLE, END = "console", "qemu"  # sources of L1's own events, beside the agent
+END = "qemu"  # the source of L1's last event
 OPEN_TRIES = 1000  # to open the port of a stream, a hundredth of a second apart
-DYING_SECONDS = 2.0  # for a dying L1 to finish its trace
 JOB_REPORT = re.compile(r"^s2eval: job-(pid|exit) (\d+)$")  # by the shell that runs a job
 
 
@@ -47,30 +41,28 @@ class L1Job:
         return True
 
 
-class L1Link:
+class L1Link(EventHost):
     """The methods of a Host (harness/hosts/host.py) that need no more than L1's QEMU process.
 
-    `streams` are the channels of jobs on L1; all other events are L1's own. `boot_patience` is for
+    `streams` are the channels of jobs on L1. `boot_patience` is for
     L1's boot, `patience` for all after it. Every method that asks L1 raises HostLost when L1 dies
     or does not answer within its deadline.
     """
 
     name = "L1"
+    end = END
 
     def __init__(
         self, streams: Sequence[str], patience: Patience, boot_patience: Patience | None = None
     ) -> None:
-        self.patience = patience
+        super().__init__(streams, patience)
         self.boot_patience = boot_patience or patience
-        self.console = GuestLog(self.name, "console.log")
-        self._streams = streams
-        self._aside: list[Event] = []
         self._idents = itertools.count(1)
-        self._jobs: list[L1Job] = []
 
     def attach(self, process: QemuProcess) -> None:
         """Use `process`, which L1 runs in; no other method works before."""
         self._process = process
+        self.listen(process)
 
     def wait_ready(self, deadline: Deadline) -> None:
         """Wait for READY. Raise HostLost after a panic, silence, QEMU's exit or `deadline`."""
@@ -132,54 +124,9 @@ class L1Link:
         """
         self.run(agent.WAKE, deadline).check()
 
-    def wait(
-        self, see: Callable[[Event], T | None], deadline: Deadline, silence: float | None = None
-    ) -> T | None:
-        """Hand events of jobs to `see`, return its result. Raise HostLost when L1 ends."""
-
-        def look(event: Event) -> T | None:
-            if event.source not in self._streams:
-                self._see(event)
-                return None
-            of_shell = any(job.take(event) for job in self._jobs)
-            return see(Event(event.source, "") if of_shell else event)
-
-        return self._wait_aside(look, deadline, silence)
-
-    def drain(self, see: Callable[[Event], object], deadline: Deadline) -> None:
-        """Hand the jobs' events that are still in transit to `see`, after L1 has ended."""
-
-        def look(event: Event) -> bool | None:
-            if event.source in self._streams:
-                see(event)
-            return True if event.source == END else None
-
-        self._process.wait(look, deadline)
-
     def send(self, channel: str, text: str) -> bool:
         """Send `text` to the reader of `channel`. Return False when there is none."""
         return self._process.send(channel, text)
-
-    def requeue(self, events: Iterable[Event]) -> None:
-        """Hand `events` to the next wait() first."""
-        self._process.requeue(events)
-
-    def new_log(self) -> None:
-        """Empty `console`, so that the lines about an earlier guest do not count any more."""
-        self.console = GuestLog(self.name, "console.log")
-
-    def harm(self) -> Failure | None:
-        """Return the failure of L1 itself that its log shows; lines about a guest do not count."""
-        lines = [line for line in self.console.lines if not _is_about_guest(line)]
-        return classify.console(lines, self.console.where, self.console.name)
-
-    def look(self) -> Place | None:
-        """Return where the CPUs of L1 and its guests are; None where they cannot be seen."""
-        return None
-
-    def longest_silence(self) -> float:
-        """Return the longest silence that an event ended (s), since this was asked last."""
-        return self._process.longest_silence()
 
     def answers(self, deadline: Deadline) -> bool:
         """Return whether L1 runs a command; asked when a guest on it has gone silent."""
@@ -204,44 +151,3 @@ class L1Link:
             silent = self.console.quiet(deadline, self.patience.whole, f"'{command}' in L1")
             raise HostLost(placed(silent, self.look() if look else None))
         return answer
-
-    def _see(self, event: Event) -> None:
-        """Log an event of L1, set a job's event aside. Raise HostLost at L1's end."""
-        if event.source in self._streams:
-            self._aside.append(event)
-        if event.source == END:
-            raise HostLost(self.console.failure() or self._process.why_ended())
-        if event.source != CONSOLE or event.line is None:
-            return
-        failure_class = self.console.feed(event.line)
-        if failure_class and failure_class.effect == "ends" and not failure_class.kind.of_guest:
-            self._lose()
-
-    def _wait_aside(
-        self, see: Callable[[Event], T | None], deadline: Deadline, silence: float | None = None
-    ) -> T | None:
-        """Wait for L1's own events; requeue those of jobs that were set aside meanwhile."""
-        try:
-            return self._process.wait(see, deadline, silence)
-        finally:
-            self._process.requeue(self._aside)
-            self._aside = []
-
-    def _lose(self) -> None:
-        """Wait until L1 has printed its trace, then raise HostLost."""
-
-        def see(event: Event) -> bool | None:
-            if event.source in self._streams:
-                self._aside.append(event)
-            elif event.source == CONSOLE and event.line is not None:
-                self.console.feed(event.line)
-            return True if event.source == END else None
-
-        self._wait_aside(see, Deadline(DYING_SECONDS))
-        failure = self.console.failure() or self._process.why_ended()
-        raise HostLost(placed(failure, self.look() if failure.kind.lockup else None))
-
-
-def _is_about_guest(line: str) -> bool:
-    failure_class = classify.class_of(line)
-    return failure_class is not None and failure_class.kind.of_guest

@@ -12,9 +12,10 @@ import hashlib
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from harness.base import apt
 from harness.base.deadline import Deadline
@@ -66,26 +67,51 @@ def _make_l1(tmp: Path, init: Path) -> None:
     """Make the files of L1's folder in `tmp`/made."""
     packages, root, target = tmp / "packages", tmp / "root", tmp / "made"
     contents = tomllib.loads(L1_CONTENTS.read_text())
+    unpack_packages(contents["packages"], contents["suites"], packages)
+    copy_programs(packages, root, contents, contents["programs"])
+    add_applets(root, contents["applets"].split())
+    for name in ("proc", "sys", "dev", "run", "tmp", "share", "host"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    shutil.copy(init, root / "init")
+    target.mkdir()
+    make_cpio(root, target / "root.cpio")
+    shutil.copy(root / BUSYBOX, target / "busybox")
+
+
+def unpack_packages(names: Sequence[str], suites: list[str], folder: Path) -> None:
+    """Unpack Debian's arm64 packages, with all that they depend on, into `folder`.
+
+    Raise MachineError when they cannot be had.
+    """
     cache = cache_dir("userland", "debs")
-    for deb in apt.download_closure(contents["packages"], cache, contents["suites"], "arm64"):
-        apt.unpack(deb, packages)
-    programs, stubs = contents["programs"], contents["stubs"].split()
+    for deb in apt.download_closure(list(names), cache, suites, "arm64"):
+        apt.unpack(deb, folder)
+
+
+def copy_programs(
+    packages: Path, root: Path, contents: Mapping[str, Any], programs: Sequence[str]
+) -> None:
+    """Copy programs, and the libraries that they load, from `packages` into `root`.
+
+    The libraries that `contents` calls stubs are replaced by such. Raise MachineError when no
+    package has a library.
+    """
+    stubs, called = contents["stubs"].split(), contents["called"]
+    emulator = packages / contents["programs"][-1]
     for name in _with_libraries(packages, programs, stubs):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         if Path(name).name in stubs:
-            program, called = packages / programs[-1], contents["called"]
-            stub_library.make_stub(packages / name, program, called, root / name)
+            stub_library.make_stub(packages / name, emulator, called, root / name)
         else:
             shutil.copy(packages / name, root / name)
-    for name in ("proc", "sys", "dev", "run", "tmp", "share", "host", "s2eval/bin"):
-        (root / name).mkdir(parents=True, exist_ok=True)
-    for applet in contents["applets"].split():
+
+
+def add_applets(root: Path, applets: Iterable[str]) -> None:
+    """Link busybox's `applets`, and the shell, into `root`."""
+    (root / "s2eval/bin").mkdir(parents=True, exist_ok=True)
+    for applet in applets:
         (root / "s2eval/bin" / applet).symlink_to(f"/{BUSYBOX}")
     (root / "bin/sh").symlink_to("busybox")
-    shutil.copy(init, root / "init")
-    target.mkdir()
-    _cpio(root, target / "root.cpio")
-    shutil.copy(root / BUSYBOX, target / "busybox")
 
 
 def _with_libraries(packages: Path, programs: Iterable[str], stubs: Collection[str]) -> list[str]:
@@ -174,7 +200,7 @@ def initramfs(files: dict[str, Path], script: str) -> Path:
         for name in ("proc", "sys", "dev", "tmp"):
             (root / name).mkdir()
         staged = Path(tmp, "archive")
-        _cpio(root, staged)
+        make_cpio(root, staged)
         staged.rename(archive)
     return archive
 
@@ -183,7 +209,7 @@ def _lock(folder: Path, purpose: str) -> AbstractContextManager[None]:
     return locked(folder / "lock", purpose, Deadline(TOOL_SECONDS))
 
 
-def _cpio(root: Path, archive: Path) -> None:
+def make_cpio(root: Path, archive: Path) -> None:
     """Write everything below `root` to `archive`, owned by root, in newc format."""
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
     command = ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "-F", str(archive)]
