@@ -112,7 +112,7 @@ class HostUnderTest:
     def __init__(self, kernel: str, machine: str, built: Build, logs: Path) -> None:
         from harness.base.errors import UsageError  # noqa: PLC0415 - see above
         from harness.guests.placement import placement_of  # noqa: PLC0415
-        from harness.hosts.machines.machine import load_machine  # noqa: PLC0415
+        from harness.hosts.named import load_machine  # noqa: PLC0415
         from harness.hosts.pool import HostPool  # noqa: PLC0415
         from harness.hosts.qemu.binary import find_qemu  # noqa: PLC0415
 

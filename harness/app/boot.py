@@ -23,7 +23,7 @@ from harness.evaluate.plan.plan import CellRequest, request
 from harness.guests.placement import placement_of
 from harness.guests.usable import unusable
 from harness.hosts.l1.userland import busybox, initramfs
-from harness.hosts.machines.machine import load_machine
+from harness.hosts.named import load_machine
 from harness.hosts.qemu.binary import find_qemu
 from harness.hosts.qemu.command import BootFiles, command_line, folder_options
 from harness.kernel.build import Build, build

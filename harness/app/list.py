@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from harness.base.paths import KERNELS, PLANS, origin
 from harness.base.toml import read_toml
 from harness.guests.usable import unusable
-from harness.hosts.machines.machine import list_machines, load_machine
+from harness.hosts.machines.machine import list_machines
+from harness.hosts.named import load_machine
 from harness.kernel.spec import list_series, load
 from harness.suites.suite import list_suites, load_suite
 

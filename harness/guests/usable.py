@@ -99,12 +99,15 @@ def unmet(needs: Needs, offers: Offers) -> Iterator[str]:
 
 def unusable(machine: Machine, qemu: QemuBinary | None = None) -> str | None:
     """Return why this computer, or its `qemu`, cannot run `machine`; None when it can."""
+    if machine.refusal:
+        return machine.refusal
     device = machine.device
     if qemu and device.qemu and qemu.version_info < as_tuple(device.qemu):
         return f"device {device.name} needs QEMU {device.qemu}: set S2EVAL_QEMU to such a QEMU"
-    if machine.accel != "kvm":
+    placement = placement_of(machine)
+    if machine.accel != "kvm" or not placement.is_here:
         return None
-    return why_no_nested_kvm() if placement_of(machine).needs_nested_kvm else why_no_kvm()
+    return why_no_nested_kvm() if placement.needs_nested_kvm else why_no_kvm()
 
 
 def why_not(kernel: KernelSpec, machine: Machine, suite: Suite, qemu: QemuBinary) -> str | None:

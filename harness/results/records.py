@@ -101,10 +101,37 @@ class KernelRecord(Record):
     cached: bool = False
 
 
+class HostRecord(Record):
+    """A lab host: what a figure of it depends on beside the kernel. "" for what it does not tell.
+
+    `cpu` is MIDR_EL1, `link` the PCIe link of the device (speed and width), `load` /proc/loadavg
+    before the suite, `vmm` the first line of its VMM's version, `kvm` the kernel's line on KVM's
+    mode, `safe` the release of the machine's own kernel, `method` how the kernel under test was
+    booted. `virtual`: it is a virtual machine, none of whose figures count.
+    """
+
+    name: str
+    cpu: str = ""
+    features: str = ""
+    cpus: int = 0
+    firmware: str = ""
+    smmu: str = ""
+    device: str = ""
+    link: str = ""
+    governor: str = ""
+    load: str = ""
+    vmm: str = ""
+    kvm: str = ""
+    safe: str = ""
+    method: str = ""
+    virtual: bool = False
+
+
 class MachineRecord(Record):
     """The machine of a cell: accelerator, CPU model, topology and the QEMU it ran on.
 
-    `restored`: L1 did not boot in this cell but was loaded from a saved state.
+    `restored`: L1 did not boot in this cell but was loaded from a saved state. `host` is there for
+    a lab host, whose kernel command line `command` is.
     """
 
     name: str
@@ -116,6 +143,7 @@ class MachineRecord(Record):
     qemu: str = ""
     restored: bool = False
     command: list[str] = Field(default_factory=list)
+    host: HostRecord | None = None
 
 
 class SuiteRecord(Record):

@@ -33,7 +33,15 @@ from harness.hosts.qemu.binary import QemuBinary
 from harness.kernel.build import Build, build, build_modules
 from harness.results.failure_kinds import FailureKind
 from harness.results.phases import PhaseName
-from harness.results.records import Cell, Failure, KernelRecord, Phase, Status, SuiteRecord
+from harness.results.records import (
+    Cell,
+    Failure,
+    HostRecord,
+    KernelRecord,
+    Phase,
+    Status,
+    SuiteRecord,
+)
 
 
 @dataclass
@@ -174,6 +182,7 @@ def _run(
         started=lambda command, pid, *, restored: guest.started(
             context, command, pid, restored=restored
         ),
+        on_host=guest.on_host,
         fresh=tools.fresh,
         boot_only=tools.boot_only,
         limit=tools.deadline(),
@@ -241,6 +250,16 @@ class RunningCell:
     request: CellRequest
     tools: Tools
     logs: Path
+
+    def on_host(self, command: list[str], host: HostRecord) -> None:
+        """Record the lab host, its kernel's command line, and what its figures cannot tell."""
+        # A lab host is rare.
+        from harness.guests.calibrate.lab import lab_fidelity  # noqa: PLC0415
+
+        self.cell.machine = self.request.machine.record(host.vmm, command)
+        self.cell.machine.host = host
+        self.cell.fidelity = lab_fidelity(host)
+        self.tools.listener(GuestStarted(self.cell.name, 0))
 
     def started(self, context: RunContext, command: list[str], pid: int, *, restored: bool) -> None:
         """Record QEMU's command line and, while the guest boots, fidelity and reproducing script.

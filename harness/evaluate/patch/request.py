@@ -19,7 +19,8 @@ from harness.evaluate.plan.plan import (
     load_plan,
     request,
 )
-from harness.hosts.machines.machine import Machine, load_machine
+from harness.hosts.machines.machine import Machine
+from harness.hosts.named import load_machine
 from harness.kernel import repository
 from harness.kernel.intake import intake, kept
 from harness.kernel.intake.kept import PatchSeries

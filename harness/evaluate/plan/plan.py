@@ -17,7 +17,8 @@ from harness.base.paths import PLANS
 from harness.base.toml import line_of, parse, read_toml, unknown
 from harness.evaluate.plan.expect import Expect, Filter, Pattern, can_be_seen
 from harness.evaluate.plan.mutants import Caught, check_rules, expand
-from harness.hosts.machines.machine import Machine, load_machine
+from harness.hosts.machines.machine import Machine
+from harness.hosts.named import load_machine
 from harness.kernel.series import readable
 from harness.kernel.spec import KernelSpec, find_fragment, list_series, resolve
 from harness.results.records import Comparison

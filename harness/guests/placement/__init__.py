@@ -28,7 +28,18 @@ def _host() -> Placement:
     return HostPlacement()
 
 
-PLACEMENTS: dict[str, Callable[[], Placement]] = {"flat": _flat, "nested": _nested, "host": _host}
+def _lab() -> Placement:
+    from harness.guests.placement.lab import LabPlacement  # noqa: PLC0415
+
+    return LabPlacement()
+
+
+PLACEMENTS: dict[str, Callable[[], Placement]] = {
+    "flat": _flat,
+    "nested": _nested,
+    "host": _host,
+    "lab": _lab,
+}
 
 
 def placement_of(machine: Machine) -> Placement:

@@ -27,6 +27,7 @@ class FlatPlacement:
     el2 = False
     has_guest = False
     needs_userland = False
+    is_here = True
     needs_nested_kvm = False
 
     def boot_files(

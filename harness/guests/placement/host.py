@@ -31,6 +31,7 @@ class HostPlacement:
     el2 = True
     has_guest = False
     needs_userland = True
+    is_here = True
     needs_nested_kvm = True
 
     def boot_files(

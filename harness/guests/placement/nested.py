@@ -34,6 +34,7 @@ class NestedPlacement:
     el2 = True
     has_guest = True
     needs_userland = True
+    is_here = True
     needs_nested_kvm = True
 
     def boot_files(

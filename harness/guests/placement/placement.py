@@ -18,6 +18,7 @@ from harness.hosts.qemu.binary import QemuBinary
 from harness.hosts.qemu.command import BootFiles
 from harness.results.phases import PhaseName
 from harness.results.readings import AuditRecord
+from harness.results.records import HostRecord
 from harness.suites.suite import Suite
 
 
@@ -39,8 +40,9 @@ class RunContext:
     executed are recorded, and the record is kept in `logs`.
 
     `begin` is called with each phase (None: the last phase is over), `note` with a line for the
-    user, `started` when QEMU runs. Audits are added to `audits` as they are made. `make_module`
-    builds the sources of a module for the kernel under test and returns the folder with it.
+    user, `started` when QEMU runs, `on_host` when a lab host runs the kernel, with that kernel's
+    command line. Audits are added to `audits` as they are made. `make_module` builds the sources of
+    a module for the kernel under test and returns the folder with it.
     """
 
     machine: Machine
@@ -53,6 +55,7 @@ class RunContext:
     begin: Callable[[PhaseName | None], None]
     note: Callable[[str], None]
     started: Started
+    on_host: Callable[[list[str], HostRecord], None] = lambda command, host: None
     fresh: bool = False
     boot_only: bool = False
     limit: Deadline | None = None
@@ -76,7 +79,8 @@ class Placement(Protocol):
     `name` is the machine's topology, as files and records have it. `el2`: the machine's CPU has
     EL2. `has_guest`: the machine's own QEMU runs a host under test, with the suite in a guest of
     that host. `needs_userland`: L1 has a user land of its own. `needs_nested_kvm`: under KVM,
-    this computer's KVM must give its guest EL2.
+    this computer's KVM must give its guest EL2. `is_here`: the machine is a guest of this
+    computer.
     """
 
     name: str
@@ -84,6 +88,7 @@ class Placement(Protocol):
     has_guest: bool
     needs_userland: bool
     needs_nested_kvm: bool
+    is_here: bool
 
     def boot_files(
         self, folder: Path, image: Path, archive: Path, *, userland: bool = False

@@ -63,7 +63,9 @@ class LabDevice(BaseModel):
 
     `bdf` is its address on the machine (DDDD:BB:DD.F), `bar` the number of the BAR that suites
     map, `writable` what they may write to it: "nothing", "all", or ranges of offsets. `driver` is
-    the driver that it is given back to, "" for none.
+    the driver that it is given back to, "" for none. `pci` is its vendor and device (1af4:1110), ""
+    where the machine is to be asked, `like` the device of qemu-configs/devices that suites take it
+    for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,6 +73,8 @@ class LabDevice(BaseModel):
     bar: int = Field(default=0, ge=0, le=5)
     writable: Annotated[str, AfterValidator(_writable)] = "nothing"
     driver: str = ""
+    pci: str = Field(default="", pattern=r"^([0-9a-f]{4}:[0-9a-f]{4})?$")
+    like: str = ""
 
     def may_write(self, offset: int, size: int) -> bool:
         """Return whether suites may write `size` bytes at `offset` of the BAR."""
@@ -151,8 +155,8 @@ class HostFile(BaseModel):
     `host_key` "strict" takes only a machine whose key is in `known_hosts` or was taken by `s2eval
     host add`, "accept-new" also one that was never seen. `console` is the shell command of this
     computer that shows the machine's serial console. `folder` is s2eval's own on the machine,
-    `sudo` runs all there with `sudo -n`. `owners` are the users (of this computer) who may use the
-    machine, all when empty.
+    `sudo` runs all there with `sudo -n`. `virtual`: it is a virtual machine, so that no figure of
+    it counts. `owners` are the users (of this computer) who may use it, all when empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -165,6 +169,7 @@ class HostFile(BaseModel):
     known_hosts: str = "~/.ssh/known_hosts"
     ssh_config: str = "~/.ssh/config"
     sudo: bool = False
+    virtual: bool = False
     folder: str = Field(default="/var/lib/s2eval", pattern=r"^/[\w./-]*[\w-]$")
     console: str = ""
     power: PowerCommands = PowerCommands()

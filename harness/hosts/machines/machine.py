@@ -84,7 +84,7 @@ class Machine(BaseModel):
     name: str
     extends: str | None = None
     description: str
-    topology: Literal["flat", "nested", "host"]
+    topology: Literal["flat", "nested", "host", "lab"]
     accel: Literal["tcg", "kvm"]
     cpu: str
     smp: int = Field(ge=1, le=16)
@@ -105,6 +105,11 @@ class Machine(BaseModel):
     def key(self, *names: str) -> str:
         """Return where a user can change these limits, for a message."""
         return f"{' and '.join(names)} in [limits] of the machine {self.name}"
+
+    @property
+    def refusal(self) -> str:
+        """Return why suites must not run on this machine; "" when they may."""
+        return ""
 
     @property
     def patience(self) -> Patience:
