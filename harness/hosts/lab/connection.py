@@ -8,6 +8,7 @@ host keys silently, waits an hour for a channel, and for SSH on a connection wit
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +28,9 @@ from harness.hosts.lab.fault import LabError, Step
 from harness.hosts.lab.hostfile import HostFile, own_known_hosts, parse_address
 
 _NO_KEYS = "No authentication methods available"  # paramiko's words, of its own side
+# LabError tells what becomes of a connection: paramiko would print tracebacks of its threads.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
 TCP_DEAD = 60_000  # milliseconds without an acknowledgement (tcp(7), TCP_USER_TIMEOUT)
 
 

@@ -21,10 +21,10 @@ from harness.guests.run.nested_run import NestedRun
 from harness.guests.run.suite_run import SuiteRun
 from harness.guests.vmm.qemu import QemuVmm
 from harness.guests.vmm.vmm import STREAMS
+from harness.hosts import event_host
 from harness.hosts.events import Event
 from harness.hosts.hang.patience import Patience
 from harness.hosts.host import HostLost
-from harness.hosts.l1 import link
 from harness.hosts.l1.link import L1Link
 from harness.hosts.qemu.process import QemuProcess
 from harness.hosts.tables import TableReader, TableSource
@@ -86,7 +86,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is waited for is there already, or never comes."""
     monkeypatch.setattr(nested_run, "LAST_LINES", SILENCE)
     monkeypatch.setattr(flat_run, "DYING_SECONDS", SILENCE)
-    monkeypatch.setattr(link, "DYING_SECONDS", SILENCE)
+    monkeypatch.setattr(event_host, "DYING_SECONDS", SILENCE)
     monkeypatch.setattr(nested_run, "ANSWER", SILENCE)
     monkeypatch.setattr(nested_run, "KNOWN_ANSWER", SILENCE)
 
