@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from harness.base.errors import MachineError
+from harness.guests.audit.host_module import host_tables
 from harness.guests.audit.linux import linux_targets
 from harness.guests.audit.run_audit import RunAudit
 from harness.guests.placement.placement import RunContext
@@ -94,16 +95,18 @@ def boot_and_run(host: LabHost, context: RunContext) -> SuiteOutcome:
         return SuiteOutcome([SuitePass(run, None)])
     if context.boot_only:
         return SuiteOutcome(quiet=booted)
-    audit = RunAudit(
-        host.tables(),
-        linux_targets(vmm.memory_map),
-        context.suite.promises,
-        context.audits,
-        context.limit,
-    )
     images = GuestImages(context.image, context.archive)
     passes = SuitePasses(host, vmm, machine, images, context.begin, None, context.limit)
-    with audit:
+    with (
+        host_tables(host, context.make_module) as tables,
+        RunAudit(
+            tables,
+            linux_targets(vmm.memory_map),
+            context.suite.promises,
+            context.audits,
+            context.limit,
+        ) as audit,
+    ):
         outcome = passes.run(context.suite, audit)
     outcome.quiet = {**booted, PhaseName.PROBE: host.longest_silence()}
     host.usable = host.usable and passes.usable
