@@ -64,10 +64,11 @@ def test_lab_runs_a_suite_in_a_guest_on_the_kernel_that_kexec_booted(
     cell = s2eval.run().cells[0]
     assert cell.status is Status.FAIL, ran.out + ran.err
     found = {o.path: o.status for o in cell.observations}
-    assert found["ioremap.unaligned_load"] is Status.PASS
-    assert found["ioremap_wc.unaligned_load"] is Status.FAIL, "6.1's stage 2 is Device"
+    assert found["wcprobe.ioremap.unaligned_load"] is Status.PASS
+    assert found["wcprobe.ioremap_wc.unaligned_load"] is Status.FAIL, "6.1's stage 2 is Device"
     host = cell.machine.host
     assert host and host.virtual and host.safe != cell.kernel.version
+    assert host.device.startswith("0x1af4 0x1110") and host.load, "what its figures depend on"
     assert any(word.startswith("s2eval.boot=") for word in cell.machine.command)
     assert "write-combining" in cell.fidelity.limits, "a VM's figures do not count"
     assert not left_behind(standin)

@@ -12,7 +12,7 @@ _LIMIT = 200  # characters of a value: the machine runs a kernel under test
 _ASK = """
 one() { printf '%s ' "$1"; shift; cat "$@" 2>/dev/null | tr '\\0\\n' '  '; echo; }
 cpu=/sys/devices/system/cpu/cpu0
-device=/sys/bus/pci/devices/$1
+device=/sys/bus/pci/devices/@bdf
 one midr $cpu/regs/identification/midr_el1
 printf 'features '; sed -n '/^Features/{s/.*: //;p;q}' /proc/cpuinfo; echo
 printf 'cpus '; grep -c ^processor /proc/cpuinfo
@@ -34,7 +34,7 @@ def host_record(host: LabHost) -> HostRecord:
 
     Raise HostLost when it dies, LabError when it does not answer.
     """
-    script = _ASK.replace("$1", host.bdf)
+    script = _ASK.replace("@bdf", host.bdf)
     done = host.run(script, Deadline(host.host.limits.command))
     said: dict[str, str] = {}
     for line in done.out.splitlines():
