@@ -83,9 +83,9 @@ def test_each_form_gives_the_same_verdict(s2eval: S2Eval, diff: str) -> None:
     for form in FORMS:
         (s2eval.home / "x.mbx").write_text(form(diff))
         ran = s2eval("patch", "x.mbx", "--kernel", KERNEL, "-m", "flat-tcg", "--json")
-        assert ran.code == 0, ran.err
+        assert ran.code == 125, ran.err  # no line of CREDITS is ever run
         told.append(json.loads(ran.out))
-    assert {one["verdict"] for one in told} == {"unchanged"}
+    assert {one["verdict"] for one in told} == {"not-exercised"}
     assert all(one["same_image"] for one in told)
     assert {one["patched"]["kernel"]["series_hash"] for one in told} == {
         told[0]["patched"]["kernel"]["series_hash"]
