@@ -202,6 +202,12 @@ class _Exchange:
         return sent > 0
 
 
+def close_channel(channel: paramiko.Channel) -> None:
+    """Close a channel, also one whose connection was lost: paramiko raises EOFError then."""
+    with contextlib.suppress(OSError, EOFError):
+        channel.close()
+
+
 class Stream:
     """A command whose lines come while it runs. `status` is None until it has ended.
 
@@ -240,7 +246,7 @@ class Stream:
 
     def close(self) -> None:
         """Stop reading; the command on the machine is not ended by that."""
-        self._channel.close()
+        close_channel(self._channel)
         if threading.current_thread() is not self._thread:
             self._thread.join()
 

@@ -28,6 +28,7 @@ from harness.hosts.lab.command import (
     Finished,
     Stream,
     TooLateError,
+    close_channel,
     command_line,
     finish,
     open_channel,
@@ -217,7 +218,7 @@ class Link:
             self._kill(error.group)
             raise self._late(argv, deadline) from None
         finally:
-            channel.close()
+            close_channel(channel)
 
     def _channel(self, argv: Sequence[str], line: str, deadline: Deadline) -> paramiko.Channel:
         """Return a channel in which `line` runs, on a new connection where the old one is lost."""
@@ -246,7 +247,7 @@ class Link:
             with contextlib.suppress(LabError, ConnectionLostError, TooLateError):
                 channel = self._channel(["kill"], line, deadline)
                 finish(channel, deadline)
-                channel.close()
+                close_channel(channel)
 
     def _transport(self, deadline: Deadline) -> paramiko.Transport:
         """Return the connection's transport; open the connection again when it was lost.
