@@ -45,11 +45,6 @@ class FlatPlacement:
         """Return None: no guest runs in L1."""
         return None
 
-    def _coverage_options(self, context: RunContext, files: BootFiles) -> list[str]:
-        if context.coverage is None:
-            return []
-        return context.coverage.options(files.coverage, context.machine.memory_mib << 20)
-
     def run(self, context: RunContext) -> SuiteOutcome:
         """Boot L1 and return what the suite in L1 reported.
 
@@ -67,7 +62,7 @@ class FlatPlacement:
                     files,
                     process.chardev,
                     gdb_socket=process.gdb_socket,
-                    more=self._coverage_options(context, files),
+                    more=context.coverage_options(files),
                 )
                 process.start(command)
                 context.started(command, process.pid, restored=False)

@@ -95,13 +95,14 @@ def saved_state(context: RunContext) -> SavedState | None:
         return None
     root = l1_root()
     files = BootFiles(Path("/"), context.image, root, rootfs=root)
-    more = (
-        context.coverage.options(files.coverage, machine.memory_mib << 20)
-        if context.coverage
-        else ()
-    )
     command = command_line(
-        machine, context.qemu, files, str, gdb_socket=Path("gdb"), monitor=True, more=more
+        machine,
+        context.qemu,
+        files,
+        str,
+        gdb_socket=Path("gdb"),
+        monitor=True,
+        more=context.coverage_options(files),
     )
     guest = [context.archive.name, first_guest(machine, vmm)]
     state = state_of([*command, context.qemu.version], guest, context.qemu.path)

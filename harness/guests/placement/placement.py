@@ -72,6 +72,12 @@ class RunContext:
         limit, key = suite_limit(self.suite, self.machine)
         return self.deadline(limit, key)
 
+    def coverage_options(self, files: BootFiles) -> list[str]:
+        """Return QEMU's options that record what is executed; none where nobody wants that."""
+        if self.coverage is None:
+            return []
+        return self.coverage.options(files.coverage, self.machine.memory_mib << 20)
+
 
 class Placement(Protocol):
     """A way to run a suite on a machine: in L1, or in a guest of L1.
