@@ -19,7 +19,6 @@ from harness.base.errors import MachineError, UsageError
 from harness.kernel import repository
 from harness.kernel.applying import commit_range
 from harness.kernel.applying.commit_range import CommitRange
-from harness.kernel.applying.commits import pick_in_worktree, pick_sparsely
 from harness.kernel.applying.mails import apply_in_worktree, apply_sparsely
 from harness.kernel.applying.sparse import NotSparseError
 from harness.kernel.git import GitError, git, run
@@ -158,6 +157,12 @@ def _made(base: Base, at: str, part: list[Path], commits: CommitRange | None, lo
     ref = f"refs/s2eval/{at}-{identity(part)}"
     if known := _known(base.tree.work, ref):
         return known
+    # A series of patches does not need these, nor do commits that were picked before.
+    from harness.kernel.applying.commits import (  # noqa: PLC0415
+        pick_in_worktree,
+        pick_sparsely,
+    )
+
     try:
         if commits:
             pick_sparsely(base, at, commits, ref)

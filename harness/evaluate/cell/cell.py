@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.base.deadline import Deadline
 from harness.base.errors import (
@@ -25,7 +26,6 @@ from harness.evaluate.plan.plan import CellRequest
 from harness.guests.placement import placement_of
 from harness.guests.placement.placement import RunContext
 from harness.guests.usable import why_not
-from harness.hosts.coverage.plugin import Coverage, coverage_of, why_no_coverage
 from harness.hosts.coverage.record import is_record
 from harness.hosts.l1.userland import guest_program, initramfs, l1_root
 from harness.hosts.pool import HostPool
@@ -42,6 +42,9 @@ from harness.results.records import (
     Status,
     SuiteRecord,
 )
+
+if TYPE_CHECKING:  # few cells record what runs, and a guest should not start later for it
+    from harness.hosts.coverage.plugin import Coverage
 
 
 @dataclass
@@ -213,6 +216,8 @@ def coverage_for(request: CellRequest, built: Build, tools: Tools) -> Coverage |
     """
     if not request.coverage:
         return None
+    from harness.hosts.coverage.plugin import coverage_of, why_no_coverage  # noqa: PLC0415
+
     reason = why_no_coverage(request.machine, tools.qemu.path, built.image)
     try:
         return None if reason else coverage_of(built.image)

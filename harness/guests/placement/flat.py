@@ -16,8 +16,8 @@ from harness.hosts.l1.userland import l1_root
 from harness.hosts.machines.machine import Machine
 from harness.hosts.qemu.command import BootFiles, command_line
 from harness.hosts.qemu.process import QemuProcess
-from harness.hosts.qemu.stub_samples import QemuCpus
 from harness.results.phases import PhaseName
+from harness.results.places import Place
 
 
 class FlatPlacement:
@@ -67,8 +67,14 @@ class FlatPlacement:
                 process.start(command)
                 context.started(command, process.pid, restored=False)
                 limit = context.suite_deadline()
-                cpus = QemuCpus(process.gdb_socket, context.image)
-                run = FlatRun(process, machine.patience, cpus.look).finish(limit)
+
+                def look() -> Place | None:
+                    # Few guests hang, and a guest should not start later for those.
+                    from harness.hosts.qemu.stub_samples import QemuCpus  # noqa: PLC0415
+
+                    return QemuCpus(process.gdb_socket, context.image).look()
+
+                run = FlatRun(process, machine.patience, look).finish(limit)
             from harness.suites.device_trace import trace_observations  # noqa: PLC0415 - not before QEMU
 
             context.begin(None)

@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from harness.base.deadline import Deadline
 from harness.guests.run.suite_run import SuiteOutcome, suite_limit
 from harness.guests.vmm.vmm import Chardev
-from harness.hosts.coverage.plugin import Coverage
 from harness.hosts.machines.machine import Machine
 from harness.hosts.pool import HostPool
 from harness.hosts.qemu.binary import QemuBinary
@@ -20,6 +19,9 @@ from harness.results.phases import PhaseName
 from harness.results.readings import AuditRecord
 from harness.results.records import HostRecord
 from harness.suites.suite import Suite
+
+if TYPE_CHECKING:
+    from harness.hosts.coverage.plugin import Coverage
 
 
 class Started(Protocol):

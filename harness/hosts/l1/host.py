@@ -11,11 +11,11 @@ import contextlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.base.deadline import Deadline
 from harness.base.scratch import scratch_folder
 from harness.hosts.coverage import record
-from harness.hosts.coverage.plugin import Coverage
 from harness.hosts.event_host import CONSOLE
 from harness.hosts.l1 import agent
 from harness.hosts.l1.link import L1Link
@@ -28,9 +28,11 @@ from harness.hosts.qemu.binary import QemuBinary
 from harness.hosts.qemu.command import BAR_SIZE, BootFiles, command_line
 from harness.hosts.qemu.memory import find_memfd
 from harness.hosts.qemu.process import QemuProcess
-from harness.hosts.qemu.stub_samples import QemuCpus
 from harness.hosts.qemu.stub_tables import QemuTables
 from harness.results.places import Place
+
+if TYPE_CHECKING:
+    from harness.hosts.coverage.plugin import Coverage
 
 SHARE = "/share"  # where L1 has the folder that put() fills
 
@@ -206,6 +208,8 @@ class L1Host(L1Link):
 
     def look(self) -> Place | None:
         """Return where the CPUs of L1 and its guests are, read through QEMU's gdb stub."""
+        from harness.hosts.qemu.stub_samples import QemuCpus  # noqa: PLC0415 - few guests hang
+
         return QemuCpus(self._process.gdb_socket, self.image).look()
 
     def device_memory(self) -> bytes | None:
