@@ -36,7 +36,7 @@ def read_text(data: bytes, source: str, place: str) -> list[Mail]:
         return [Mail("", "", source, place=place)]
     above = "\n".join(found.lines[: found.start]).strip()
     words = [line for line in above.split("\n") if line.strip() != "---"]
-    title = clean(words[0]) or Path(source).name
+    title = clean(next(iter(words), "")) or Path(source).name
     body = "\n".join([*words[1:], "---", *found.lines[found.start :]])
     one = patch(Head(), body, source, Subject(title))
     return [replace(one, place=place)]

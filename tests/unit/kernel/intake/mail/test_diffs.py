@@ -101,3 +101,10 @@ def test_what_git_log_prints(
 def test_git_log_in_lines_is_named(tmp_path: Path) -> None:
     text = f"1234567 KVM: one\n{DIFF}"
     assert "a commit each: use git format-patch" in refused(write(tmp_path, text, "x.patch"))
+
+
+def test_nothing_but_a_separator_above(tmp_path: Path, applied: Apply) -> None:
+    """What is left of a patch whose message was cut off: the file's name is the title."""
+    taken = intake.take(write(tmp_path, f"---\n{DIFF}", "x.diff"), tree=None)
+    assert taken.subjects == ("x.diff",)
+    assert applied(taken).lines() == [ONE]
