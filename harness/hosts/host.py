@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.hosts.events import Event
 from harness.hosts.hang.patience import Patience
-from harness.hosts.tables import TableSource
 from harness.results.places import Place
 from harness.results.records import Failure
 from harness.suites.failures.guest_log import GuestLog
+
+if TYPE_CHECKING:  # read while a guest runs, and hosts start before
+    from harness.hosts.tables import TableSource
 
 T = TypeVar("T")
 

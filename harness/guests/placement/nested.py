@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import cast
 
 from harness.base.errors import MachineError
-from harness.guests.audit.linux import linux_targets
-from harness.guests.audit.run_audit import RunAudit
 from harness.guests.placement.placement import RunContext
-from harness.guests.run.passes import GuestImages, SuitePasses, first_guest
 from harness.guests.run.suite_run import SuiteOutcome, SuitePass, SuiteRun
 from harness.guests.vmm import vmm_of
-from harness.guests.vmm.vmm import MONITOR, STREAMS, Chardev, GuestSpec, guest_script
+from harness.guests.vmm.vmm import APPEND, MONITOR, STREAMS, Chardev, GuestSpec, Vmm, guest_script
 from harness.hosts.host import HostLost
 from harness.hosts.l1.host import L1Host
 from harness.hosts.l1.saved import SavedState, state_of
@@ -22,8 +19,8 @@ from harness.hosts.l1.userland import l1_root
 from harness.hosts.machines.machine import Machine
 from harness.hosts.qemu.command import BootFiles, command_line
 from harness.results.phases import PhaseName
-from harness.suites.device_trace import trace_observations
 
+SHARED = "/share"  # where the host has the first guest's files
 ERROR = "# s2eval: error "  # begins a line of the guest's init (docs/guest-protocol.md)
 
 
@@ -47,7 +44,7 @@ class NestedPlacement:
         self, machine: Machine, chardev: Chardev, append: str, more: Sequence[str] = ()
     ) -> str | None:
         """Return shell for L1 that starts L2. Raise UsageError when it cannot be made."""
-        spec = GuestSpec(machine, "/share/Image", "/share/initrd", append, chardev, more)
+        spec = GuestSpec(machine, f"{SHARED}/Image", f"{SHARED}/initrd", append, chardev, more)
         return guest_script(vmm_of(machine), spec)
 
     def run(self, context: RunContext) -> SuiteOutcome:
@@ -109,6 +106,15 @@ def saved_state(context: RunContext) -> SavedState | None:
     return state if state.exists or state.request() else None
 
 
+def first_guest(machine: Machine, vmm: Vmm) -> str:
+    """Return the script that starts the first guest of a host that is to be saved.
+
+    Its text is a part of the saved state's key. Raise UsageError when the VMM cannot run the guest.
+    """
+    spec = GuestSpec(machine, f"{SHARED}/Image", f"{SHARED}/initrd", APPEND, vmm.port, paused=True)
+    return guest_script(vmm, spec)
+
+
 def forget_first_try(context: RunContext, reason: str) -> None:
     """Remove the cell's audits and logs of an L1 that was saved or restored, and tell the user."""
     context.note(f"L1 boots again, without a saved state: {reason}")
@@ -134,6 +140,8 @@ def run_suite_on(host: L1Host, context: RunContext) -> SuiteOutcome:
         outcome = boot_and_run(host, context)
         if host.state and (reason := reason_to_distrust(outcome)):
             raise MachineError(reason)
+        from harness.suites.device_trace import trace_observations  # noqa: PLC0415 - not before QEMU
+
         outcome.traced = trace_observations(
             context.suite.name,
             outcome.lines,
@@ -158,6 +166,11 @@ def boot_and_run(host: L1Host, context: RunContext) -> SuiteOutcome:
 
     An L1 that is lost is a failure in the outcome. Raise MachineError when L1 cannot be restored.
     """
+    # Before this L1 would start later by what these take.
+    from harness.guests.audit.linux import linux_targets  # noqa: PLC0415
+    from harness.guests.audit.run_audit import RunAudit  # noqa: PLC0415
+    from harness.guests.run.passes import GuestImages, SuitePasses  # noqa: PLC0415
+
     machine, vmm = context.machine, vmm_of(context.machine)
     images = GuestImages(context.image, context.archive)
     host.longest_silence()  # of an earlier cell

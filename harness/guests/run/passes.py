@@ -30,7 +30,6 @@ echo scan > {LEAKS}
 echo scan > {LEAKS}
 """
 LEAK_SCAN = 60.0  # seconds for all of it
-SHARED = "/share"  # where the host has the first guest's files
 
 
 @dataclass(frozen=True)
@@ -43,15 +42,6 @@ class GuestImages:
     def files(self) -> dict[str, Path]:
         """Return the images by the names that they have on the host."""
         return {"Image": self.kernel, "initrd": self.archive}
-
-
-def first_guest(machine: Machine, vmm: Vmm) -> str:
-    """Return the script that starts the first guest of a host that is to be saved.
-
-    Its text is a part of the saved state's key. Raise UsageError when the VMM cannot run the guest.
-    """
-    spec = GuestSpec(machine, f"{SHARED}/Image", f"{SHARED}/initrd", APPEND, vmm.port, paused=True)
-    return guest_script(vmm, spec)
 
 
 class SuitePasses:

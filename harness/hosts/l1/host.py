@@ -28,11 +28,11 @@ from harness.hosts.qemu.binary import QemuBinary
 from harness.hosts.qemu.command import BAR_SIZE, BootFiles, command_line
 from harness.hosts.qemu.memory import find_memfd
 from harness.hosts.qemu.process import QemuProcess
-from harness.hosts.qemu.stub_tables import QemuTables
 from harness.results.places import Place
 
 if TYPE_CHECKING:
     from harness.hosts.coverage.plugin import Coverage
+    from harness.hosts.qemu.stub_tables import QemuTables
 
 SHARE = "/share"  # where L1 has the folder that put() fills
 
@@ -204,6 +204,8 @@ class L1Host(L1Link):
 
     def tables(self) -> QemuTables:
         """Return the tables of L1's guests, read through QEMU's gdb stub and L1's memory."""
+        from harness.hosts.qemu.stub_tables import QemuTables  # noqa: PLC0415 - not before L1
+
         return QemuTables(self._process.gdb_socket, self._process.pid, self._ram_size)
 
     def look(self) -> Place | None:
