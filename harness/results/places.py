@@ -77,11 +77,24 @@ class Place(Record):
         """Return whether a CPU is stuck, or all are idle while a task is blocked."""
         return self.state is CpuState.STUCK or (self.state is CpuState.IDLE and bool(self.blocked))
 
-    def same_as(self, other: Place) -> bool:
-        """Return whether two boots hang at the same place: in one function, or both idle."""
+    def shared(self, other: Place) -> Place | None:
+        """Return the place at which two boots hang: one of the two; None where they differ.
+
+        Where a CPU is in a loop over several functions, some samples agree on more of its stack
+        than others do. So of two functions of which one has called the other, the caller counts.
+        """
         if CpuState.MOVING in (self.state, other.state) or self.state is not other.state:
-            return False
-        return (self.where, self.function) == (other.where, other.function)
+            return None
+        if self.where != other.where:
+            return None
+        if self.function == other.function or other.function in self._callers():
+            return other
+        return self if self.function in other._callers() else None
+
+    def _callers(self) -> list[str]:
+        """The functions on the stack of the CPU or task that this is the place of."""
+        seen: list[CpuPlace | BlockedTask] = [*self.cpus, *self.blocked]
+        return next((one.stack for one in seen if one.function == self.function), [])
 
     def __str__(self) -> str:
         """Return the place as it stands in a sentence, `kvm_arch_init (arch/…/arm.c:2247)`."""

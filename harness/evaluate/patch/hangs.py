@@ -43,7 +43,7 @@ def hung_twice(cell: Cell) -> Place | None:
     if last is None or not last.kind.timeout or last.place is None:
         return None
     before = [failure.place for failure in cell.retried if failure.place]
-    return last.place if any(place.same_as(last.place) for place in before) else None
+    return next((shared for place in before if (shared := place.shared(last.place))), None)
 
 
 class Hangs:
@@ -104,7 +104,7 @@ class Hangs:
             boots = 3
             again = self._engine.boot_aside(fitted(request, control))
             failure = again.failure if again else None
-            if not (failure and failure.place and failure.place.same_as(place)):
+            if not (failure and failure.place and failure.place.shared(place)):
                 return None
         return found.model_copy(update={"boots": boots, "control": seconds})
 

@@ -13,7 +13,7 @@ from harness.evaluate.patch.hangs import Hangs, shown
 from harness.evaluate.plan.plan import CellRequest, Plan, cells_of
 from harness.results.failure_kinds import FailureKind
 from harness.results.phases import PhaseName
-from harness.results.places import CpuState, Place
+from harness.results.places import CpuPlace, CpuState, Place
 from harness.results.records import Cell, Phase, Status
 from harness.results.store import load_run
 from tests.unit.evaluate.engine.fake_cells import FakeBatches, engine_for, failed, passed
@@ -26,6 +26,21 @@ INIT = Place(function="kvm_arch_init", at="kvm_arch_init+0x40/0x3a0", el=2, inte
 ELSEWHERE = INIT.model_copy(update={"function": "vfio_init"})
 IDLE = INIT.model_copy(update={"function": "", "at": "", "state": CpuState.IDLE})
 MOVING = INIT.model_copy(update={"state": CpuState.MOVING})
+# A loop of two functions, as it is seen when fewer of the samples are in the inner one, and more.
+RUN, ABORT = "kvm_arch_vcpu_ioctl_run", "kvm_handle_guest_abort"
+
+
+def looping(*stack: str) -> Place:
+    cpu = CpuPlace(
+        cpu=0, where="L1", state=CpuState.STUCK, el=2, interrupts="unmasked", function=stack[0],
+        stack=list(stack),
+    )  # fmt: skip
+    return INIT.model_copy(
+        update={"function": stack[0], "at": f"{stack[0]}+0x1/0x2", "cpus": [cpu]}
+    )
+
+
+OUTER, INNER = looping(RUN, "kvm_vcpu_ioctl"), looping(ABORT, RUN, "kvm_vcpu_ioctl")
 Boot = Callable[[CellRequest], Cell]
 
 
@@ -83,6 +98,15 @@ def test_twice_at_one_place_where_the_base_comes_up_is_a_hang(batches: FakeBatch
     assert batches.booted[-1] == BASE.name and control.boot_only and control.fresh
 
 
+@pytest.mark.parametrize(("first", "second"), [(OUTER, INNER), (INNER, OUTER)])
+def test_a_loop_over_two_functions_is_a_hang_in_the_one_that_calls_the_other(
+    batches: FakeBatches, first: Place, second: Place
+) -> None:
+    boots = [silent(PATCHED, first), silent(PATCHED, second), came_up(BASE)]
+    cell = judged(batches, came_up(BASE), *boots)
+    assert shown(cell.failure) == f"hangs in {RUN} ({RUN}+0x1/0x2)"
+
+
 def test_idle_twice_is_a_hang_too(batches: FakeBatches) -> None:
     cell = judged(
         batches, came_up(BASE), silent(PATCHED, IDLE), silent(PATCHED, IDLE), came_up(BASE)
@@ -102,7 +126,15 @@ def test_a_lockup_that_the_kernel_tells_needs_no_other_boot(batches: FakeBatches
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [(INIT, ELSEWHERE), (INIT, None), (None, INIT), (None, None), (INIT, IDLE), (MOVING, MOVING)],
+    [
+        (INIT, ELSEWHERE),
+        (INIT, None),
+        (None, INIT),
+        (None, None),
+        (INIT, IDLE),
+        (MOVING, MOVING),
+        (looping("f", "kvm_vcpu_ioctl"), looping("g", "kvm_vcpu_ioctl")),
+    ],
 )
 def test_two_places_are_none(
     batches: FakeBatches, first: Place | None, second: Place | None

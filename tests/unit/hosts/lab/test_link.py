@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -160,7 +162,15 @@ def test_a_stream_is_ended_with_what_it_started(link: Link) -> None:
     assert processes_with("^sleep 4727$") == []
 
 
-def test_a_stream_tells_that_its_connection_was_lost(link: Link, server: SshServer) -> None:
+def end(pid: Path) -> None:
+    """End the process whose id is in a file: with its connection gone sshd leaves it."""
+    with suppress(ProcessLookupError):
+        os.kill(int(pid.read_text()), signal.SIGTERM)
+
+
+def test_a_stream_tells_that_its_connection_was_lost(
+    link: Link, server: SshServer, tmp_path: Path
+) -> None:
     ended: list[int | None] = []
     over = threading.Event()
 
@@ -170,13 +180,16 @@ def test_a_stream_tells_that_its_connection_was_lost(link: Link, server: SshServ
 
     first = threading.Event()
     stream = link.stream(
-        ["sh", "-c", "echo x; exec sleep 4724"], lambda _: first.set(), soon(), on_end
+        ["sh", "-c", f"echo $$ > {tmp_path}/pid; echo x; exec sleep 4724"],
+        lambda _: first.set(),
+        soon(),
+        on_end,
     )
     assert first.wait(PATIENCE)
     server.cut()
     assert over.wait(PATIENCE)
     assert (ended, stream.lost) == ([None], True)
-    subprocess.run(["pkill", "-f", "^sleep 4724$"], check=False)
+    end(tmp_path / "pid")
 
 
 def test_a_lost_connection_is_opened_again_for_the_next_command(
@@ -192,7 +205,10 @@ def test_a_lost_connection_is_opened_again_for_the_next_command(
 def test_a_command_under_which_it_was_lost_is_not_run_again(
     link: Link, server: SshServer, tmp_path: Path
 ) -> None:
-    script = f"echo x >> {tmp_path}/ran; [ -e {tmp_path}/again ] || exec sleep 4725"
+    script = (
+        f"echo $$ > {tmp_path}/pid; echo x >> {tmp_path}/ran;"
+        f" [ -e {tmp_path}/again ] || exec sleep 4725"
+    )
 
     def cut() -> None:
         end = time.monotonic() + PATIENCE
@@ -210,7 +226,7 @@ def test_a_command_under_which_it_was_lost_is_not_run_again(
             return link.shell(script, soon(), repeat=repeat).status
         finally:
             thread.join()
-            subprocess.run(["pkill", "-f", "^sleep 4725$"], check=False)
+            end(tmp_path / "pid")
 
     with pytest.raises(LabError, match="the connection was lost while") as error:
         run(repeat=False)
@@ -240,19 +256,20 @@ def test_ssh_that_becomes_mute_under_a_command(server: SshServer) -> None:
 
 
 def test_a_machine_that_has_gone_silent_loses_its_streams(
-    server: SshServer, monkeypatch: pytest.MonkeyPatch
+    server: SshServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(module, "KEEPALIVE", 0.2)
     monkeypatch.setattr(module, "SILENT", 0.5)
     over = threading.Event()
     with Proxy(server.port) as proxy, through(server, proxy) as link:
         link.connect(soon())
-        stream = link.stream(["sleep", "4726"], print, soon(), lambda _: over.set())
+        command = ["sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 4726"]
+        stream = link.stream(command, print, soon(), lambda _: over.set())
         assert not over.wait(1.5)  # it answers: nothing is closed
         proxy.mute = True
         assert over.wait(PATIENCE)
         assert stream.lost
-    subprocess.run(["pkill", "-f", "^sleep 4726$"], check=False)
+    end(tmp_path / "pid")
 
 
 def test_a_connection_cut_in_the_middle_of_a_file(server: SshServer, tmp_path: Path) -> None:
