@@ -99,9 +99,10 @@ def _bring_back(link: Link, host: HostFile, progress: Callable[[str], object]) -
     with (
         tempfile.TemporaryDirectory() as folder,
         LabEvents(host, Path(folder) / "console.log") as events,
-        Lease(link),
+        Lease(link) as lease,
     ):
         own = BootControl(link, WatchedHost(host, (), events), progress).back(state.boot_id)
+        lease.renew()  # also of the killed run's, on the disk
     detail = f"it ran {state.release}, which an earlier run had left, and is back at {own.release}"
     return Check(name="own kernel", state="ok", detail=detail)
 
