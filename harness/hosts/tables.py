@@ -102,7 +102,8 @@ class Reading:
 
     `stopped` is how long the VM stood still for it (s), with all targets read in the same stop;
     `seconds` the time from asking to the end of that stop, which was the `stops`-th attempt.
-    `source` is GDB_STUB or a View of a module's (harness/hosts/module_tables.py).
+    `source` is GDB_STUB or a View of a module's (harness/hosts/module_tables.py). `census` are all
+    tables of stage 2 from the same stop, None where the source does not give them.
     """
 
     target: Target
@@ -114,6 +115,7 @@ class Reading:
     seconds: float
     stops: int
     source: str = GDB_STUB
+    census: Census | None = None
 
 
 class NoTablesError(MachineError):

@@ -17,6 +17,7 @@ TITLES = {
     ChangeKind.CHANGED: "different",
 }
 STAGES = {"stage1": "stage 1 of ", "stage2": "stage 2 of ", "combined": "effective type of "}
+PREFIXES = {"census": "all of stage 2, ", "witness": "witnesses of ", "build": "compiler: "}
 LINE = 300  # characters of a log's line
 HEADLINE = 600
 
@@ -76,6 +77,18 @@ def counted_lines(document: VerdictDocument) -> list[str]:
     ]
 
 
+def census_lines(document: VerdictDocument) -> list[str]:
+    """Return what became of all of stage 2, a line for machines and suites of which it is alike."""
+    cells: dict[str, list[str]] = {}
+    for one in document.census:
+        cells.setdefault(one.summary, []).append(f"{clean(one.machine)}, {clean(one.suite)}")
+    several = len(document.census) > 1
+    return [
+        clean(summary, HEADLINE) + (f" ({'; '.join(where)})" if several else "")
+        for summary, where in cells.items()
+    ]
+
+
 def sentence(change: VerdictChange, names: str) -> str:
     """Return a change in words; `names` are those of all that changed in the same way."""
     before, after = change.base, change.patched
@@ -92,12 +105,10 @@ def prefix_and_name(change: VerdictChange) -> tuple[str, str]:
     if change.about == "audit":
         mapping, _, stage = rest.rpartition(".")
         return (STAGES[stage], mapping) if stage in STAGES else ("audit of ", rest)
-    if change.about == "witness":
-        return "witnesses of ", rest
+    if change.about in PREFIXES:
+        return PREFIXES[change.about], rest
     if change.about == "log":
         return "", f"{rest.partition('.')[0]}'s log"
-    if change.about == "build":
-        return "compiler: ", rest
     if change.about == "expectation":
         return "expected: ", change.path
     name = rest if top == change.suite and rest else change.path

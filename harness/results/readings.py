@@ -95,6 +95,59 @@ class AuditRecord(OpenRecord):
     detail: AuditDetail = Field(default_factory=AuditDetail)
 
 
+class CensusLeaves(OpenRecord):
+    """Leaves of stage 2 in one region that are alike.
+
+    `region` is `RAM`, `BAR2`, the name of an area of the VMM's memory map, or `unknown`. `memslot`:
+    the VMM has given KVM memory there. `target` is where the leaves lead: `device` (where the host
+    has that BAR), `memory` (the host's), `elsewhere`; `unknown` where nobody can tell. `block` is
+    the size of a leaf in bytes.
+    """
+
+    region: str
+    memslot: bool
+    target: str
+    type: str
+    rights: str
+    shareability: str
+    block: int
+    contiguous: bool = False
+    af: bool = True
+    leaves: int = 0
+
+
+class CensusRange(OpenRecord):
+    """Leaves that follow each other in both address spaces; addresses are hexadecimal text."""
+
+    region: str
+    ipa: str
+    pa: str
+    size: int
+    block: int
+    type: str
+    rights: str
+    shareability: str
+    contiguous: bool = False
+    af: bool = True
+
+
+class CensusRecord(OpenRecord):
+    """All leaves of stage 2 while the suite's audit of the mapping `at` was read (docs/audit.md).
+
+    `problem` says why leaves may be missing, "" where all are there. `ranges` has every region but
+    RAM, whose pages lie anywhere: `kinds` has them all. `more` counts ranges that are left out.
+    """
+
+    at: str
+    leaves: int
+    tables: int
+    stopped_ms: float
+    problem: str = ""
+    kinds: list[CensusLeaves] = Field(default_factory=list)
+    ranges: list[CensusRange] = Field(default_factory=list)
+    more: int = 0
+
+
 class FidelityRecord(OpenRecord):
     """An emulator, as it was measured (docs/fidelity.md): its identity, and its facts.
 

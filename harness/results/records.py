@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from harness.results.base import SEVERITY, Record, Status, exit_code_of, worst
 from harness.results.failure_kinds import Blame, FailureKind
 from harness.results.places import Place
-from harness.results.readings import AuditRecord, FidelityRecord
+from harness.results.readings import AuditRecord, CensusRecord, FidelityRecord
 
 # Defined in base.py; users of records import these names from here.
 __all__ = ["SEVERITY", "Record", "Status", "exit_code_of", "worst"]
@@ -179,6 +179,7 @@ class Cell(Record):
     observations: list[Observation] = Field(default_factory=list)
     cases: list[Case] = Field(default_factory=list)
     audits: list[AuditRecord] = Field(default_factory=list)
+    census: CensusRecord | None = None
     fidelity: FidelityRecord = Field(default_factory=FidelityRecord)
     expectations: list[Observation] = Field(default_factory=list)
     logs: list[str] = Field(default_factory=list)

@@ -52,6 +52,7 @@ def merge_takes(takes: Sequence[Cell], retried: Sequence[Cell]) -> Cell:
             "observations": first.observations if len(takes) == 1 else _observations(takes),
             "cases": first.cases if len(takes) == 1 else _cases(takes),
             "audits": next((t.audits for t in takes if t.audits), []),
+            "census": next((t.census for t in takes if t.census), None),
             "logs": [name for t in every for name in t.logs],
             "repeats": len(takes),
             "retried": [summary_failure(t) for t in retried],

@@ -80,7 +80,11 @@ class Policy(BaseModel):
 
 def load_invariants(folder: Path) -> list[Rule]:
     """Return the invariants of the suite in `folder`. Raise UsageError when the file is wrong."""
-    path = folder / INVARIANTS
+    return load_rules(folder / INVARIANTS)
+
+
+def load_rules(path: Path) -> list[Rule]:
+    """Return the invariants in a file. Raise UsageError when it is wrong."""
     return parse(Invariants, path, read_toml(path)).invariant
 
 

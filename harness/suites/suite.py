@@ -41,6 +41,8 @@ class Suite(BaseModel):
     `programs` are static programs of user space, each made of NAME.c in the folder. `fragments` are
     config fragments (kernels/fragments) that the suite wants in its kernel. `guests` is how many
     guests one cell may use up: where a guest dies in a test, the next goes on behind that test.
+    `lifts` names rules about stage 2 as a whole that its kernels may break by their policy
+    (harness/suites/stage2-rules.toml).
     `devices` are the devices of qemu-configs/devices that the suite can drive (none: any); its
     cells are SKIP on machines with another device. `watch`: the suite is judged by QEMU's view of
     the device: the trace of its accesses, its screen instead of its memory.
@@ -64,6 +66,7 @@ class Suite(BaseModel):
     destructive: bool = False
     cases: bool = False
     policies: bool = False
+    lifts: list[str] = Field(default_factory=list)
     needs: dict[str, list[str]] = Field(default_factory=dict)
     requires: Requires = Requires()
     promises: dict[str, str] = Field(default_factory=dict)

@@ -70,6 +70,17 @@ def test_what_the_guest_reported_before_it_died_is_kept(quickstart: Finished) ->
     assert (unreached.status, unreached.value) == (Status.SKIP, 1)
 
 
+def test_all_of_stage_2_is_in_both_records(quickstart: Finished) -> None:
+    for cell, kind in ((baseline(quickstart), "Device-nGnRE"), (patched(quickstart), "Normal-NC")):
+        assert cell.census and (cell.census.at, cell.census.problem) == (MAPPINGS[-1], "")
+        memory, bar = cell.census.kinds
+        assert (memory.region, memory.type, memory.target) == ("RAM", "Normal-WB", "memory")
+        assert (bar.region, bar.type, bar.target, bar.rights) == ("BAR2", kind, "device", "rw-")
+        assert sum(one.size // one.block for one in cell.census.ranges) == bar.leaves > 100
+        rules = [o.status for o in cell.observations if o.path.startswith("census.")]
+        assert len(rules) == 7 and set(rules) == {Status.PASS}
+
+
 def test_on_the_patched_kernel_everything_works(quickstart: Finished) -> None:
     cell = patched(quickstart)
     assert (cell.status, cell.failure) == (Status.PASS, None)

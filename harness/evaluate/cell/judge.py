@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from harness.guests.run.suite_run import PostChecks, SuiteOutcome, SuiteRun
 from harness.results.records import Cell, Failure, Observation, Status, worst
 from harness.suites.cases import merge_guests
+from harness.suites.census import census_observations
 from harness.suites.mappings import load_kinds, mapping_observations
 from harness.suites.observe import limited, merge, observe_suite
 from harness.suites.policy import judge_policies
@@ -40,7 +41,9 @@ def judge_cell(cell: Cell, suite: Suite, outcome: SuiteOutcome) -> None:
     cell.cases = merge_guests(cases for _, cases in guests)
     agreement = witnesses(name, cell.audits, probed, limits)
     audited = audit_observations(cell.audits)
-    cell.observations = [*probed, *outcome.traced, *audited, *agreement]
+    cell.census = outcome.census
+    leaves = census_observations(cell.census, suite.lifts)
+    cell.observations = [*probed, *outcome.traced, *audited, *leaves, *agreement]
     if outcome.checks:
         cell.observations += host_observations(name, outcome.checks)
     if untold := _untold(suite, runs, [observations for observations, _ in guests]):

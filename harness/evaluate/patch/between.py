@@ -127,6 +127,7 @@ def _document(
         base=base,
         patched=patched,
         changes=told.changes,
+        census=told.census,
         unchanged=told.unchanged,
         figures=told.figures,
         reproduce=reproduce,

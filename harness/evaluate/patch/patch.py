@@ -148,6 +148,7 @@ def document_of(
         same_image=_same(done),
         reach=reach,
         changes=told.changes,
+        census=told.census,
         unchanged=told.unchanged,
         figures=told.figures,
         size=_sizes(base, last),

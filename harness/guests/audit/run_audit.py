@@ -11,7 +11,7 @@ from harness.base.errors import MachineError
 from harness.guests.audit import record
 from harness.guests.audit.record import Expectation, audit_record, unread_record
 from harness.guests.audit.tables import BUDGET, NO_TABLES, OpenTables
-from harness.hosts.tables import NoTablesError, Reading, TableSource, Target
+from harness.hosts.tables import Census, NoTablesError, Reading, TableSource, Target
 from harness.results.readings import AuditRecord
 from harness.results.records import Status
 from harness.suites.facts import Audit, Device, Fact
@@ -29,6 +29,9 @@ class RunAudit(OpenTables):
     targets that the first request reads as well, whatever the suite maps. `promises` has the type
     that the suite asked for by mapping, `records` is a cell's `audits`, `limit` the cell's limit. A
     failure of the reading itself is a record of status MISS, and the guest goes on.
+
+    `census` is all of stage 2 at the last request that was read, behind that request's mapping;
+    None where the source does not give it.
     """
 
     def __init__(
@@ -44,7 +47,8 @@ class RunAudit(OpenTables):
         self._ordinary = ordinary
         self._promises = promises
         self._limit = limit
-        self._host_bars: list[int] = []
+        self.census: tuple[str, Census] | None = None
+        self._host_bars: list[range] = []
         self._maps: list[str] = []
         self._lacking: dict[str, str] = {}  # what could not be read of the host, and why
         self._device: Device | None = None
@@ -55,7 +59,11 @@ class RunAudit(OpenTables):
         A BAR is a line: start, end and flags (Documentation/PCI/sysfs-pci.rst).
         """
         rows = [line.split() for line in text.splitlines()]
-        self._host_bars = [int(columns[0], 16) for columns in rows if len(columns) == 3]
+        self._host_bars = [
+            range(int(columns[0], 16), int(columns[1], 16) + 1)
+            for columns in rows
+            if len(columns) == 3
+        ]
         self._lacking.pop(BARS, None)
 
     def vmm_maps(self, text: str) -> None:
@@ -85,9 +93,21 @@ class RunAudit(OpenTables):
             self.records.append(_unread(fact, str(error), status))
             return True
         self.records += [self._record(reading, fact) for reading in readings]
+        if whole := readings[-1].census:
+            self.census = fact.mapping, whole
         if first:
             self.records += self._vfio(fact, budget)
         return True
+
+    @property
+    def device(self) -> Device | None:
+        """Return the guest's device, None before it has been reported."""
+        return self._device
+
+    @property
+    def host_bars(self) -> list[range]:
+        """Return the host's physical addresses of the device's BARs, none where not known."""
+        return self._host_bars
 
     def _bar(self) -> int | None:
         """Return the host's physical address of the BAR under test; None where it is not known."""
@@ -96,7 +116,7 @@ class RunAudit(OpenTables):
         if self._device.bar >= len(self._host_bars):
             self.lacks(BARS, f"there is no BAR {self._device.bar} among {len(self._host_bars)}")
             return None
-        return self._host_bars[self._device.bar]
+        return self._host_bars[self._device.bar].start
 
     def _vfio(self, fact: Audit, budget: Deadline) -> list[AuditRecord]:
         """Return the record of the VMM's mapping, which must be Device memory in any case."""

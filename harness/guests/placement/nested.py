@@ -167,6 +167,7 @@ def boot_and_run(host: L1Host, context: RunContext) -> SuiteOutcome:
     An L1 that is lost is a failure in the outcome. Raise MachineError when L1 cannot be restored.
     """
     # Before this L1 would start later by what these take.
+    from harness.guests.audit.census import run_census  # noqa: PLC0415
     from harness.guests.audit.linux import linux_targets  # noqa: PLC0415
     from harness.guests.audit.run_audit import RunAudit  # noqa: PLC0415
     from harness.guests.run.passes import GuestImages, SuitePasses  # noqa: PLC0415
@@ -197,6 +198,7 @@ def boot_and_run(host: L1Host, context: RunContext) -> SuiteOutcome:
     passes = SuitePasses(host, vmm, machine, images, context.begin, host.snapshot, context.limit)
     with audit:
         outcome = passes.run(context.suite, audit)
+    outcome.census = run_census(audit, machine, vmm.memory_map)
     outcome.quiet = {**booted, PhaseName.PROBE: host.longest_silence()}
     host.usable = passes.usable
     return outcome

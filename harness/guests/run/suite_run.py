@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from harness.hosts.machines.machine import Machine
 from harness.results.failure_kinds import FailureKind
+from harness.results.readings import CensusRecord
 from harness.results.records import Failure, Observation
 from harness.suites.suite import Suite
 
@@ -85,12 +86,14 @@ class PostChecks:
 class SuiteOutcome:
     """All guests of a cell, in their order; `traced` is from QEMU's trace of the device.
 
-    `quiet` is the longest time without a line from them (s), by phase.
+    `quiet` is the longest time without a line from them (s), by phase. `census` is all of stage 2
+    at the last audit that was read, None where nothing can give it.
     """
 
     passes: list[SuitePass] = field(default_factory=list)
     checks: PostChecks | None = None
     traced: list[Observation] = field(default_factory=list)
+    census: CensusRecord | None = None
     quiet: dict[str, float] = field(default_factory=dict)
 
     @property

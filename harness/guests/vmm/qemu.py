@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.base.errors import UsageError
-from harness.guests.vmm.vmm import GuestSpec, MemoryMap, Monitor
+from harness.guests.vmm.vmm import GuestSpec, MemoryArea, MemoryMap, Monitor
 from harness.hosts.machines.machine import render
 from harness.results.records import Failure
 from harness.suites.failures import classify
@@ -19,8 +19,18 @@ class QemuVmm:
     name = "qemu"
     program = "qemu-system-aarch64"
     source: Source = "qemu"
-    # hw/arm/virt.c, base_memmap: VIRT_MEM and VIRT_GIC_DIST.
-    memory_map = MemoryMap(ram=0x4000_0000, gic=0x0800_0000)
+    # hw/arm/virt.c, base_memmap: VIRT_MEM and VIRT_GIC_DIST; VIRT_FLASH, VIRT_GIC_DIST to
+    # VIRT_GIC_REDIST, VIRT_UART to VIRT_SECURE_MEM, VIRT_PCIE_MMIO to VIRT_PCIE_ECAM.
+    memory_map = MemoryMap(
+        ram=0x4000_0000,
+        gic=0x0800_0000,
+        areas=(
+            MemoryArea("flash", 0, 0x0800_0000, memslot=True),
+            MemoryArea("GIC", 0x0800_0000, 0x0100_0000),
+            MemoryArea("devices", 0x0900_0000, 0x0700_0000),
+            MemoryArea("PCI", 0x1000_0000, 0x3000_0000),
+        ),
+    )
     monitor: Monitor | None = Monitor(
         hello='{"execute": "qmp_capabilities"}\n',
         go='{"execute": "cont"}\n',

@@ -42,11 +42,28 @@ class GuestSpec:
 
 
 @dataclass(frozen=True)
+class MemoryArea:
+    """A part of a VMM's address space for guests, `size` bytes from `start` on.
+
+    `memslot`: the VMM gives KVM memory there. An emulated device has none, all accesses trap.
+    """
+
+    name: str
+    start: int
+    size: int
+    memslot: bool = False
+
+
+@dataclass(frozen=True)
 class MemoryMap:
-    """Guest-physical addresses of a VMM's RAM and GIC; None for a device that it does not have."""
+    """Guest-physical addresses of a VMM's RAM and GIC; None for a device that it does not have.
+
+    `areas` are the others of its address space; BARs are nowhere in it, the guest places them.
+    """
 
     ram: int
     gic: int | None  # the distributor
+    areas: tuple[MemoryArea, ...] = ()
 
 
 @dataclass(frozen=True)

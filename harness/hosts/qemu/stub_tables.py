@@ -109,15 +109,17 @@ class StubTables:
                 sights = self._look(answer, vcpu)
                 late = _half_over(deadline)
                 sight = _choose(sights, flat=flat and (late or not self.has_el2))
-                walks = list(self._walks(sight, left, stopped, answer, take_all=late))
+                values = self._values(sight.vcpu, answer) if sight else {}
+                walks = list(self._walks(sight, values, left, stopped, answer, take_all=late))
+                tables = self._mapped_stage2(sight, values)
                 self._stub.resume(answer)
                 now = time.monotonic()
-                for target, address, result, sight, regs in walks:
+                census = Census(tables, sight, now - stopped) if sight and tables else None
+                for target, address, result, seen, regs in walks:
                     left.remove(target)
+                    times = (now - stopped, now - begin, stops)
                     readings.append(
-                        Reading(
-                            target, address, result, sight, regs, now - stopped, now - begin, stops
-                        )
+                        Reading(target, address, result, seen, regs, *times, census=census)
                     )
                 if left:
                     _pause(deadline, sights)
@@ -148,6 +150,15 @@ class StubTables:
         with self._stub.physical(deadline):
             return read_stage2(StubMemory(self._stub, deadline).read, regs)
 
+    def _mapped_stage2(self, sight: Sight | None, values: Mapping[str, int]) -> StageTables | None:
+        """Return all tables of stage 2 where memory is mapped, so that they take next to no time.
+
+        None without a guest, and where each page would have to come through the stub.
+        """
+        if sight is None or self._memory is None or not sight.in_guest:
+            return None
+        return read_stage2(self._memory.read, Regs.from_names(values))
+
     def _look(self, deadline: Deadline, vcpu: int | None) -> list[Sight]:
         sights = []
         for number in range(self.vcpus) if vcpu is None else [vcpu]:
@@ -168,6 +179,7 @@ class StubTables:
     def _walks(
         self,
         sight: Sight | None,
+        values: Mapping[str, int],
         targets: Sequence[Target],
         stopped: float,
         deadline: Deadline,
@@ -176,11 +188,12 @@ class StubTables:
     ) -> Iterator[tuple[Target, int, Walk, Sight, Regs]]:
         """Yield one walk at least, and as many as the stop has time for; none without a `sight`.
 
+        `values` are the registers of its vCPU by the Arm ARM's names.
+
         Without `take_all`, a walk that may_be_isolated() doubts is left for another stop.
         """
         if sight is None:
             return
-        values = self._values(sight.vcpu, deadline)
         regs = Regs.from_names(values)
         host = _host_regs(values) if any(target.host for target in targets) else regs
         memory = self._memory or StubMemory(self._stub, deadline)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from harness.base.text import clean
 from harness.evaluate.patch.between import documents
 from harness.evaluate.patch.verdict.document import VerdictDocument
-from harness.report.counted import counted_lines, kernels
+from harness.report.counted import census_lines, counted_lines, kernels
 from harness.report.formats import Source
 from harness.report.view import matrix
 from harness.report.view.findings import findings
@@ -91,6 +91,7 @@ def verdict_of(document: VerdictDocument) -> str:
     """Return the word on two kernels and all that it counts."""
     word = f"**{document.verdict.value.upper()}**: {_code(document.headline)}"
     things = [f"- {_code(line)}" for line in counted_lines(document)]
+    things += [f"- stage 2: {_code(line)}" for line in census_lines(document)]
     return "\n".join([f"{_code(kernels(document))} {word}", "", *things]).rstrip()
 
 

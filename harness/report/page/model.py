@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.base.text import clean
 from harness.evaluate.patch.between import documents
 from harness.evaluate.patch.verdict.document import VerdictDocument
-from harness.report.counted import HEADLINE, counted_lines, kernels
+from harness.report.counted import HEADLINE, census_lines, counted_lines, kernels
 from harness.report.page.audits import MachineLimits, Mapped, audits, limits
 from harness.report.page.failures import FailedCell, FlakyItem, Skip, failures, flakes, skips
 from harness.report.page.figures import Figure, figures
@@ -55,13 +55,17 @@ class Compared:
 
 @dataclass(frozen=True)
 class Judged:
-    """The word on two kernels: what it rests on, and the lines of all that it counts."""
+    """The word on two kernels: what it rests on, and the lines of all that it counts.
+
+    `census` says what became of all of stage 2.
+    """
 
     kernels: str
     word: str
     head: str
     status: str
     lines: list[str]
+    census: list[str]
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,7 @@ def judged(document: VerdictDocument) -> Judged:
         clean(document.headline, HEADLINE),
         document.status.value,
         counted_lines(document),
+        census_lines(document),
     )
 
 

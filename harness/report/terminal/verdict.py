@@ -13,7 +13,7 @@ from harness.base.text import clean
 from harness.evaluate.patch.verdict.document import StepRecord, VerdictDocument
 from harness.evaluate.patch.verdict.verdict import VerdictChange
 from harness.evaluate.patch.verdict.word import ChangeKind, counts
-from harness.report.counted import TITLES, prefix_and_name, sentence
+from harness.report.counted import TITLES, census_lines, prefix_and_name, sentence
 from harness.results.compare import NOT_REACHED
 from harness.results.figures import figure
 
@@ -94,7 +94,7 @@ def _body(document: VerdictDocument) -> Iterator[str]:
         yield ""
         yield "not decided"
         yield from (f"  {clean(line, 600)}" for line in document.open)
-    rest = [*_reach(document), *_sizes(document), *_style(document)]
+    rest = [*_census(document), *_reach(document), *_sizes(document), *_style(document)]
     rest += [_row("note", clean(note, 400)) for note in document.notes]
     if rest:
         yield ""
@@ -170,6 +170,11 @@ def _detail(change: VerdictChange) -> Iterator[str]:
 def _reach(document: VerdictDocument) -> Iterator[str]:
     if document.reach and document.reach.added:
         yield _row("reach", clean(document.reach.summary, 400))
+
+
+def _census(document: VerdictDocument) -> Iterator[str]:
+    for number, line in enumerate(census_lines(document)):
+        yield _row("" if number else "stage 2", line)
 
 
 def _sizes(document: VerdictDocument) -> Iterator[str]:

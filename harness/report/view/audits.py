@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The audits of a mapping as rows of its block (docs/audit.md). Pure."""
+"""The audits of a mapping as rows of its block, all of stage 2 as one (docs/audit.md). Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from harness.report.view.table import Block, Entry, Row
 from harness.report.view.words import LABELS
 from harness.results.compare import NOT_REACHED
 from harness.results.readings import AuditRecord
-from harness.results.records import OR, Cell, Observation, Status
+from harness.results.records import OR, Cell, Observation, Status, worst
+from harness.suites.census import CENSUS, leaves_in_words
 
 STAGES = {"stage2": "stage 2 (audit)", "combined": "effective (audit)"}
 WITNESSES = "witnesses"
 # Mappings that exist whatever a suite maps: pages of every Linux guest, and its VMM's of the BAR.
 OWN, OWN_TITLE = ("l2-", "l1-"), "must not change"
 TRAPS = "traps (no leaf)"
+CENSUS_TITLE, RULES = "all of stage 2", "rules"
+NAMED = 2  # kinds of leaves, or rules, that an entry names
 BAD = (Status.FAIL, Status.ERROR, Status.MISS)
 
 
@@ -45,6 +48,46 @@ def add_audits(blocks: dict[str, Block], cells: Sequence[Cell]) -> None:
             )
             for name in own
         ]
+
+
+def add_census(blocks: dict[str, Block], cells: Sequence[Cell]) -> None:
+    """Add the block where a cell has a census."""
+    regions = dict.fromkeys(
+        kind.region for cell in cells if cell.census for kind in cell.census.kinds
+    )
+    if not regions:
+        return
+    block = blocks.setdefault(CENSUS_TITLE, Block(CENSUS_TITLE))
+    for region in regions:
+        block.rows.append(Row(region, [_region(cell, region) for cell in cells]))
+    block.rows.append(Row(RULES, [_rules(cell) for cell in cells]))
+
+
+def _region(cell: Cell, region: str) -> Entry:
+    if cell.census is None:
+        return _nothing(cell)
+    kinds = [kind for kind in cell.census.kinds if kind.region == region]
+    if not kinds:
+        return Entry("no leaf")
+    # Which pages of the guest's memory are mapped is chance.
+    texts = list(dict.fromkeys(leaves_in_words(kind, counted=region != "RAM") for kind in kinds))
+    return Entry(_first(texts))
+
+
+def _rules(cell: Cell) -> Entry:
+    rules = [o for o in cell.observations if o.path.startswith(f"{CENSUS}.")]
+    if not rules:
+        return _nothing(cell)
+    status = worst([rule.status for rule in rules])
+    names = [o.path.removeprefix(f"{CENSUS}.") for o in rules if o.status is status]
+    if status in (Status.FAIL, Status.MISS):
+        return Entry(f"{status.value}: {_first(names)}", status)
+    return Entry(f"{sum(rule.status is Status.PASS for rule in rules)} ok")
+
+
+def _first(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return ", ".join(texts[:NAMED]) + more
 
 
 def _zip(

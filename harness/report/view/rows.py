@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from harness.base.text import clean
-from harness.report.view.audits import add_audits
+from harness.report.view.audits import add_audits, add_census
 from harness.report.view.case_rows import add_cases
 from harness.report.view.findings import failed_as_expected
 from harness.report.view.fold import OK, fold
@@ -32,7 +32,8 @@ from harness.results.stats import shown_values
 MAX_PARTS = 3  # block, test, figure; deeper paths are only in --json
 FOLDED = 4  # a family with more rows is one row, as is one without a row of its own
 HIDDEN = (HOST, UNREACHED, MAPPING)  # last components that make no row of their own
-ELSEWHERE = ("audit.", "witness.")  # observations that add_audits() shows
+# Observations that add_audits() and add_census() show.
+ELSEWHERE = ("audit.", "witness.", "census.")
 
 
 def blocks(cells: Sequence[Cell]) -> list[Block]:
@@ -53,6 +54,7 @@ def blocks(cells: Sequence[Cell]) -> list[Block]:
         block = by_title.setdefault(title, Block(clean(title)))
         block.rows.append(Row(clean(label), entries, depth))
     add_audits(by_title, cells)
+    add_census(by_title, cells)
     add_cases(by_title, cells)
     return [_head(cells), *by_title.values()]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.evaluate.cell.refusal import blame_kernel, refusal
+from harness.evaluate.patch.verdict.census import CensusSummary, census_summary
 from harness.evaluate.patch.verdict.figures import FigureRecord, changes, compared
 from harness.evaluate.patch.verdict.logdiff import LOGS, KernelLog, kernel_log, log_difference
 from harness.evaluate.patch.verdict.reach import last_words
@@ -43,6 +44,7 @@ class Conclusion:
     notes: list[str] = field(default_factory=list)
     unchanged: int = 0
     pairs: list[Pair] = field(default_factory=list)
+    census: list[CensusSummary] = field(default_factory=list)
     lines: Lines | None = None
 
     @property
@@ -69,6 +71,8 @@ def conclude(
         found = settled([*observed(pair), *_logged(conclusion, pair, folders)])
         _add_words_of_vmm(found, pair, folders)
         conclusion.changes += found
+        if whole := census_summary(pair):
+            conclusion.census.append(whole)
         conclusion.open += unknown(pair)
         conclusion.unchanged += difference(pair).unchanged
         machine, suite = pair.patched.machine.name, pair.patched.suite.name

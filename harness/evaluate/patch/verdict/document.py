@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.evaluate.patch.verdict.census import CensusSummary
 from harness.evaluate.patch.verdict.figures import FigureRecord
 from harness.evaluate.patch.verdict.lines import PatchReach
 from harness.evaluate.patch.verdict.verdict import VerdictChange
@@ -75,6 +76,7 @@ class VerdictDocument(_Part):
     same_image: bool = False
     reach: PatchReach | None = None
     changes: list[VerdictChange] = Field(default_factory=list)
+    census: list[CensusSummary] = Field(default_factory=list)
     unchanged: int = 0
     figures: list[FigureRecord] = Field(default_factory=list)
     size: dict[str, tuple[int, int]] = Field(default_factory=dict)

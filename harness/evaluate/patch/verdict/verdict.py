@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.evaluate.patch.verdict.census import region_changes
 from harness.evaluate.patch.verdict.logdiff import Complaint
 from harness.evaluate.patch.verdict.reach import (
     FAULTS,
@@ -29,19 +30,23 @@ from harness.evaluate.patch.verdict.word import (
     Fact,
     LogLine,
     Outcome,
+    RegionLeaves,
     Stage,
     Verdict,
 )
 from harness.results.compare import ABSENT, NOT_REACHED, Pair, every_change, follows
 from harness.results.failure_kinds import FailureKind
 from harness.results.records import Cell, Observation, Status
+from harness.suites.census import CENSUS
 
 NOT_THERE = "not there"  # the word of the log that lacks a complaint
 REACHED = "reached"  # `SUITE.reached`: how far a run came
 
 
 class VerdictChange(BaseModel):
-    """One thing that differs. `about`: probe, audit, witness, expectation, figure, log or build.
+    """One thing that differs.
+
+    `about` is probe, audit, census, witness, expectation, figure, ending, log or build.
 
     `follows` is the path of a change that this one comes of, and `repeats` whether that one tells
     it: an improvement or regression that does not repeat another one is counted and has its line.
@@ -104,6 +109,7 @@ def observed(pair: Pair) -> list[VerdictChange]:
                 detail={**detail, **({"flaky": flaky} if flaky else {})},
             )
         )
+    changes += _regions(pair, changes)
     changes += _expectations(pair)
     return changes + _ending(pair, changes)
 
@@ -276,10 +282,27 @@ def _expectations(pair: Pair) -> list[VerdictChange]:
     return changes
 
 
+def _regions(pair: Pair, changes: Sequence[VerdictChange]) -> list[VerdictChange]:
+    """Return the regions of stage 2 that differ; an audit may have told of one already."""
+    told = {change.path: (change.base, change.patched) for change in changes}
+    return [
+        _change(
+            pair,
+            region.path,
+            region.base,
+            region.patched,
+            RegionLeaves(),
+            CENSUS,
+            follows=region.told_by(told),
+        )
+        for region in region_changes(pair)
+    ]
+
+
 def _by_path(observations: Iterable[Observation]) -> dict[str, Observation]:
     return {item.path: item for item in observations}
 
 
 def _about(path: str) -> str:
     top = path.partition(".")[0]
-    return top if top in ("audit", "witness") else "probe"
+    return top if top in ("audit", "witness", CENSUS) else "probe"

@@ -154,6 +154,16 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class RegionLeaves:
+    """The leaves of one region of stage 2 that differ; whether they may is the rules' to say."""
+
+    @property
+    def kind(self) -> ChangeKind:
+        """Return CHANGED: a rule that leaves break or keep is an Outcome."""
+        return ChangeKind.CHANGED
+
+
+@dataclass(frozen=True)
 class CompilerWarning:
     """A new warning of the compiler in a line that the series adds."""
 

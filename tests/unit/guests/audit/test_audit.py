@@ -342,7 +342,8 @@ class Tables:
         self.words = words
 
     def read(self, address: int, size: int) -> bytes | None:
-        raise NotImplementedError
+        words = (self.words.get(address + at, 0) for at in range(0, size, 8))
+        return b"".join(word.to_bytes(8, "little") for word in words)
 
     def read_u64(self, address: int) -> int | None:
         return self.words.get(address, 0)

@@ -6,9 +6,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
+from harness.arm.regs import Regs
+from harness.arm.tables.census import StageTables
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.base.paths import own_program
@@ -16,7 +19,7 @@ from harness.guests.audit import run_audit
 from harness.guests.audit.host_module import Unreadable
 from harness.guests.audit.run_audit import BARS, MAPPINGS, VFIO, RunAudit
 from harness.guests.audit.tables import BUDGET, NO_TABLES
-from harness.hosts.tables import Reading, Target
+from harness.hosts.tables import Census, Reading, Sight, Target
 from harness.results.readings import AuditRecord
 from harness.suites.facts import Audit, Device
 from tests.unit.guests.audit.test_audit import LEAF_IPA, NC_VA, reading, tables
@@ -24,8 +27,9 @@ from tests.unit.guests.audit.test_audit import LEAF_IPA, NC_VA, reading, tables
 IPA = 0x80_0000_0000
 DEVICE = Device(bdf="0000:00:01.0", vendor="1af4", device="1110", bar=2, start=IPA, size=0x40_0000)
 ASKED = Audit(mapping="ioremap_wc", va=NC_VA, ipa=IPA, size=0x1000)
-RESOURCES = "0x1 0x2 0x0\n0x3 0x4 0x0\n" + f"{LEAF_IPA:#x} 0x0 0x0\n"
+RESOURCES = "0x1 0x2 0x0\n0x3 0x4 0x0\n" + f"{LEAF_IPA:#x} {LEAF_IPA + 0xFFF:#x} 0x0\n"
 MAPS = f"{NC_VA:x}-ffff0000 rw-s {2 << 40:08x} 00:0f 4 anon_inode:[vfio-device]\n"
+CENSUS = Census(StageTables(Regs(*[0] * 9), None), Sight(0, 0, 0), 0.001)
 PROMISES = {"ioremap_wc": "Normal-NC"}
 
 
@@ -51,7 +55,7 @@ class Tables:
         if any(target.name == self.refuses for target in targets):
             raise MachineError("no vCPU was seen")
         found = reading(NC_VA, tables())
-        return [Reading(target, *list(vars(found).values())[1:]) for target in targets]
+        return [replace(found, target=target, census=CENSUS) for target in targets]
 
 
 def audited(source: Tables | None, **host: str | None) -> dict[str, AuditRecord]:
@@ -134,6 +138,20 @@ def test_one_request_has_one_budget_which_ends_before_the_guest_goes_on(
     late = Tables()
     audited(late)
     assert [limit.left() for _, limit in late.limits] == [0.0] * len(late.limits)
+
+
+def test_all_of_stage_2_is_that_of_the_last_request_that_was_read() -> None:
+    source = Tables()
+    with RunAudit(source, {}, PROMISES) as audit:
+        audit.host_resources(RESOURCES)
+        audit.see(DEVICE)
+        assert audit.census is None
+        audit.see(ASKED)
+        audit.see(replace(ASKED, mapping="ioremap"))
+        source.refuses = "ioremap_np"
+        audit.see(replace(ASKED, mapping="ioremap_np"))
+    assert audit.census == ("ioremap", CENSUS)
+    assert audit.host_bars[2] == range(LEAF_IPA, LEAF_IPA + 0x1000)
 
 
 def test_a_host_without_tables_says_so() -> None:

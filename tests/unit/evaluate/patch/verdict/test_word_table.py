@@ -14,6 +14,7 @@ from harness.evaluate.patch.verdict.word import Lines
 from harness.guests.vmm.vmm import VMM_OUTPUT
 from harness.results.compare import Pair
 from harness.results.failure_kinds import FailureKind
+from harness.results.readings import CensusLeaves, CensusRecord
 from harness.results.records import Cell, Failure, Observation, Status
 from harness.results.store import cell_path
 from harness.suites.failures import classify
@@ -99,6 +100,8 @@ def _add(made: Cell, fact: str, cause: Failure | None) -> None:
         made.failure, made.status = failure, failure.status
         made.retried = [failure] if ends[3] else []
         made.observations.append(_death(f"{suite}.guest", failure, failure.kind))
+    elif name == "maps":
+        _add_leaves(made, *word.split())
     elif word == "left":
         made.observations.append(
             Observation(path=f"{suite}.not_reached", status=Status.SKIP, value=int(name))
@@ -108,9 +111,26 @@ def _add(made: Cell, fact: str, cause: Failure | None) -> None:
         made.failure = cause
         made.observations.append(_death(f"{suite}.{name}", made.failure, "vm-killed"))
     else:
-        path = name if name.startswith("audit.") else f"{suite}.{name}"
+        path = name if name.startswith(("audit.", "census.")) else f"{suite}.{name}"
         status = Status(word) if word in set(Status) else Status.DONE
         made.observations.append(saw(path, None if word in set(Status) else word, status))
+
+
+def _add_leaves(made: Cell, region: str, leaves: str, type_: str) -> None:
+    """Add leaves to the record's census."""
+    made.census = made.census or CensusRecord(at="x", leaves=0, tables=4, stopped_ms=5.0)
+    made.census.kinds.append(
+        CensusLeaves(
+            region=region,
+            memslot=True,
+            target="unknown",
+            type=type_,
+            rights="rw-",
+            shareability="inner shareable",
+            block=4096,
+            leaves=int(leaves),
+        )
+    )
 
 
 def _vmm(name: str) -> Failure:
