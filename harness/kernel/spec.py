@@ -10,11 +10,14 @@ Names a user may give:
     tree:~/linux                          a local git tree at HEAD
     tree:~/linux@v6.12+stage2-normal-nc   at a branch, tag or commit
     debian-6.1+llvm                       built with clang and lld (LLVM=1)
+    debian-6.1+debug                      with a fragment of kernels/fragments/, repeatable
+    debian-6.1+config=./my.config         with a fragment of one's own
     ./my-kernel.toml                      a kernel file that is not in kernels/
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +27,8 @@ from harness.base.errors import UsageError
 from harness.base.paths import FRAGMENTS, KERNELS, SERIES, cache_dir, file_and_mail
 from harness.base.toml import parse, read_toml, unknown
 
-LLVM = "llvm"  # in a name, beside the series: the compiler
+# In a name, beside series and fragments: the compiler, and a file of options.
+LLVM, CONFIG = "llvm", "config="
 
 
 class KernelSource(BaseModel):
@@ -74,10 +78,11 @@ def list_series() -> dict[str, Path]:
 def resolve(name: str) -> KernelSpec:
     """Return the kernel a user named; nothing is fetched or built.
 
-    Raise UsageError for unknown kernels and series (with the nearest name) and bad files.
+    Raise UsageError for bad files, and for unknown names, with the nearest one.
     """
     base, more = _split(name)
-    series = [one for one in more if one != LLVM]
+    fragments = [one.removeprefix(CONFIG) for one in more if _is_fragment(one)]
+    series = [one for one in more if one != LLVM and not _is_fragment(one)]
     if base.startswith("tree:"):
         spec = _local_tree(base.removeprefix("tree:"))
     elif base.endswith(".toml"):
@@ -88,12 +93,30 @@ def resolve(name: str) -> KernelSpec:
         raise unknown("kernel", base, [*KERNELS.files(), "tree:PATH"])
     if spec.source.tree == "" and not spec.source.package:
         raise UsageError(f"kernel {base} needs a git tree: {base}:PATH or {base}:PATH@REF")
-    for one in (*spec.series, *series):
+    for one in spec.series:
         find_series(one)
-    for one in spec.fragments:
+    for one in series:
+        find_series(one, FRAGMENTS.files())
+    fragments = [*spec.fragments, *fragments]
+    for one in fragments:
         find_fragment(one)
-    llvm = spec.llvm or LLVM in more
-    return spec.model_copy(update={"name": name, "series": (*spec.series, *series), "llvm": llvm})
+    update = {
+        "name": name,
+        "series": (*spec.series, *series),
+        "fragments": tuple(fragments),
+        "llvm": spec.llvm or LLVM in more,
+    }
+    return spec.model_copy(update=update)
+
+
+def _is_fragment(word: str) -> bool:
+    """Whether a word of a kernel's name is a fragment. Raise UsageError for one that is both."""
+    if word.startswith(CONFIG):
+        return True
+    fragment = None if "/" in word else FRAGMENTS.find(word)
+    if fragment and (series := list_series().get(word)):
+        raise UsageError(f"+{word} is both {fragment} and {series}: +{CONFIG}FILE, or +FOLDER")
+    return fragment is not None
 
 
 def load(path: Path) -> KernelSpec:
@@ -101,10 +124,11 @@ def load(path: Path) -> KernelSpec:
     return parse(KernelSpec, path, {"name": path.stem, **read_toml(path)})
 
 
-def find_series(series: str) -> Path:
+def find_series(series: str, fragments: Iterable[str] = ()) -> Path:
     """Return the folder or file of a series: a path, or a name in kernels/patches or the cache.
 
-    The path of one mail of a mailbox ends in #N. Raise UsageError when there is none.
+    The path of one mail of a mailbox ends in #N. Raise UsageError when there is none; `fragments`
+    are names that could have been meant instead.
     """
     named = list_series()
     if series in named:
@@ -118,7 +142,8 @@ def find_series(series: str) -> Path:
         return path.with_name(f"{path.name}#{number}") if number else path
     if series.startswith((".", "/", "~")):
         raise UsageError(f"series {series}: no such file or folder")
-    raise unknown("series", series, named)
+    kind = "series or fragment" if fragments else "series"
+    raise unknown(kind, series, [*named, *fragments])
 
 
 def is_ready(series: Path) -> bool:

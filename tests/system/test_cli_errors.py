@@ -20,7 +20,10 @@ PLAN = 'kernels = ["debian-6.1"]\nmachines = ["flat-tcg"]\nsuites = ["wcprobe"]\
 # command, what its one line says
 USAGE = [
     ("run -k debian-6.2", "unknown kernel 'debian-6.2': did you mean 'debian-6.12'?"),
-    ("run -k debian-6.1+stage2-nc", "unknown series 'stage2-nc': did you mean 'stage2-normal-nc'?"),
+    (
+        "run -k debian-6.1+stage2-nc",
+        "unknown series or fragment 'stage2-nc': did you mean 'stage2-normal-nc'?",
+    ),
     (f"run -k {KERNEL} -m nested-tgc", "unknown machine 'nested-tgc': did you mean 'nested-tcg'?"),
     (f"run -k {KERNEL} -s wcprob", "unknown suite 'wcprob': did you mean 'wcprobe'?"),
     (f"run -k {KERNEL} -m ./none.toml", "none.toml: no such file"),

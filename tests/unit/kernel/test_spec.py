@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.base.errors import UsageError
-from harness.base.paths import KERNELS
+from harness.base.paths import FRAGMENTS, KERNELS
 from harness.kernel.series import readable
 from harness.kernel.spec import find_fragment, find_series, list_series, load, resolve
 
@@ -33,6 +33,31 @@ def test_llvm_in_a_name_is_the_compiler_not_a_series() -> None:
     spec = resolve("debian-6.1+stage2-normal-nc+llvm")
     assert (spec.llvm, spec.series) == (True, ("stage2-normal-nc",))
     assert spec.name.endswith("+llvm") and not resolve("debian-6.1").llvm
+
+
+def test_fragments_in_a_name_are_added_to_those_of_the_kernel(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.config"
+    mine.write_text("CONFIG_KUNIT=y\n")
+    spec = resolve(f"debian-6.1+debug+stage2-normal-nc+config={mine}+llvm")
+    assert spec.fragments == (*resolve("debian-6.1").fragments, "debug", str(mine))
+    assert (spec.series, spec.llvm) == (("stage2-normal-nc",), True)
+
+
+def test_a_word_that_is_a_series_and_a_fragment_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    series = tmp_path / "kernels/patches/debug"
+    series.mkdir(parents=True)
+    (series / "1.patch").write_text("--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+x\n")
+    with pytest.raises(UsageError, match=r"\+debug is both .*/debug.config and .*/patches/debug:"):
+        resolve("debian-6.1+debug")
+    assert resolve("debian-6.1+./kernels/patches/debug").series
+    assert (
+        resolve(f"debian-6.1+config={FRAGMENTS.find('debug')}")
+        .fragments[-1]
+        .endswith("debug.config")
+    )
 
 
 def test_every_series_of_the_project_can_be_named() -> None:
@@ -84,6 +109,8 @@ def test_local_trees(
         ("debian-6.2", "did you mean 'debian-6.1"),
         ("debain-7.2", "did you mean 'debian-7.2'"),
         ("debian-6.1+stage2-normal", "did you mean 'stage2-normal-nc'"),
+        ("debian-6.1+debg", "unknown series or fragment 'debg': did you mean 'debug'"),
+        ("debian-6.1+config=./none.config", "unknown config fragment './none.config'"),
         ("debian-6.1+./none.patch", "none.patch: no such file"),
         ("tree", "tree:PATH"),
         ("tree:", "not a folder"),
