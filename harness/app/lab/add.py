@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from harness.base.deadline import Deadline
 from harness.base.errors import UsageError
 from harness.base.files import write_atomic
+from harness.hosts.lab.boot.state import read_state
 from harness.hosts.lab.connection import UnknownHostKeyError, fingerprint, remember_host_key
 from harness.hosts.lab.hostfile import NAME, HostFile, list_hosts, private_folder
 from harness.hosts.lab.link import Link
@@ -50,6 +51,7 @@ safe = {safe}  # the machine's own kernel, to which it always comes back
 DEVICE = """
 [device]
 bdf = {bdf}
+pci = {pci}  # its vendor and device
 bar = {bar}
 writable = "nothing"  # or "all", or ranges of offsets: "0x0-0xfff,0x2000-0x2fff"
 driver = {driver}  # that it is given back to
@@ -97,6 +99,7 @@ def add(request: AddRequest, questions: Questions, say: Callable[[str], object])
     with Link(host) as link:
         _connect(link, questions)
         seen = survey(link, request.device, Deadline(host.limits.command))
+        virtual = read_state(link, Deadline(host.limits.command)).virtual
         say(f"{seen['system'] or 'Linux'}, {seen['arch']}, {seen['release']}, {seen['cpus']} CPUs")
         bdf = request.device or _ask_device(seen, questions)
         if bdf:
@@ -109,7 +112,7 @@ def add(request: AddRequest, questions: Questions, say: Callable[[str], object])
     method, problem = _method(host, seen)
     if problem:
         say(f"boot method {method}: {problem}")
-    text = _file_text(request, seen, bdf, console, power, method)
+    text = _file_text(request, seen, bdf, console, power, method, virtual=virtual)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, text)
     file.chmod(0o600)
@@ -228,17 +231,25 @@ def _file_text(
     console: str,
     power: Mapping[str, str],
     method: str,
+    *,
+    virtual: bool,
 ) -> str:
     reach = [
         f"{key} = {_quoted(text)}"
         for key, text in (("jump", request.jump), ("key", request.key))
         if text
     ]
+    if virtual:
+        reach.append("virtual = true  # a virtual machine: none of its figures counts")
     device = ""
     if bdf:
-        driver = seen.devices[bdf].driver
-        given = "" if driver == "vfio-pci" else driver
-        device = DEVICE.format(bdf=_quoted(bdf), bar=best_bar(seen.bars), driver=_quoted(given))
+        there = seen.devices[bdf]
+        device = DEVICE.format(
+            bdf=_quoted(bdf),
+            pci=_quoted(there.ident),
+            bar=best_bar(seen.bars),
+            driver=_quoted("" if there.driver == "vfio-pci" else there.driver),
+        )
     commands = [f"{key} = {_quoted(power.get(key, ''))}" for key in POWER]
     return FILE.format(
         description=_quoted(request.description or seen["model"] or seen["system"]),

@@ -10,6 +10,7 @@ import json
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,15 @@ import pytest
 from harness.app.lab import use
 from harness.app.lab.add import AddRequest, Questions, add
 from harness.app.lab.check import check, render
+from harness.base.deadline import Deadline
 from harness.base.errors import UsageError
 from harness.base.paths import ROOT
+from harness.hosts.lab.boot.state import MachineState, read_state
 from harness.hosts.lab.fault import LabError, Step
 from harness.hosts.lab.hostfile import HostFile, load, own_known_hosts, private_folder
 from harness.hosts.lab.lease import Lease
 from harness.hosts.lab.link import Link
+from harness.hosts.lab.survey.survey import PciDevice, Survey, survey
 from tests.ssh_server import SshServer
 from tests.unit.hosts.lab.conftest import soon
 
@@ -71,6 +75,26 @@ def test_add_writes_a_file_that_leads_to_the_machine(server: SshServer) -> None:
     assert own_known_hosts().read_text().startswith(f"[127.0.0.1]:{server.port} ssh-ed25519 ")
     with Link(host) as link:
         link.connect(soon())
+
+
+def test_add_writes_what_a_run_would_ask_the_machine_for(
+    server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is a virtual machine, and what its device is."""
+    device = PciDevice("0000:01:00.0", "1af4:1110", "0500", "vfio-pci", "3")
+
+    def with_device(link: Link, bdf: str, deadline: Deadline) -> Survey:
+        return replace(survey(link, "", deadline), devices={device.bdf: device})
+
+    def of_a_vm(link: Link, deadline: Deadline) -> MachineState:
+        return replace(read_state(link, deadline), virtual=True)
+
+    monkeypatch.setattr("harness.app.lab.add.survey", with_device)
+    monkeypatch.setattr("harness.app.lab.add.read_state", of_a_vm)
+    add(request(server, device=device.bdf), silent(), print)
+    host = load("bench")
+    assert host.virtual and host.device
+    assert (host.device.pci, host.device.driver) == (device.ident, "")
 
 
 def test_add_asks_for_what_the_machine_cannot_know(server: SshServer) -> None:
