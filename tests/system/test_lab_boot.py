@@ -130,18 +130,27 @@ def test_lab_machine_that_is_rebooted_by_somebody_else(standin: StandIn, s2eval:
 
 
 @pytest.mark.extended
+@pytest.mark.parametrize("by", ["run", "check"])
 def test_lab_machine_that_an_ended_run_left_in_its_kernel_is_brought_back(
-    standin: StandIn, s2eval: S2Eval
+    standin: StandIn, s2eval: S2Eval, by: str
 ) -> None:
-    started = s2eval.start("run", "-k", KERNEL, "-m", f"lab:{standin.host_file}", "-s", "wcprobe")
+    """By who comes next, once the lease of the run that was killed is over."""
+    machine = f"lab:{standin.host_file}"
+    started = s2eval.start("run", "-k", KERNEL, "-m", machine, "-s", "wcprobe")
     started.until(": probe")
     started.signal(signal.SIGKILL)
     started.end()
     assert left_behind(standin)
+    kept = s2eval("host", "check", str(standin.host_file))
+    assert "held by" in kept.out and left_behind(standin), "it is another one's until then"
     host = hostfile.read(standin.host_file)
     with Link(host) as link, suppress(Exception):
         link.connect(Deadline(PATIENCE))
-        link.shell(f"rm -f {host.folder}/lease", Deadline(PATIENCE))
-    ran = s2eval("run", "-k", KERNEL, "-m", f"lab:{standin.host_file}", "-s", "wcprobe")
-    assert "of an earlier run" in ran.out + ran.err
+        link.shell(f"sed -i 2s/.*/1/ {host.folder}/lease", Deadline(PATIENCE))
+    if by == "run":
+        ran = s2eval("run", "-k", KERNEL, "-m", machine, "-s", "wcprobe")
+        assert "of an earlier run" in ran.out + ran.err
+    else:
+        ran = s2eval("host", "check", str(standin.host_file))
+        assert "an earlier run had left" in ran.out
     assert not left_behind(standin)

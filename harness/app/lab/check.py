@@ -12,14 +12,17 @@ from pydantic import BaseModel
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
+from harness.hosts.lab.boot.control import BootControl
+from harness.hosts.lab.boot.state import read_state
 from harness.hosts.lab.console import Console
 from harness.hosts.lab.fault import LabError, Step
 from harness.hosts.lab.hostfile import HostFile, load
-from harness.hosts.lab.lease import holder
+from harness.hosts.lab.lease import Lease, holder
 from harness.hosts.lab.link import Link
 from harness.hosts.lab.power import Power
 from harness.hosts.lab.survey.checks import Check, checks
 from harness.hosts.lab.survey.survey import survey
+from harness.hosts.lab.watched import LabEvents, WatchedHost
 
 CONSOLE_SECONDS = 2.0  # that a console's command is watched
 SIGNS = {"ok": "ok", "note": "note", "missing": "MISSING"}
@@ -61,7 +64,11 @@ def _over_ssh(host: HostFile, progress: Callable[[str], object]) -> Iterator[Che
             progress("the machine")
             bdf = host.device.bdf if host.device else ""
             seen = survey(link, bdf, Deadline(host.limits.command))
-            yield _lease(link, host)
+            held = _lease(link, host)
+            yield held
+            if held.state == "ok" and (back := _bring_back(link, host, progress)):
+                yield back
+                seen = survey(link, bdf, Deadline(host.limits.command))
             yield from checks(host, seen)
         except LabError as error:
             way = WAYS.get(error.step, "").format(name=host.name, address=host.address)
@@ -78,6 +85,26 @@ def _lease(link: Link, host: HostFile) -> Check:
         return Check(name="lease", state="ok", detail="free")
     way = f"wait, or s2eval host release {host.name} --force"
     return Check(name="lease", state="note", detail=f"held by {held.described()}", way=way)
+
+
+def _bring_back(link: Link, host: HostFile, progress: Callable[[str], object]) -> Check | None:
+    """Bring a machine back that a killed run has left in a kernel under test; say so.
+
+    Return None for one that runs its own kernel. Raise LabError when it does not come back.
+    """
+    state = read_state(link, Deadline(host.limits.command))
+    if not state.token:
+        return None
+    progress(f"{state.release}, which an earlier run has left: back to its own kernel")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LabEvents(host, Path(folder) / "console.log") as events,
+        Lease(link) as lease,
+    ):
+        own = BootControl(link, WatchedHost(host, (), events), progress).back(state.boot_id)
+        lease.renew()  # also of the killed run's, on the disk
+    detail = f"it ran {state.release}, which an earlier run had left, and is back at {own.release}"
+    return Check(name="own kernel", state="ok", detail=detail)
 
 
 def _console(host: HostFile, progress: Callable[[str], object]) -> Iterator[Check]:

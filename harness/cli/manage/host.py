@@ -120,7 +120,8 @@ def list_(*, as_json: bool) -> None:
 def check(ctx: click.Context, *, name: str, as_json: bool) -> None:
     """Show whether NAME has all that a run needs, and what brings what it lacks.
 
-    The exit code is 125 when it lacks something. Nothing on the machine is changed.
+    The exit code is 125 when it lacks something. A machine that an ended run has left in the kernel
+    under test is brought back to its own; nothing else on it is changed.
     """
     from harness.app.lab.check import check as check_host
     from harness.app.lab.check import render

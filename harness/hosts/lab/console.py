@@ -16,7 +16,7 @@ import time
 from collections import deque
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
@@ -63,7 +63,7 @@ class Console(EventQueue):
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Console:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _kind: object, error: object, _trace: object) -> None:

@@ -60,16 +60,19 @@ def lease_file(host: HostFile) -> str:
 
 def holder(link: Link, deadline: Deadline) -> Holder | None:
     """Return who has the machine's lease; None when nobody has. Raise LabError."""
-    return _call(link, "show", "", 0, deadline)
+    return _call(link, "show", deadline)[0]
 
 
 def force_release(link: Link, deadline: Deadline) -> Holder | None:
     """Remove the machine's lease, whoever has it; return who had it. Raise LabError."""
-    return _call(link, "force", "", 0, deadline)
+    return _call(link, "force", deadline)[0]
 
 
 class Lease:
     """The lease of a machine, renewed until its end. A context manager.
+
+    The kernel under test has a lease of its own, in memory. Who takes it there after another one's
+    was over has the machine's own kernel's, too, on whose disk that other one's still is.
 
     Entering waits for another's lease until `wait` is over, and raises LabError that tells who has
     it; `waiting` is called once with who that is. Leaving gives it back. What a step must not do
@@ -89,6 +92,7 @@ class Lease:
         self.seconds = 60 * (minutes or link.host.limits.lease)
         self.lost: LabError | None = None
         self._token = secrets.token_hex(8)
+        self._after = ""  # token of the lease that was over when this one began
         self._wait = wait or Deadline(0)
         self._waiting = waiting
         self._ended = threading.Event()
@@ -145,26 +149,29 @@ class Lease:
 
     def _take(self) -> Holder | None:
         """Take or renew the lease; return who else has it."""
-        return self._call("take", Deadline(self.link.host.limits.command))
+        other, ended = self._call("take", Deadline(self.link.host.limits.command))
+        self._after = self._after or ended
+        return other
 
-    def _call(self, action: str, deadline: Deadline) -> Holder | None:
-        return _call(self.link, action, self._token, self.seconds, deadline, self.owner)
+    def _call(self, action: str, deadline: Deadline) -> tuple[Holder | None, str]:
+        values = (self._token, self.owner, str(round(self.seconds)), self._after)
+        return _call(self.link, action, deadline, *values)
 
     def _fault(self, cause: str) -> LabError:
         return LabError(self.link.host.name, Step.LEASE, cause)
 
 
 def _call(
-    link: Link, action: str, token: str, seconds: float, deadline: Deadline, owner: str = ""
-) -> Holder | None:
-    """Run the script on the machine; return who has the lease, None for nobody or `token`.
+    link: Link, action: str, deadline: Deadline, token: str = "", owner: str = "", *more: str
+) -> tuple[Holder | None, str]:
+    """Run the script on the machine; `more` are seconds, and a token whose lease counts as none.
 
+    Return who has the lease, None for nobody or `token`, and the token of a lease that is over.
     Raise RevokedError when the lease of `token` was released by force.
     """
     script, file = SCRIPT.read_text(encoding="utf-8"), lease_file(link.host)
-    name = owner or this_owner()
-    argv = ["sh", "-c", script, "lease", action, file, token, name, str(round(seconds))]
-    done = link.run(argv, deadline, repeat=True)
+    values = (token, owner or this_owner(), *(more or ("0",)))
+    done = link.run(["sh", "-c", script, "lease", action, file, *values], deadline, repeat=True)
     lines = done.out.strip().splitlines()
     if done.status or not lines:
         said = (done.err.strip().splitlines() or [f"status {done.status}"])[-1]
@@ -172,8 +179,8 @@ def _call(
         raise LabError(link.host.name, step, f"{file}: {said}")
     state, _, rest = lines[-1].partition(" ")
     if state == FREE:
-        return None
+        return None, rest
     left, _, name = rest.partition(" ")
     if state == REVOKED:
         raise RevokedError(link.host.name, Step.LEASE, f"released by force by {name}")
-    return Holder(name, float(left))
+    return Holder(name, float(left)), ""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,19 @@ def test_a_tool_that_cannot_be_started_is_missing(tmp_path: Path) -> None:
     program.chmod(0o755)
     assert check(Tool("tool", "test", "tool", version=(str(program),))).state == "missing"
     assert check(Tool("tool", "test", "tool", version=("no-such-tool",))).state == "missing"
+
+
+def test_every_tool_is_missed_on_a_machine_without_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A shell that asks a tool must not hide that the tool is not there."""
+    for name in ("sh", "sed", "head"):
+        (tmp_path / name).symlink_to(shutil.which(name) or "")
+    # PostgreSQL is looked for off PATH, too.
+    asked = [tool for tool in load_tools() if tool.version and tool.name != "postgres"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    there = [tool.name for tool in asked if check(tool).state != "missing"]
+    assert there == []
 
 
 @pytest.mark.parametrize(("header", "state"), [("stdio.h", "ok"), ("no/such/header.h", "missing")])

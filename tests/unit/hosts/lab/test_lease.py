@@ -120,6 +120,26 @@ def test_that_of_a_killed_one_runs_out(link: Link) -> None:
         assert holder(link, soon()) == seen or holder(link, soon())
 
 
+@pytest.mark.parametrize("how", ["runs out", "by force"])
+def test_who_follows_in_one_kernel_follows_in_the_next_one(link: Link, how: str) -> None:
+    """A killed run's lease is in the memory of its kernel under test, and on the machine's disk."""
+    killed = Lease(link, "alice@laptop")
+    killed._take()
+    on_disk = file_of(link).read_text()
+    if how == "runs out":
+        age(link, until="1")
+    else:
+        force_release(link, soon())
+    with Lease(link, "bob@desk") as lease:
+        file_of(link).write_text(on_disk)  # the machine's own kernel runs again
+        lease.renew()
+        seen = holder(link, soon())
+        assert seen and seen.owner == "bob@desk"
+        file_of(link).write_text(on_disk.replace(killed._token, "somebody-else's"))
+        with pytest.raises(LabError, match="lost to alice@laptop"):
+            lease.renew()
+
+
 def test_a_boot_neither_ends_it_nor_makes_it_last(link: Link) -> None:
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     mine = Lease(link, "alice@laptop")
