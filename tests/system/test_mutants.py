@@ -18,6 +18,11 @@ from harness.results.records import Cell, Status
 RIGHT = "debian-6.1+stage2-normal-nc"
 # Right without FEAT_S2FWB; with it, MemAttr 7 instead of 5: no probe can tell.
 MUTANT = "debian-6.1+mutants/fwb-stage1"
+GIC = "debian-6.1+mutants/gic-mapped"  # a page that no suite comes to
+BAR = {  # pages of the BAR that no audit reads
+    "debian-6.1+mutants/bar-next-page": "census.leads-to-the-right-place",
+    "debian-6.1+mutants/bar-two-types": "census.one-type-in-a-bar",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +41,31 @@ def test_a_mutant_is_caught_where_it_is_one_and_survives_elsewhere() -> None:
     assert _caught(survived) == (Status.FAIL, None)
     assert survived.status is Status.PASS
     assert outcome.exit_code is ExitCode.FAIL
+
+
+def test_a_page_of_the_gic_is_caught_by_the_census_alone() -> None:
+    (cell,) = caught_on_nested_tcg([GIC])
+    assert _caught(cell) == (Status.PASS, "census.nothing-outside-memslots")
+    failed = [item for item in cell.outcomes() if item.status is Status.FAIL]
+    assert len(failed) == 1 and "GIC has 1 x 4K" in failed[0].detail["reason"]
+
+
+@pytest.mark.extended
+def test_pages_of_a_bar_that_no_audit_reads_are_caught_by_the_census() -> None:
+    for cell, rule in zip(caught_on_nested_tcg(list(BAR)), BAR.values(), strict=True):
+        (record,) = [item for item in cell.expectations if item.path == CAUGHT]
+        assert record.status is Status.PASS
+        by = [check["path"] for check in record.detail["by"]]
+        assert rule in by and not any(path.startswith("audit.") for path in by)
+
+
+def caught_on_nested_tcg(mutants: list[str]) -> list[Cell]:
+    """The cells of `mutants`, judged against the kernel that is right."""
+    rules = [Caught(kernel="*+mutants/*", reference=RIGHT)]
+    kernels = [RIGHT, *mutants]
+    plan = Plan(kernels=kernels, machines=["nested-tcg"], suites=["wcprobe"], caught=rules)
+    _, *cells = run_plan(plan, "mutant", ["pytest"], Options()).run.cells
+    return cells
 
 
 def _caught(cell: Cell) -> tuple[Status, object]:

@@ -72,14 +72,20 @@ class Regions:
         ram_end = self.memory_map.ram + self.memory
         if self.memory_map.ram <= ipa < ram_end:
             return Region(RAM, ram_end, memslot=True, target=TO_MEMORY, targets=self.host_memory)
+        areas = self.memory_map.areas
+        area = next((a for a in areas if a.start <= ipa < a.start + a.size), None)
+        if (area is None or area.bars) and (bar := self._other_bar(ipa, pa)):
+            return bar
+        if area is None:
+            return Region(UNKNOWN, self._next_start(ipa), memslot=False)
+        return Region(area.name, area.start + area.size, memslot=area.memslot)
+
+    def _other_bar(self, ipa: int, pa: int) -> Region | None:
         for number, bar in enumerate(map(_whole_pages, self.host_bars)):
-            if pa in bar and (device is None or number != device.bar):
+            if pa in bar and (self.device is None or number != self.device.bar):
                 end = ipa + bar.stop - pa
                 return Region(f"{BAR}{number}", end, memslot=True, target=TO_DEVICE, targets=bar)
-        for area in self.memory_map.areas:
-            if area.start <= ipa < area.start + area.size:
-                return Region(area.name, area.start + area.size, memslot=area.memslot)
-        return Region(UNKNOWN, self._next_start(ipa), memslot=False)
+        return None
 
     def _bar_under_test(self, device: Device) -> Region:
         name, end = f"{BAR}{device.bar}", device.start + device.size

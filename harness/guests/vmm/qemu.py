@@ -28,7 +28,7 @@ class QemuVmm:
             MemoryArea("flash", 0, 0x0800_0000, memslot=True),
             MemoryArea("GIC", 0x0800_0000, 0x0100_0000),
             MemoryArea("devices", 0x0900_0000, 0x0700_0000),
-            MemoryArea("PCI", 0x1000_0000, 0x3000_0000),
+            MemoryArea("PCI", 0x1000_0000, 0x3000_0000, bars=True),
         ),
     )
     monitor: Monitor | None = Monitor(

@@ -46,12 +46,14 @@ class MemoryArea:
     """A part of a VMM's address space for guests, `size` bytes from `start` on.
 
     `memslot`: the VMM gives KVM memory there. An emulated device has none, all accesses trap.
+    `bars`: a guest places BARs there.
     """
 
     name: str
     start: int
     size: int
     memslot: bool = False
+    bars: bool = False
 
 
 @dataclass(frozen=True)

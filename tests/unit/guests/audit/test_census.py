@@ -87,6 +87,11 @@ def test_another_bar_is_known_by_its_place_on_the_host() -> None:
     assert told((BAR, HOST_BARS[2].start, 3), device=None) == [("BAR2", True, "device", 1)]
 
 
+def test_the_gic_is_the_gic_wherever_it_leads() -> None:
+    for bar in (HOST_BARS[0], HOST_BARS[2]):
+        assert told((0x0800_4000, bar.start, 3)) == [("GIC", False, "unknown", 1)]
+
+
 def test_leaves_behind_the_end_of_the_memory_are_not_the_memorys() -> None:
     """They follow each other in both address spaces, and are one range of the tables."""
     end = 0x4000_0000 + 48 * MIB
