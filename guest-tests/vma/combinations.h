@@ -4,7 +4,7 @@
 #define VMA_COMBINATIONS_H
 
 #include "owners.h"
-#include "vm.h"
+#include "poll.h"
 
 /* What the VMM does to the memory before the guest runs, and looks at afterwards. */
 enum data { NOTHING, LOADS, STORES, RETURNS };
@@ -15,6 +15,7 @@ struct access {
 	enum stage1 stage1;
 	uint32_t slot_flags;
 	enum feature { NO_FEATURE, LSE, MTE } needs;	/* MTE: in the VM as well */
+	enum event event;	/* what the VMM does while the guest polls */
 	bool everywhere;	/* on every mapping; else on those of its memory that are `whole` */
 	bool first;		/* of a mapping: the VMM's own tables are looked at, too */
 };
@@ -48,6 +49,8 @@ static const struct access accesses[] = {
 	{ AS("dirty_log", load, LOADS, S1_NC), .slot_flags = KVM_MEM_LOG_DIRTY_PAGES,
 	  .everywhere = true },
 	{ AS("dirty_log", store, STORES, S1_NC), .slot_flags = KVM_MEM_LOG_DIRTY_PAGES },
+	{ AS("slot_removed", poll, LOADS, S1_NC), .event = SLOT_REMOVED },
+	{ AS("replaced", poll, LOADS, S1_NC), .event = PAGE_REPLACED },
 	{ AS("mte", load, LOADS, S1_NC), .needs = MTE },
 	{ AS("mte", tag_store, NOTHING, S1_TAGGED), .needs = MTE },
 };

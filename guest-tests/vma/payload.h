@@ -5,7 +5,7 @@
  *
  * x0 is the address under test, x1 what is stored, x2 the page that no memslot has: a store to
  * it ends KVM_RUN and says how the payload ended. What was loaded is in x3, ESR_EL1 and FAR_EL1
- * of an exception in x4 and x5. Afterwards the guest spins at guest_park, where it can be audited.
+ * of an exception in x4 and x5. x11 is the memory that poll.h shares with the VMM. Afterwards the guest spins at guest_park, where it can be audited.
  */
 #ifndef VMA_PAYLOAD_H
 #define VMA_PAYLOAD_H
@@ -35,7 +35,14 @@
 				".arch_extension nolse\n") \
 	X(dc_zva,		"dc zva, x0\n") \
 	X(execute,		"blr x0\n") \
-	X(tag_store,		".inst 0xd9200800\n")	/* stg x0, [x0]: older assemblers lack it */
+	X(tag_store,		".inst 0xd9200800\n")	/* stg x0, [x0]: older assemblers lack it */ \
+	X(poll,			"1: ldar x9, [x11]\n"	/* the rounds of poll.h, until the last one */ \
+				"ldr x3, [x0]\n" \
+				"ldr x10, [x0, #4096]\n"	/* keeps the table that both are in */ \
+				"str x3, [x11, #8]\n" \
+				"dmb ish\n" \
+				"str x9, [x11, #16]\n" \
+				"tbz x9, #63, 1b\n")
 
 #define PAYLOAD_CODE(name, code) \
 	".global guest_" #name "\n" \

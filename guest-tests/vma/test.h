@@ -123,7 +123,7 @@ static const char *ending_of(const struct mapping *mapping, const struct access 
 		return "exit";
 	switch (account->address) {
 	case REPORT_IPA + REPORT_DONE:
-		if (data == LOADS && account->loaded != FOUND)
+		if (data == LOADS && (account->loaded != FOUND || account->stale))
 			return "wrong-value";
 		if (data == STORES && account->after != STORED)
 			return "wrong-value";

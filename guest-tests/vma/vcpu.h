@@ -30,6 +30,7 @@ struct account {
 	uint32_t exit;		/* KVM_EXIT_... */
 	uint64_t address;	/* of KVM_EXIT_MMIO */
 	uint64_t esr, far, loaded, after;
+	unsigned int stale;	/* rounds in which a page was read that had been taken away */
 	uintptr_t memory;	/* where the process has mapped it */
 	char reason[96];	/* why the mapping cannot be had */
 };
@@ -62,6 +63,7 @@ static inline void take_registers(struct vm *vm, struct account *account)
 static inline bool run_payload(struct vm *vm, const struct mapping *mapping,
 			       const struct access *access, int kvm, struct account *account)
 {
+	static struct poll poll;
 	void *memory;
 
 	account->stage = MAPPING;
@@ -81,9 +83,17 @@ static inline bool run_payload(struct vm *vm, const struct mapping *mapping,
 		vm->failed = NULL;
 		return false;
 	}
+	poll = (struct poll){
+		.vm = vm, .event = access->event, .memory = memory, .value = FOUND,
+	};
+	if (!begin_event(&poll))
+		return vm_fail(vm, "the event's thread");
 	account->stage = RUNNING;
 	account->run = run_from(vm, access->code);
 	take_registers(vm, account);
+	if (!end_event(&poll))
+		return false;
+	account->stale = poll.stale;
 	account->stage = READING;
 	if (access->data == STORES && holds_data(mapping))
 		account->after = *(volatile uint64_t *)memory;

@@ -25,6 +25,7 @@
 #define TESTED_IPA	0x80000000UL
 #define RAM_SIZE	0x4000UL
 #define TABLE		0x1000UL	/* offset in RAM of the only table, of level 1 */
+#define SHARED		0x2000UL	/* and of what the guest and the VMM tell each other (poll.h) */
 #define GIB		0x40000000UL
 
 /* MAIR_EL1 in the order of enum stage1, from OFF on counted by 0. */
@@ -135,7 +136,8 @@ static inline bool set_registers(struct vm *vm, enum stage1 type, uint64_t value
 	if (type == S1_TAGGED)
 		control |= SCTLR_ATA;
 	return set_reg(vm, X_REG(0), TESTED_IPA) && set_reg(vm, X_REG(1), value) &&
-	       set_reg(vm, X_REG(2), REPORT_IPA) && set_reg(vm, VBAR_EL1, RAM_IPA) &&
+	       set_reg(vm, X_REG(2), REPORT_IPA) && set_reg(vm, X_REG(11), RAM_IPA + SHARED) &&
+	       set_reg(vm, VBAR_EL1, RAM_IPA) &&
 	       set_reg(vm, MAIR_EL1, MAIR) && set_reg(vm, TCR_EL1, TCR) &&
 	       set_reg(vm, TTBR0_EL1, RAM_IPA + TABLE) && set_reg(vm, SCTLR_EL1, control);
 }

@@ -86,6 +86,8 @@ static bool is_tried(const struct mapping *mapping, const struct access *access)
 {
 	if (mapping->size->bytes == GIGANTIC && !access->first)
 		return false;	/* each process clears the page anew */
+	if (access->event == PAGE_REPLACED && (mapping->module || mapping->kind != ANONYMOUS))
+		return false;	/* only of private memory is a page another one afterwards */
 	return (access->everywhere || mapping->whole) && !missing(access->needs) &&
 	       is_chosen(name_of(mapping, access->name));
 }

@@ -37,6 +37,15 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def polling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tests in which a guest reads what is taken away meanwhile."""
+    folder = tmp_path_factory.mktemp("suites") / "vma-poll"
+    folder.mkdir()
+    (folder / "suite.toml").write_text(PART.replace("*.noncached*.4k.*", "*.poll-*"))
+    return folder
+
+
 @pytest.mark.parametrize(
     ("machine", "whole"),
     [
@@ -120,6 +129,24 @@ def check_roads(cell: Cell) -> dict[str, str]:
         assert by_path[f"{road}.unaligned_beside"].value == "faults"
         assert by_path[f"{road}.doorbell"].status is Status.PASS
     return roads
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("mutant", "wrong"),
+    [("leaf-stays", ".poll-slot_removed"), ("no-invalidation", ".poll-replaced")],
+)
+def test_what_outlives_its_memory_is_caught(
+    s2eval: S2Eval, polling: Path, mutant: str, wrong: str
+) -> None:
+    kernel = f"{KERNEL}+vma-mutants/{mutant}"
+    ran = s2eval("run", "-k", KERNEL, "-k", kernel, "-m", "host-tcg", "-s", str(polling))
+    assert ran.code == 1, ran.err
+    assert s2eval.cell(f"{KERNEL}/").status is Status.PASS
+    tests = [o for o in s2eval.cell(f"{mutant}/").observations if "memslot" in o.detail]
+    assert len(tests) >= 10
+    failed = {o.path for o in tests if o.status is Status.FAIL}
+    assert failed == {o.path for o in tests if o.path.endswith(wrong)} != set()
 
 
 @pytest.mark.extended

@@ -16,6 +16,7 @@ from tests.unit.suites.vma_runs import (
     BY_VMA_NO_FWB,
     DEVICE,
     NORMAL_NC,
+    POLL,
     SUITE,
     UNCHECKED_NO_FWB,
     changed,
@@ -52,6 +53,17 @@ def test_a_kernel_has_its_policy_and_breaks_no_invariant(name: str, policy: str)
     assert sum(item.status is Status.PASS for item in found.values()) > 300
 
 
+def test_a_memslot_that_has_gone_and_a_page_that_was_replaced() -> None:
+    _, found = judged(recorded(POLL))
+    assert broken(found) == {}
+    polled = {path: item for path, item in found.items() if ".poll-" in path}
+    assert len(polled) >= 10
+    for path, item in polled.items():
+        gone = path.endswith("slot_removed")
+        wanted = ("trapped", "none") if gone else ("works", "Normal-WB")
+        assert (item.value, item.detail["leaf"]) == wanted
+
+
 def test_the_series_without_the_check_is_caught_where_there_is_no_fwb() -> None:
     told, found = judged(recorded(UNCHECKED_NO_FWB))
     assert told.value == "by-vma"
@@ -69,6 +81,8 @@ def test_the_series_without_the_check_is_caught_where_there_is_no_fwb() -> None:
         ("dirty-log-pfnmap", {"no-dirty-log-of-pfnmap"}),
         ("wrong-page", {"data-arrives"}),
         ("ram-nc", {"ram-stays-cacheable"}),
+        ("leaf-stays", {"no-leaf-without-a-memslot", "no-access-without-a-memslot"}),
+        ("no-invalidation", {"data-arrives", "no-access-without-a-leaf"}),
     ],
 )
 def test_a_kernel_that_is_wrong_on_purpose_is_caught(mutant: str, invariants: set[str]) -> None:

@@ -14,6 +14,7 @@ from tests.data_files import DATA
 SUITE = PROJECT / "guest-tests/vma"
 DEVICE, NORMAL_NC = "vma-6.1", "vma-normal-nc-a72"
 ALL_KINDS = "vma-all-6.1"
+POLL = "vma-poll-6.1"
 BY_VMA, BY_VMA_NO_FWB = "vma-from-vma", "vma-from-vma-a72"
 UNCHECKED_NO_FWB = "vma-from-vma-v3-a72"
 
