@@ -28,7 +28,9 @@ BLOCKED = 2.0  # seconds after a deadline in which a blocked connection is close
 GRACE = 1.0  # seconds between a command's exit and the last of its output
 # sshd makes a process group for each command, by which it can be ended with its children.
 _REPORT = 'read -r _ _ _ _ group _ </proc/$$/stat; echo "s2eval: process $$ $group"'
+SUDO = ("sudo", "-n", "--")
 _REPORTED = re.compile(r"s2eval: process (\d+) (\d+)")
+_REPORT_LINE = re.compile(rb"^s2eval: process \d+ (\d+)\n", re.MULTILINE)
 _REPORTING = ["sh", "-c", f'{{ {_REPORT}; }} >&2; exec "$@"', "s2eval"]
 _JOINED = ["sh", "-c", f'{_REPORT}; exec "$@" 2>&1', "s2eval"]
 
@@ -57,10 +59,10 @@ class Finished:
 def command_line(argv: Sequence[str], *, sudo: bool, joined: bool = False) -> str:
     """Return the line for the machine's login shell that runs `argv`.
 
-    The first line of standard error reports its process and group; with `joined`, which puts both
+    Its first line of standard error reports its process and group; with `joined`, which puts both
     streams into one, that of standard output.
     """
-    first = ["sudo", "-n", "--"] if sudo else []
+    first = SUDO if sudo else ()
     return shlex.join([*first, *(_JOINED if joined else _REPORTING), *argv])
 
 
@@ -178,11 +180,10 @@ class _Exchange:
 
     def _take_err(self, data: bytes) -> None:
         self._err += data
-        if not self.group and b"\n" in self._err:
-            first, _, rest = self._err.partition(b"\n")
-            # Without a match sudo, or the machine's shell, has something to say.
-            if report := _REPORTED.fullmatch(first.decode(errors="replace")):
-                self.group, self._err = int(report[2]), rest
+        # What comes before is the login shell's or sudo's ("unable to resolve host"); what comes
+        # without the report is why there is no command.
+        if not self.group and (report := _REPORT_LINE.search(self._err)):
+            self.group, self._err = int(report[1]), self._err[report.end() :]
 
     def _feed(self) -> bool:
         """Send the next block of the source; end the command's input behind the last one."""

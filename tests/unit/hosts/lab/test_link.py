@@ -59,6 +59,25 @@ def test_by_sudo(server: SshServer) -> None:
         assert (done.status, done.out, done.err) == (3, f"{server.user} 0\n", "no\n")
 
 
+def test_what_sudo_says_is_not_the_commands(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sudo warns of a name that cannot be resolved, and runs the command; a late one is ended."""
+    sudo = tmp_path / "sudo"
+    sudo.write_text('#!/bin/sh\necho "sudo: unable to resolve host bare" >&2\nshift 2\nexec "$@"\n')
+    sudo.chmod(0o755)
+    monkeypatch.setattr("harness.hosts.lab.command.SUDO", (str(sudo), "-n", "--"))
+    with Link(server.host(sudo=True)) as link:
+        link.connect(soon())
+        done = link.run(["sh", "-c", "echo no >&2; exit 3"], soon())
+        assert (done.status, done.err) == (3, "no\n")
+        with pytest.raises(LabError, match="did not end within"):
+            link.run(["sleep", "4728"], Deadline(LIMIT))
+        end = time.monotonic() + PATIENCE
+        while processes_with("^sleep 4728$"):
+            assert time.monotonic() < end
+
+
 @pytest.mark.skipif(bool(shutil.which("sudo")), reason="there is a sudo here")
 def test_without_sudo_on_the_machine(server: SshServer) -> None:
     with Link(server.host(sudo=True)) as link:
