@@ -50,6 +50,7 @@ IN_NAMESPACES = """
 mount --bind {folder}/passwd /etc/passwd && mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd &&
 exec "$@"
 """
+SESSIONS = (b"sshd: ", b"sshd-session: ", b"sshd-auth: ")  # the latter two since OpenSSH 9.8, 10.0
 PATIENCE = 60.0  # seconds; only a failing test waits that long
 
 
@@ -68,6 +69,15 @@ def sshd() -> tuple[Path, dict[str, str]]:
                     unpack(deb, unfinished)
     libraries = sorted({str(path.parent) for path in root.rglob("lib*.so*")})
     return root / "usr/sbin/sshd", {"LD_LIBRARY_PATH": ":".join(libraries)}
+
+
+def _parts(program: Path) -> list[str]:
+    """Options that tell an unpacked sshd of OpenSSH 9.8 and newer where its other programs are."""
+    names = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}
+    found = {key: program.parents[1] / "lib/openssh" / name for key, name in names.items()}
+    return [
+        word for key, path in found.items() if path.is_file() for word in ("-o", f"{key}={path}")
+    ]
 
 
 def free_port() -> int:
@@ -144,7 +154,7 @@ class SshServer:
     def start(self) -> None:
         """Start the server and wait until it listens."""
         program, environment = sshd()
-        command = [str(program), "-D", "-e", "-f", str(self.folder / "config")]
+        command = [str(program), "-D", "-e", "-f", str(self.folder / "config"), *_parts(program)]
         if os.geteuid() == 0:
             script = IN_NAMESPACES.format(folder=self.folder)
             inside = ["sh", "-c", script, "sh", *command]
@@ -199,7 +209,7 @@ def _sessions(pid: int) -> list[int]:
             title = Path(f"/proc/{below}/cmdline").read_bytes()
         except FileNotFoundError:
             continue
-        if title.startswith(b"sshd: ") and b"[listener]" not in title:
+        if title.startswith(SESSIONS) and b"[listener]" not in title:
             found.append(below)
     return found
 
