@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.base.process import run_tool
@@ -32,14 +33,19 @@ def tree(source: Tree, commit: str) -> Path:
     paths = [line.split("\t", 1)[1] for line in listing.splitlines()]
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as scratch:
         staged = Path(scratch) / "tree"
-        staged.mkdir()
-        archive = Path(scratch) / "headers.tar"
-        git(source.work, "archive", "-o", str(archive), commit, *paths)
-        purpose = f"unpack the headers of {commit[:12]} in {folder.parent}"
-        run_tool(["tar", "-x", "-C", str(staged), "-f", str(archive)], purpose)
+        unpack(source.work, commit, paths, staged)
         try:
             staged.rename(folder)
         except OSError:
             if not folder.is_dir():  # by another process, in between
                 raise
     return folder
+
+
+def unpack(repository: Path, commit: str, paths: Sequence[str], folder: Path) -> None:
+    """Make `folder` with `paths` of a commit in it. Raise GitError or MachineError."""
+    folder.mkdir()
+    archive = folder.with_name(f"{folder.name}.tar")
+    git(repository, "archive", "-o", str(archive), commit, *paths)
+    run_tool(["tar", "-x", "-C", str(folder), "-f", str(archive)], f"unpack {commit[:12]}")
+    archive.unlink()

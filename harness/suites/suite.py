@@ -49,6 +49,8 @@ class Suite(BaseModel):
     `destructive`: the suite may harm the device or the host under test. `cases`: the suite's tests
     only pass or fail, and each without a fact of its own is a case (docs/results.md). `policies`:
     its tests run vCPUs, and are judged by the rules in its folder (harness/suites/policy.py).
+    `selftests` is a collection of the kernel's own tests, of which those of the set `subset` run
+    (harness/suites/selftests.py).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -67,6 +69,8 @@ class Suite(BaseModel):
     cases: bool = False
     policies: bool = False
     lifts: list[str] = Field(default_factory=list)
+    selftests: str = ""
+    subset: str = ""
     needs: dict[str, list[str]] = Field(default_factory=dict)
     requires: Requires = Requires()
     promises: dict[str, str] = Field(default_factory=dict)
@@ -98,8 +102,17 @@ def list_suites() -> dict[str, Path]:
 def load_suite(name: str) -> Suite:
     """Return the suite `name`; a name with a slash is the path of a suite's folder.
 
-    Raise UsageError when there is no such suite or its file is wrong.
+    `NAME:SET` is the suite with a set of its tests. Raise UsageError when there is no such suite
+    or set, or its file is wrong.
     """
+    if ":" in name:
+        # Few suites have a table of tests.
+        from harness.suites.selftests import check_set  # noqa: PLC0415
+
+        whole, _, subset = name.rpartition(":")
+        suite = load_suite(whole)
+        check_set(suite.folder, suite.selftests, subset)
+        return suite.model_copy(update={"name": name, "subset": subset})
     path = Path(name).expanduser().resolve() / "suite.toml" if "/" in name else _named(name)
     values = _values(path, ())
     return parse(Suite, path, {**values, "name": path.parent.name})

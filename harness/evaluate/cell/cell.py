@@ -244,7 +244,16 @@ def guest_archive(request: CellRequest, built: Build) -> Path:
     suite = request.suite
     files = guest_modules(request, built)
     files |= {f"bin/{name}": guest_program(suite.folder, name) for name in suite.programs}
-    return initramfs(files, request.machine.fill(suite.script))
+    script = request.machine.fill(suite.script)
+    if suite.selftests:
+        # Few cells run the kernel's own tests.
+        from harness.kernel.selftests import build_selftests  # noqa: PLC0415
+        from harness.suites.selftests import selftests_script  # noqa: PLC0415
+
+        tests = build_selftests(built, suite.selftests)
+        files |= {f"selftests/{name}": path for name, path in tests.programs.items()}
+        script += selftests_script(suite.folder, suite.subset, tests.programs, tests.failed)
+    return initramfs(files, script)
 
 
 @dataclass(frozen=True)

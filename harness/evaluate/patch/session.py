@@ -27,6 +27,7 @@ from harness.evaluate.patch.saved_job import SavedJob
 from harness.evaluate.patch.source.reach import may_change
 from harness.evaluate.plan.plan import Plan
 from harness.kernel.build import Build, applies, is_built
+from harness.kernel.selftests import sources_of
 from harness.kernel.source import Tree
 from harness.results.records import Cell, Run, Status
 from harness.results.store import RunStore
@@ -37,7 +38,7 @@ TREE_SECONDS = 300.0  # for a build of another run in the tree whose lines are l
 
 @dataclass
 class StepResult:
-    """What became of one kernel. `same`: its Image is that of the kernel before it."""
+    """What became of one kernel. `same`: all that is tested is as with the kernel before it."""
 
     step: Step
     builds: list[Build] = field(default_factory=list)
@@ -46,9 +47,9 @@ class StepResult:
     error: str = ""
 
     @property
-    def image_hashes(self) -> list[str]:
-        """Return the hashes of the Images that were built."""
-        return [build.record.image_hash for build in self.builds]
+    def tested(self) -> list[str]:
+        """Return the hashes of the Images, and what says which selftests run on them."""
+        return _tested(self.step, self.builds)
 
 
 class PatchSession:
@@ -97,8 +98,8 @@ class PatchSession:
                     self.engine.drop([r for step in self.job.steps for r in step.requests])
                     return
             else:
-                result.same = result.image_hashes == hashes
-                hashes = result.image_hashes
+                result.same = result.tested == hashes
+                hashes = result.tested
             if step is self.job.steps[-1] and not result.error:
                 self.lines = self._aside.submit(lines_in, result.builds[0], TREE_SECONDS)
             if result.error or result.same or not self._wanted(builds, result):
@@ -136,7 +137,7 @@ class PatchSession:
         texts = [path.read_text(errors="replace") for path in self.job.series.patches]
         if may_change(texts, out) and not all(_failed(builds, step) for step in later):
             return True
-        return any(_other(builds, step, base.image_hashes) for step in later)
+        return any(_other(builds, step, base.tested) for step in later)
 
 
 @contextlib.contextmanager
@@ -196,10 +197,18 @@ def _failed(builds: Builds, step: Step) -> bool:
     return any(isinstance(builds.of(kernel).result, BuildError) for kernel in step.kernels)
 
 
-def _other(builds: Builds, step: Step, image_hashes: list[str]) -> bool:
-    """Wait for the builds of a step; return whether they gave other Images."""
+def _other(builds: Builds, step: Step, tested: list[str]) -> bool:
+    """Wait for the builds of a step; return whether they gave anything else to test."""
     try:
-        found = [builds.of(kernel).wait().record.image_hash for kernel in step.kernels]
+        found = [builds.of(kernel).wait() for kernel in step.kernels]
     except BuildError:
         return False
-    return found != image_hashes
+    return _tested(step, found) != tested
+
+
+def _tested(step: Step, builds: Sequence[Build]) -> list[str]:
+    """The hashes of Images and, where a suite runs the kernel's own tests, the trees of those."""
+    images = [build.record.image_hash for build in builds]
+    if not any(request.suite.selftests for request in step.requests):
+        return images
+    return [*images, *(sources_of(build) for build in builds)]
