@@ -181,10 +181,11 @@ def test_a_stream_is_ended_with_what_it_started(link: Link) -> None:
     assert processes_with("^sleep 4727$") == []
 
 
-def end(pid: Path) -> None:
-    """End the process whose id is in a file: with its connection gone sshd leaves it."""
-    with suppress(ProcessLookupError):
-        os.kill(int(pid.read_text()), signal.SIGTERM)
+def end(pids: Path) -> None:
+    """End the processes whose ids are in a file: with their connection gone sshd leaves them."""
+    for pid in pids.read_text().split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGTERM)
 
 
 def test_a_stream_tells_that_its_connection_was_lost(
@@ -199,7 +200,7 @@ def test_a_stream_tells_that_its_connection_was_lost(
 
     first = threading.Event()
     stream = link.stream(
-        ["sh", "-c", f"echo $$ > {tmp_path}/pid; echo x; exec sleep 4724"],
+        ["sh", "-c", f"echo $$ >> {tmp_path}/pids; echo x; exec sleep 4724"],
         lambda _: first.set(),
         soon(),
         on_end,
@@ -208,7 +209,7 @@ def test_a_stream_tells_that_its_connection_was_lost(
     server.cut()
     assert over.wait(PATIENCE)
     assert (ended, stream.lost) == ([None], True)
-    end(tmp_path / "pid")
+    end(tmp_path / "pids")
 
 
 def test_a_lost_connection_is_opened_again_for_the_next_command(
@@ -225,7 +226,7 @@ def test_a_command_under_which_it_was_lost_is_not_run_again(
     link: Link, server: SshServer, tmp_path: Path
 ) -> None:
     script = (
-        f"echo $$ > {tmp_path}/pid; echo x >> {tmp_path}/ran;"
+        f"echo $$ >> {tmp_path}/pids; echo x >> {tmp_path}/ran;"
         f" [ -e {tmp_path}/again ] || exec sleep 4725"
     )
 
@@ -245,7 +246,7 @@ def test_a_command_under_which_it_was_lost_is_not_run_again(
             return link.shell(script, soon(), repeat=repeat).status
         finally:
             thread.join()
-            end(tmp_path / "pid")
+            end(tmp_path / "pids")
 
     with pytest.raises(LabError, match="the connection was lost while") as error:
         run(repeat=False)
@@ -282,13 +283,13 @@ def test_a_machine_that_has_gone_silent_loses_its_streams(
     over = threading.Event()
     with Proxy(server.port) as proxy, through(server, proxy) as link:
         link.connect(soon())
-        command = ["sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 4726"]
+        command = ["sh", "-c", f"echo $$ >> {tmp_path}/pids; exec sleep 4726"]
         stream = link.stream(command, print, soon(), lambda _: over.set())
         assert not over.wait(1.5)  # it answers: nothing is closed
         proxy.mute = True
         assert over.wait(PATIENCE)
         assert stream.lost
-    end(tmp_path / "pid")
+    end(tmp_path / "pids")
 
 
 def test_a_connection_cut_in_the_middle_of_a_file(server: SshServer, tmp_path: Path) -> None:
