@@ -99,7 +99,8 @@ class StandIn:
         (self.folder / "system").write_bytes(system)
         disk = self.folder / "disk"
         disk.unlink(missing_ok=True)
-        run_tool(["mke2fs", "-q", "-t", "ext4", str(disk), f"{DISK_MIB}M"], "the stand-in's disk")
+        mke2fs = shutil.which("mke2fs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") or "mke2fs"
+        run_tool([mke2fs, "-q", "-t", "ext4", str(disk), f"{DISK_MIB}M"], "the stand-in's disk")
         (self.folder / "Image").unlink(missing_ok=True)
         (self.folder / "Image").symlink_to(kernel.image)
         self.host_file.write_text(self._host(kernel.release))
