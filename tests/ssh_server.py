@@ -31,7 +31,9 @@ from harness.base.paths import cache_dir
 from harness.base.process import start
 from harness.hosts.lab.hostfile import HostFile
 
+# What a minimal system has not: the server, and libraries that it loads, by Debian's release.
 PACKAGES = ["openssh-server", "libwrap0"]
+MORE = {"trixie": ["libwtmpdb0"]}
 CONFIG = """\
 ListenAddress 127.0.0.1
 Port {port}
@@ -60,12 +62,13 @@ def sshd() -> tuple[Path, dict[str, str]]:
     if own := shutil.which("sshd", path="/usr/sbin:/usr/local/sbin"):
         return Path(own), {}
     codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-    root = cache_dir("ssh-server") / codename
+    packages = [*PACKAGES, *MORE.get(codename, [])]
+    root = cache_dir("ssh-server") / "-".join([codename, *packages])
     with locked(cache_dir("ssh-server") / "lock", "sshd of the tests", Deadline(PATIENCE * 10)):
         if not root.is_dir():
             with replacing(root) as unfinished:
                 suites = [codename, f"{codename}-updates", f"{codename}-security"]
-                for deb in download(PACKAGES, cache_dir("ssh-server", "debs"), suites):
+                for deb in download(packages, cache_dir("ssh-server", "debs"), suites):
                     unpack(deb, unfinished)
     libraries = sorted({str(path.parent) for path in root.rglob("lib*.so*")})
     return root / "usr/sbin/sshd", {"LD_LIBRARY_PATH": ":".join(libraries)}
