@@ -5,7 +5,8 @@
  *
  * x0 is the address under test, x1 what is stored, x2 the page that no memslot has: a store to
  * it ends KVM_RUN and says how the payload ended. What was loaded is in x3, ESR_EL1 and FAR_EL1
- * of an exception in x4 and x5. x11 is the memory that poll.h shares with the VMM. Afterwards the guest spins at guest_park, where it can be audited.
+ * of an exception in x4 and x5. x11 is the memory that poll.h shares with the VMM. Afterwards
+ * the guest spins at guest_park, where it can be audited.
  */
 #ifndef VMA_PAYLOAD_H
 #define VMA_PAYLOAD_H

@@ -97,11 +97,13 @@ static inline void *do_event(void *argument)
 /* Begins the event, if there is one, which waits for the guest. */
 static inline bool begin_event(struct poll *poll)
 {
+	if (!poll->event)
+		return true;
 	poll->others = mmap(NULL, (ROUNDS + 1) * TABLE, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (poll->others == MAP_FAILED)
 		return false;
-	return !poll->event || !pthread_create(&poll->thread, NULL, do_event, poll);
+	return !pthread_create(&poll->thread, NULL, do_event, poll);
 }
 
 /* Waits for the event to be over. False where it could not be made: `failed` says why. */

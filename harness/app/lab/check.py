@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
-from harness.hosts.lab.boot.control import BootControl
+from harness.hosts.lab.boot.control import BootControl, is_left
 from harness.hosts.lab.boot.state import read_state
 from harness.hosts.lab.console import Console
 from harness.hosts.lab.fault import LabError, Step
@@ -62,14 +62,12 @@ def _over_ssh(host: HostFile, progress: Callable[[str], object]) -> Iterator[Che
             took = time.monotonic() - began
             yield Check(name="SSH", state="ok", detail=f"{host.address}, connected in {took:.1f} s")
             progress("the machine")
-            bdf = host.device.bdf if host.device else ""
-            seen = survey(link, bdf, Deadline(host.limits.command))
             held = _lease(link, host)
             yield held
             if held.state == "ok" and (back := _bring_back(link, host, progress)):
                 yield back
-                seen = survey(link, bdf, Deadline(host.limits.command))
-            yield from checks(host, seen)
+            bdf = host.device.bdf if host.device else ""
+            yield from checks(host, survey(link, bdf, Deadline(host.limits.command)))
         except LabError as error:
             way = WAYS.get(error.step, "").format(name=host.name, address=host.address)
             yield Check(name="SSH", state="missing", detail=f"{error.step}: {error.cause}", way=way)
@@ -93,7 +91,7 @@ def _bring_back(link: Link, host: HostFile, progress: Callable[[str], object]) -
     Return None for one that runs its own kernel. Raise LabError when it does not come back.
     """
     state = read_state(link, Deadline(host.limits.command))
-    if not state.token:
+    if not is_left(host, state):
         return None
     progress(f"{state.release}, which an earlier run has left: back to its own kernel")
     with (

@@ -27,7 +27,6 @@ from harness.evaluate.patch.saved_job import SavedJob
 from harness.evaluate.patch.source.reach import may_change
 from harness.evaluate.plan.plan import Plan
 from harness.kernel.build import Build, applies, is_built
-from harness.kernel.selftests import sources_of
 from harness.kernel.source import Tree
 from harness.results.records import Cell, Run, Status
 from harness.results.store import RunStore
@@ -86,7 +85,7 @@ class PatchSession:
         Raise MachineError when the run is stopped before its last cell.
         """
         self.engine.announce([request for step in self.job.steps for request in step.requests])
-        hashes: list[str] = []
+        tested: list[str] = []
         for step in self.job.steps:
             result = StepResult(step)
             self.results.append(result)
@@ -98,8 +97,8 @@ class PatchSession:
                     self.engine.drop([r for step in self.job.steps for r in step.requests])
                     return
             else:
-                result.same = result.tested == hashes
-                hashes = result.tested
+                before, tested = tested, result.tested
+                result.same = tested == before
             if step is self.job.steps[-1] and not result.error:
                 self.lines = self._aside.submit(lines_in, result.builds[0], TREE_SECONDS)
             if result.error or result.same or not self._wanted(builds, result):
@@ -211,4 +210,6 @@ def _tested(step: Step, builds: Sequence[Build]) -> list[str]:
     images = [build.record.image_hash for build in builds]
     if not any(request.suite.selftests for request in step.requests):
         return images
+    from harness.kernel.selftests import sources_of  # noqa: PLC0415 - few suites have such tests
+
     return [*images, *(sources_of(build) for build in builds)]

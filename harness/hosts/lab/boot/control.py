@@ -15,6 +15,7 @@ from harness.hosts.hang.patience import Waited, quiet
 from harness.hosts.host import HostLost
 from harness.hosts.lab.boot.state import BOOT_WORD, MachineState, check_kernel, read_state
 from harness.hosts.lab.fault import LabError, Step
+from harness.hosts.lab.hostfile import HostFile
 from harness.hosts.lab.link import Link
 from harness.hosts.lab.power import Power
 from harness.hosts.lab.watched import BANNER, WatchedHost
@@ -43,6 +44,11 @@ class BootMethod(Protocol):
         """Leave the running kernel; return before that happens. Raise LabError."""
 
 
+def is_left(host: HostFile, state: MachineState) -> bool:
+    """Return whether an earlier run has left a machine in another kernel than its own."""
+    return bool(state.token) and host.boot.method != "none"
+
+
 class BootControl:
     """Boots the machine of `link`; `watched` is its console, `note` is called with lines for users.
 
@@ -64,7 +70,7 @@ class BootControl:
         LabError when it does not answer, or its own kernel is not the one of its file.
         """
         state = read_state(self._link, Deadline(self._host.limits.command))
-        if state.token and self._host.boot.method != "none":
+        if is_left(self._host, state):
             self._note(f"{self._host.name} still runs a kernel of an earlier run: it reboots")
             state = self.back(state.boot_id)
         self._check_safe(state)
