@@ -28,7 +28,7 @@ from harness.kernel.headers import unpack
 from harness.kernel.make import failure
 from harness.kernel.source import Tree
 from harness.kernel.store import Build
-from harness.kernel.toolchain import cross_prefix, environment, toolchain
+from harness.kernel.toolchain import cross_prefix, environment, jobs, toolchain
 
 # What the makefiles of selftests and of `make headers` read.
 PATHS = ("Makefile", "Kbuild", "arch/arm64", "include", "scripts", "tools", "usr")
@@ -96,8 +96,7 @@ def _make(tree: Tree, commit: str, paths: Sequence[str], collection: str, done: 
             raise BuildError(
                 f"{commit[:12]} has no selftests {collection}: no {TESTS}/{collection}"
             )
-        jobs = f"-j{len(os.sched_getaffinity(0))}"
-        common = ["make", jobs, "ARCH=arm64", f"CROSS_COMPILE={cross_prefix()}"]
+        common = ["make", jobs(), "ARCH=arm64", f"CROSS_COMPILE={cross_prefix()}"]
         # Appended to by the makefile: on make's command line that would be lost.
         env = {**environment(), "LDFLAGS": "-static"}
         if run_logged([*common, "-C", str(source), "headers"], log, env, lambda _: None):

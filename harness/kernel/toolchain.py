@@ -47,6 +47,11 @@ def cross_prefix() -> str:
     return "" if platform.machine() in {"aarch64", "arm64"} else "aarch64-linux-gnu-"
 
 
+def jobs() -> str:
+    """Return the option by which make uses all the cores that this process may use."""
+    return f"-j{len(os.sched_getaffinity(0))}"
+
+
 @dataclass(frozen=True)
 class Toolchain:
     """GNU tools, or LLVM's. `identity` names the compiler and linker with their versions."""
@@ -65,8 +70,7 @@ class Toolchain:
         tools = ["LLVM=1"] if self.llvm else [f"CROSS_COMPILE={cross_prefix()}"]
         maps = " ".join(f"-ffile-prefix-map={path}/=" for path in (source, out, *hidden))
         flags = [f"KCFLAGS={maps}", f"KAFLAGS={maps}", *self._compiler()]
-        jobs = f"-j{len(os.sched_getaffinity(0))}"
-        base = ["make", "-C", str(source), f"O={out}", jobs, "ARCH=arm64"]
+        base = ["make", "-C", str(source), f"O={out}", jobs(), "ARCH=arm64"]
         return [*base, *tools, *flags, *_empty_commands(source), *targets]
 
     def _compiler(self) -> list[str]:

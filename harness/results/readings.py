@@ -95,6 +95,10 @@ class AuditRecord(OpenRecord):
     detail: AuditDetail = Field(default_factory=AuditDetail)
 
 
+# A region, and a target, of leaves that are told apart from the others.
+RAM, ELSEWHERE = "RAM", "elsewhere"
+
+
 class CensusLeaves(OpenRecord):
     """Leaves of stage 2 in one region that are alike.
 

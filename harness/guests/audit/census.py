@@ -13,12 +13,17 @@ from harness.guests.vmm.vmm import MemoryMap
 from harness.hosts.machines.machine import Machine
 from harness.hosts.qemu.memory import PAGE, RAM_BASE
 from harness.hosts.tables import Census
-from harness.results.readings import CensusLeaves, CensusRange, CensusRecord
+from harness.results.readings import (
+    ELSEWHERE,
+    RAM,
+    CensusLeaves,
+    CensusRange,
+    CensusRecord,
+)
 from harness.suites.facts import Device
 
-RAM, BAR, UNKNOWN = "RAM", "BAR", "unknown"
-# Where a leaf leads: to the device, to the host's memory, to another place than it should.
-TO_DEVICE, TO_MEMORY, ELSEWHERE = "device", "memory", "elsewhere"
+BAR, UNKNOWN = "BAR", "unknown"
+TO_DEVICE, TO_MEMORY = "device", "memory"  # where a leaf leads
 MOST_RANGES = 256  # in a record
 
 

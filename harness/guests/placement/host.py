@@ -13,7 +13,7 @@ from harness.guests.run.host_run import ANSWER, STREAMS, HostRun, begin_script
 from harness.guests.run.suite_run import PostChecks, SuiteOutcome, SuitePass, SuiteRun
 from harness.guests.vmm.vmm import Chardev
 from harness.hosts.host import HostLost
-from harness.hosts.l1.host import L1Host
+from harness.hosts.l1.host import SHARE, L1Host
 from harness.hosts.l1.userland import l1_root
 from harness.hosts.machines.machine import Machine
 from harness.hosts.qemu.command import BootFiles
@@ -44,7 +44,7 @@ class HostPlacement:
         self, machine: Machine, chardev: Chardev, append: str, more: Sequence[str] = ()
     ) -> str | None:
         """Return shell for L1 that runs the suite of /share, which starts its VMs itself."""
-        return begin_script("/share/initrd")
+        return begin_script(f"{SHARE}/initrd")
 
     def run(self, context: RunContext) -> SuiteOutcome:
         """Run the suite on L1; where L1 dies in a test, the next L1 goes on behind that test.

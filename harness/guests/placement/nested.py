@@ -14,14 +14,13 @@ from harness.guests.run.suite_run import SuiteOutcome, SuitePass, SuiteRun
 from harness.guests.vmm import vmm_of
 from harness.guests.vmm.vmm import APPEND, MONITOR, STREAMS, Chardev, GuestSpec, Vmm, guest_script
 from harness.hosts.host import HostLost
-from harness.hosts.l1.host import L1Host
+from harness.hosts.l1.host import SHARE, L1Host
 from harness.hosts.l1.saved import SavedState, state_of
 from harness.hosts.l1.userland import l1_root
 from harness.hosts.machines.machine import Machine
 from harness.hosts.qemu.command import BootFiles, command_line
 from harness.results.phases import PhaseName
 
-SHARED = "/share"  # where the host has the first guest's files
 ERROR = "# s2eval: error "  # begins a line of the guest's init (docs/guest-protocol.md)
 
 
@@ -45,7 +44,7 @@ class NestedPlacement:
         self, machine: Machine, chardev: Chardev, append: str, more: Sequence[str] = ()
     ) -> str | None:
         """Return shell for L1 that starts L2. Raise UsageError when it cannot be made."""
-        spec = GuestSpec(machine, f"{SHARED}/Image", f"{SHARED}/initrd", append, chardev, more)
+        spec = GuestSpec(machine, f"{SHARE}/Image", f"{SHARE}/initrd", append, chardev, more)
         return guest_script(vmm_of(machine), spec)
 
     def run(self, context: RunContext) -> SuiteOutcome:
@@ -112,7 +111,7 @@ def first_guest(machine: Machine, vmm: Vmm) -> str:
 
     Its text is a part of the saved state's key. Raise UsageError when the VMM cannot run the guest.
     """
-    spec = GuestSpec(machine, f"{SHARED}/Image", f"{SHARED}/initrd", APPEND, vmm.port, paused=True)
+    spec = GuestSpec(machine, f"{SHARE}/Image", f"{SHARE}/initrd", APPEND, vmm.port, paused=True)
     return guest_script(vmm, spec)
 
 

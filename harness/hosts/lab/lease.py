@@ -154,23 +154,30 @@ class Lease:
         return other
 
     def _call(self, action: str, deadline: Deadline) -> tuple[Holder | None, str]:
-        values = (self._token, self.owner, str(round(self.seconds)), self._after)
-        return _call(self.link, action, deadline, *values)
+        return _call(
+            self.link, action, deadline, self._token, self.owner, self.seconds, self._after
+        )
 
     def _fault(self, cause: str) -> LabError:
         return LabError(self.link.host.name, Step.LEASE, cause)
 
 
 def _call(
-    link: Link, action: str, deadline: Deadline, token: str = "", owner: str = "", *more: str
+    link: Link,
+    action: str,
+    deadline: Deadline,
+    token: str = "",
+    owner: str = "",
+    seconds: float = 0,
+    after: str = "",
 ) -> tuple[Holder | None, str]:
-    """Run the script on the machine; `more` are seconds, and a token whose lease counts as none.
+    """Run the script on the machine; a lease of the token `after` counts as none.
 
     Return who has the lease, None for nobody or `token`, and the token of a lease that is over.
     Raise RevokedError when the lease of `token` was released by force.
     """
     script, file = SCRIPT.read_text(encoding="utf-8"), lease_file(link.host)
-    values = (token, owner or this_owner(), *(more or ("0",)))
+    values = (token, owner or this_owner(), str(round(seconds)), after)
     done = link.run(["sh", "-c", script, "lease", action, file, *values], deadline, repeat=True)
     lines = done.out.strip().splitlines()
     if done.status or not lines:

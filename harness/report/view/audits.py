@@ -9,7 +9,7 @@ from harness.base.text import clean
 from harness.report.view.table import Block, Entry, Row
 from harness.report.view.words import LABELS
 from harness.results.compare import NOT_REACHED
-from harness.results.readings import AuditRecord
+from harness.results.readings import RAM, AuditRecord
 from harness.results.records import OR, Cell, Observation, Status, worst
 from harness.suites.census import CENSUS, leaves_in_words
 
@@ -70,7 +70,7 @@ def _region(cell: Cell, region: str) -> Entry:
     if not kinds:
         return Entry("no leaf")
     # Which pages of the guest's memory are mapped is chance.
-    texts = list(dict.fromkeys(leaves_in_words(kind, counted=region != "RAM") for kind in kinds))
+    texts = list(dict.fromkeys(leaves_in_words(kind, counted=region != RAM) for kind in kinds))
     return Entry(_first(texts))
 
 

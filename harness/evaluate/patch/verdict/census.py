@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from harness.results.compare import Pair
-from harness.results.readings import CensusLeaves, CensusRecord
+from harness.results.readings import ELSEWHERE, RAM, CensusLeaves, CensusRecord
 from harness.suites.census import CENSUS, leaves_in_words
 
 NOTHING = "no leaf"
-MEMORY = "RAM"
 STAGE2 = ".stage2"  # ends the path of an audit's stage-2 type
 
 
@@ -119,7 +118,7 @@ def _change(
     region: str, base: CensusRecord, patched: CensusRecord, *, counted: bool
 ) -> RegionChange | None:
     """Return how a region differs, None where it does not."""
-    counted = counted and region != MEMORY
+    counted = counted and region != RAM
     was, now = (_alike(record, region, counted=counted) for record in (base, patched))
     if was == now:
         return None
@@ -134,7 +133,7 @@ def _change(
 def _alike(record: CensusRecord, region: str, *, counted: bool) -> list[CensusLeaves]:
     """Return the leaves of a region without what is not compared, in an order of their own."""
     update: dict[str, object] = {} if counted else {"leaves": 0}
-    if region == MEMORY:
+    if region == RAM:
         update |= {"block": 0, "contiguous": False, "af": True}
     kinds = (kind.model_copy(update=update) for kind in record.kinds if kind.region == region)
     by_text = {repr(kind): kind for kind in kinds}
@@ -144,6 +143,6 @@ def _alike(record: CensusRecord, region: str, *, counted: bool) -> list[CensusLe
 def _words(kinds: Sequence[CensusLeaves], *, counted: bool) -> str:
     texts = []
     for kind in kinds:
-        place = " at a wrong place" if kind.target == "elsewhere" else ""
+        place = " at a wrong place" if kind.target == ELSEWHERE else ""
         texts.append(leaves_in_words(kind, counted=counted) + place)
     return " and ".join(texts) or NOTHING
