@@ -20,7 +20,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from filelock import FileLock, Timeout
 
 from harness.base import paths
 from harness.base.errors import MachineError
+from harness.base.signals import signals_held
 from harness.hosts.events import Event
 
 FORMAT = "1"  # of a state's files; it is part of KEY
@@ -156,14 +156,29 @@ class SavedState:
         try:
             with FileLock(states / "lock", timeout=0):
                 _prune(states)
-                with tempfile.TemporaryDirectory(dir=states, prefix=STAGED) as name:
-                    staged = Path(name, "state")
-                    staged.mkdir()
+                with _staged(states) as staged:
                     write(staged)
                     self.discard()
                     staged.rename(self.folder)
         except (Timeout, OSError, MachineError):
             pass
+
+
+@contextlib.contextmanager
+def _staged(states: Path) -> Iterator[Path]:
+    """Yield a new folder in `states`, which is removed at the end if it is still there.
+
+    A signal does not cut the removal in two. QEMU may create its file meanwhile, once: a folder
+    that is not empty any more is removed again.
+    """
+    folder = states / f"{STAGED}{os.getpid()}"
+    try:
+        folder.mkdir()
+        yield folder
+    finally:
+        with signals_held():
+            for _ in range(2):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def state_of(machine: Sequence[str], guest: Sequence[str], emulator: Path) -> SavedState:

@@ -5,11 +5,14 @@ tests/system/test_restored.py."""
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
+from harness.base import signals
 from harness.base.errors import MachineError
 from harness.hosts.events import Event
 from harness.hosts.l1 import saved
@@ -146,3 +149,27 @@ def test_a_state_that_could_not_be_written_is_none(tmp_path: Path) -> None:
     state = SavedState(tmp_path / "state")
     state.save(write)
     assert not state.exists and [p.name for p in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_signal_while_the_unfinished_state_is_removed_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = {number: signal.getsignal(number) for number in signals.ENDING}
+    remove = shutil.rmtree
+
+    def interrupted(folder: Path, *, ignore_errors: bool) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        remove(folder, ignore_errors=ignore_errors)
+
+    def fail(_: Path) -> None:
+        raise MachineError("QEMU cannot migrate")
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    try:
+        signals.end_in_good_order()
+        with pytest.raises(KeyboardInterrupt):
+            SavedState(tmp_path / "state").save(fail)
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+    assert not [*tmp_path.glob(".new-*")]
