@@ -115,4 +115,6 @@ def guest_script(vmm: Vmm, guest: GuestSpec) -> str:
     Raise UsageError when the VMM cannot run the guest.
     """
     bind = bind_script(guest.machine.device_bdf, "vfio-pci")
-    return f"{bind}exec {shlex.join([*vmm.command(guest), *guest.more])}\n"
+    l2 = guest.machine.l2
+    pinned = ["taskset", "-c", l2.cpus] if l2 and l2.cpus else []
+    return f"{bind}exec {shlex.join([*pinned, *vmm.command(guest), *guest.more])}\n"

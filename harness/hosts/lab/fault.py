@@ -25,6 +25,7 @@ class Step(StrEnum):
     BOOT = "boot"  # of the kernel under test, or of the safe kernel
     KERNEL = "kernel"  # another kernel runs than was sent
     DEVICE = "device"
+    TUNING = "tuning"  # hugepages or governor of its file
 
 
 class LabError(MachineError):

@@ -22,6 +22,7 @@ from harness.hosts.host import Completed
 from harness.hosts.lab.boot.control import BootControl, BootMethod
 from harness.hosts.lab.boot.kexec import KexecInitramfs, KexecRoot
 from harness.hosts.lab.boot.state import MachineState
+from harness.hosts.lab.boot.tuning import restore, tune
 from harness.hosts.lab.command import Stream
 from harness.hosts.lab.device import check_device
 from harness.hosts.lab.fault import LabError, Step
@@ -65,6 +66,7 @@ class LabHost(WatchedHost):
         self._link = Link(machine.host)
         self._control = BootControl(self._link, self, note)
         self._lease: Lease | None = None
+        self._tuned = False
         self._there: dict[Path, str] = {}
         self._copies = itertools.count(1)
         self._numbers = itertools.count(1)
@@ -97,6 +99,7 @@ class LabHost(WatchedHost):
         self.events.open()
         self.safe = self._control.look()
         self._lease.renew()
+        restore(self._link, Deadline(limits.command))  # of a run that was killed
         check_device(self._link, self.host, Deadline(limits.command))
 
     def boot(self, deadline: Deadline) -> None:
@@ -115,6 +118,8 @@ class LabHost(WatchedHost):
         if self._lease:
             self.call(self._lease.renew, deadline)
         self.call(self._open_ports, deadline)
+        self._tuned = True
+        self.call(lambda: tune(self._link, deadline), deadline)
         self.usable = True
 
     def begin_cell(self, logs: Path) -> None:
@@ -126,6 +131,9 @@ class LabHost(WatchedHost):
         """Go back to the machine's own kernel, give the lease back and end the console."""
         self.usable = False
         try:
+            if self._tuned and not self._control.left:
+                self._tuned = False
+                quietly(lambda: restore(self._link, Deadline(self.host.limits.command)))
             if self._control.left:
                 self._control.left = False
                 self._control.back(self._link.boot)

@@ -70,7 +70,12 @@ def lab_machine(name: str) -> LabMachine:
         memory_mib=L2_MEMORY_MIB,
         template="nested.j2",
         device=_device(host),
-        l2=L2(memory_mib=48 if host.virtual else L2_MEMORY_MIB, smp=1 if host.virtual else 2),
+        l2=L2(
+            memory_mib=48 if host.virtual else L2_MEMORY_MIB,
+            smp=1 if host.virtual else 2,
+            cpus=host.tuning.cpus,
+            hugepages=bool(host.tuning.hugepages),
+        ),
         limits=Limits(boot=limits.boot, silence=limits.silence),
         host=host,
     )

@@ -43,7 +43,8 @@ class Device(BaseModel):
 class L2(BaseModel):
     """The guest inside the guest; `device_options` are more options of its vfio-pci device.
 
-    `vmm` is the name of the VMM that starts it (harness/guests/vmm/).
+    `vmm` is the name of the VMM that starts it (harness/guests/vmm/), `cpus` the host's CPUs that
+    the VMM is pinned to, as taskset names them. `hugepages`: its memory is of those of the host.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -53,6 +54,8 @@ class L2(BaseModel):
     vmm: str = "qemu"
     template: str = "l2.j2"
     device_options: str = ""
+    cpus: str = Field(default="", pattern=r"^[0-9,-]*$")
+    hugepages: bool = False
 
 
 class Limits(BaseModel):
