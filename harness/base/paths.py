@@ -97,6 +97,16 @@ HEADERS = Named("guest-tests/include", ".h")
 PLANS = Named("plans", ".toml")
 
 
+def private_hosts() -> Path:
+    """Return the folder of the user's own lab hosts; it need not be there."""
+    return Path(platformdirs.user_config_dir("s2eval")) / "hosts"
+
+
+def host_config(name: str) -> Path:
+    """Return the file of a lab host's kernel configuration; it need not be there."""
+    return private_hosts() / f"{name}.config"
+
+
 def file_and_mail(name: str) -> tuple[Path, int] | None:
     """Return the file or folder that `name` is, and N of `FILE#N`, mail N of a mailbox; else None.
 

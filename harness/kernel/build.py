@@ -20,7 +20,7 @@ from harness.base.errors import UsageError
 from harness.base.files import full_disk_raises, write_atomic
 from harness.base.paths import cache_dir
 from harness.kernel import headers, series, source, store
-from harness.kernel.config import fragments
+from harness.kernel.config import fragments, machine
 from harness.kernel.config.kconfig import KconfigFiles
 from harness.kernel.git import git
 from harness.kernel.make import Maker
@@ -105,7 +105,7 @@ def _build(
 ) -> Build:
     """Build `spec` and put it into the store. The locks of the tree and of the key are held."""
     key = store.key_of(values)
-    out = base.tree.out(llvm=spec.llvm, config=values["config"])
+    out = base.tree.out(llvm=spec.llvm, config=values["config"], machine=values.get("machine", ""))
     out.mkdir(exist_ok=True)
     log = cache_dir("logs") / f"build-{key}.log"
     log.write_text("")
@@ -149,7 +149,9 @@ def _configure(spec: KernelSpec, base: Base, commit: str, maker: Maker) -> str:
         for line in git(base.tree.work, "ls-tree", "-r", commit).splitlines()
         if "Kconfig" in line or "\tscripts/" in line or line.endswith("\tMakefile")
     ]
+    own = machine.read(Path(spec.machine)) if spec.machine else None
     parts = [*map(str, options.values()), maker.tools.identity, *rules]
+    parts += [own.digest] if own else []
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
     kept = base.tree.folder / "configs" / digest
     target = maker.out / ".config"
@@ -159,11 +161,17 @@ def _configure(spec: KernelSpec, base: Base, commit: str, maker: Maker) -> str:
         if not target.exists() or target.read_text() != text:
             target.write_text(text)
         return text
-    wanted = maker.out / "fragments.config"
     files = KconfigFiles(base.tree.work)
     options = fragments.settled(options, files)
-    wanted.write_text("".join(f"{option}\n" for option in options.values()))
-    maker.make(f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig")
+    if own:
+        lost = machine.configure(own, options, maker)
+        if lost:
+            maker.progress(f"{spec.name}: {len(lost)} options of the machine's are not in this "
+                           f"kernel: {' '.join(lost)}")  # fmt: skip
+    else:
+        wanted = maker.out / "fragments.config"
+        wanted.write_text("".join(f"{option}\n" for option in options.values()))
+        maker.make(f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig")
     text = target.read_text()
     fragments.check(options, fragments.parse(text), files, spec.name)
     kept.parent.mkdir(exist_ok=True)

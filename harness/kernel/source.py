@@ -81,13 +81,13 @@ class Tree:
         deadline = deadline or Deadline(WAIT_SECONDS)
         return locked(self.folder / "lock", purpose, deadline, waiting=waiting, given_up=given_up)
 
-    def out(self, *, llvm: bool, config: Collection[str] = ()) -> Path:
+    def out(self, *, llvm: bool, config: Collection[str] = (), machine: str = "") -> Path:
         """Return the O= folder of a compiler, and of options that change every object.
 
         Switching in one place would rebuild it all. `config` has the options as a build's inputs
-        have them, e.g. `CONFIG_KASAN=y`.
+        have them, e.g. `CONFIG_KASAN=y`, `machine` the digest of a machine's configuration.
         """
-        words = ["llvm" if llvm else "gcc"]
+        words = ["llvm" if llvm else "gcc", *([machine[:8]] if machine else [])]
         words += [word for word, option in IN_EVERY_OBJECT.items() if f"{option}=y" in config]
         return self.folder / "-".join(["out", *words])
 

@@ -12,6 +12,8 @@ Names a user may give:
     debian-6.1+llvm                       built with clang and lld (LLVM=1)
     debian-6.1+debug                      with a fragment of kernels/fragments/, repeatable
     debian-6.1+config=./my.config         with a fragment of one's own
+    debian-6.1+host=grace                 for a machine, from its own configuration, which `s2eval
+                                          host config` has written
     ./my-kernel.toml                      a kernel file that is not in kernels/
 """
 
@@ -24,11 +26,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.base.errors import UsageError
-from harness.base.paths import FRAGMENTS, KERNELS, SERIES, cache_dir, file_and_mail
+from harness.base.paths import FRAGMENTS, KERNELS, SERIES, cache_dir, file_and_mail, host_config
 from harness.base.toml import parse, read_toml, unknown
 
-# In a name, beside series and fragments: the compiler, and a file of options.
-LLVM, CONFIG = "llvm", "config="
+# In a name, beside series and fragments: the compiler, a file of options, and a lab host.
+LLVM, CONFIG, HOST = "llvm", "config=", "host="
 
 
 class KernelSource(BaseModel):
@@ -51,7 +53,10 @@ class KernelSource(BaseModel):
 
 
 class KernelSpec(BaseModel):
-    """One kernel. `series` and `fragments` are names or paths, in the order they are applied."""
+    """One kernel. `series` and `fragments` are names or paths, in the order they are applied.
+
+    `machine` is the file of a machine's configuration that the kernel's starts from, "" for none.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,6 +69,7 @@ class KernelSpec(BaseModel):
     )
     arch: Literal["arm64"] = "arm64"
     llvm: bool = False
+    machine: str = ""
 
 
 def list_series() -> dict[str, Path]:
@@ -82,7 +88,11 @@ def resolve(name: str) -> KernelSpec:
     """
     base, more = _split(name)
     fragments = [one.removeprefix(CONFIG) for one in more if _is_fragment(one)]
-    series = [one for one in more if one != LLVM and not _is_fragment(one)]
+    hosts = [one.removeprefix(HOST) for one in more if one.startswith(HOST)]
+    if len(hosts) > 1:
+        raise UsageError(f"{name}: a kernel is for one machine, +{HOST}{hosts[0]} or {hosts[1]}")
+    others = (one for one in more if one != LLVM and not one.startswith(HOST))
+    series = [one for one in others if not _is_fragment(one)]
     if base.startswith("tree:"):
         spec = _local_tree(base.removeprefix("tree:"))
     elif base.endswith(".toml"):
@@ -105,6 +115,7 @@ def resolve(name: str) -> KernelSpec:
         "series": (*spec.series, *series),
         "fragments": tuple(fragments),
         "llvm": spec.llvm or LLVM in more,
+        "machine": str(find_machine(hosts[0])) if hosts else spec.machine,
     }
     return spec.model_copy(update=update)
 
@@ -163,6 +174,18 @@ def find_fragment(fragment: str) -> Path:
     if path.is_file():
         return path.resolve()
     raise unknown("config fragment", fragment, FRAGMENTS.files())
+
+
+def find_machine(host: str) -> Path:
+    """Return the file of a lab host's configuration: a path, or the name of the host.
+
+    Raise UsageError when there is none.
+    """
+    path = Path(host).expanduser() if "/" in host else host_config(host)
+    if path.is_file():
+        return path.resolve()
+    way = f"s2eval host config {host}" if "/" not in host else "s2eval host config NAME"
+    raise UsageError(f"+{HOST}{host}: no {path}: {way} writes it")
 
 
 def _split(name: str) -> tuple[str, list[str]]:

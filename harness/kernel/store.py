@@ -24,7 +24,7 @@ from harness.base.deadline import Deadline
 from harness.base.locks import locked
 from harness.base.paths import cache_dir
 from harness.kernel import series
-from harness.kernel.config import fragments
+from harness.kernel.config import fragments, machine
 from harness.kernel.source import Base
 from harness.kernel.spec import KernelSpec
 from harness.kernel.toolchain import FIXED, Toolchain
@@ -87,6 +87,7 @@ def inputs(spec: KernelSpec, base: Base, tools: Toolchain) -> dict[str, Any]:
         "series": whole,
         **({"commits": does} if does != whole else {}),
         "config": [str(option) for option in options.values()],
+        **({"machine": machine.read(Path(spec.machine)).digest} if spec.machine else {}),
         "arch": spec.arch,
         "llvm": spec.llvm,
         "tools": tools.identity,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.base.deadline import Deadline
-from harness.base.paths import PROJECT
+from harness.base.paths import PROJECT, host_config
 from harness.hosts.lab import hostfile
 from harness.hosts.lab.boot.state import read_state
 from harness.hosts.lab.lease import holder
@@ -103,6 +103,21 @@ def test_lab_guest_has_its_memory_of_hugepages(
         assert not left_behind(standin)
         if status is Status.MISS:
             assert cell.failure and "CONFIG_HUGETLBFS" in cell.failure.summary
+
+
+@pytest.mark.extended
+def test_lab_kernel_from_the_machine_s_own_configuration(standin: StandIn, s2eval: S2Eval) -> None:
+    kept = s2eval("host", "config", str(standin.host_file))
+    assert kept.code == 0 and "modules loaded" in kept.err, kept.err
+    file = host_config(hostfile.read(standin.host_file).name)
+    kernel = f"{KERNEL}+host={file}"
+    ran = s2eval("run", "-k", kernel, "-m", f"lab:{standin.host_file}", "-s", "wcprobe")
+    cell = s2eval.run().cells[0]
+    assert cell.status is Status.FAIL, ran.out + ran.err
+    found = {o.path: o.status for o in cell.observations}
+    assert found["wcprobe.ioremap_wc.unaligned_load"] is Status.FAIL, "6.1's stage 2 is Device"
+    assert "options of the machine's are not in this kernel: " in ran.err or cell.kernel.cached
+    assert not left_behind(standin)
 
 
 @pytest.mark.extended

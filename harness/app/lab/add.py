@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from harness.base.deadline import Deadline
 from harness.base.errors import UsageError
 from harness.base.files import write_atomic
+from harness.base.paths import private_hosts
 from harness.hosts.lab.boot.state import read_state
 from harness.hosts.lab.connection import UnknownHostKeyError, fingerprint, remember_host_key
-from harness.hosts.lab.hostfile import NAME, HostFile, list_hosts, private_folder
+from harness.hosts.lab.hostfile import NAME, HostFile, list_hosts
 from harness.hosts.lab.link import Link
 from harness.hosts.lab.survey.checks import boot_problem
 from harness.hosts.lab.survey.survey import PciDevice, Survey, best_bar, survey
@@ -123,7 +124,7 @@ def _file_of(request: AddRequest) -> Path:
     """Return the path of the file to be written. Raise UsageError when it must not be."""
     if not NAME.fullmatch(request.name):
         raise UsageError(f"'{request.name}' is no name for a host: letters, digits, . _ -")
-    file = private_folder() / f"{request.name}.toml"
+    file = private_hosts() / f"{request.name}.toml"
     known = list_hosts().get(request.name)
     if known and not request.replace:
         raise UsageError(f"{request.name} is there already, {known}: edit it, or --force")

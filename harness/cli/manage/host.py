@@ -131,6 +131,24 @@ def check(ctx: click.Context, *, name: str, as_json: bool) -> None:
     ctx.exit(ExitCode.OK if report.ok else ExitCode.UNDECIDED)
 
 
+@command.command()
+@NAME
+def config(*, name: str) -> None:
+    """Keep the configuration of NAME's own kernel, for kernels that fit the machine.
+
+    \b
+    s2eval host config grace
+    s2eval run -k tree:~/linux@topic+host=grace -m lab:grace -s wcprobe
+
+    Such a kernel has the options of the machine's own, with the modules that are
+    loaded there built in and the others left out, and s2eval's fragments on top.
+    """
+    from harness.app.lab.config import keep_config
+
+    file = keep_config(name, _note)
+    click.echo(f"a kernel for {file.stem}: -k KERNEL+host={file.stem}")
+
+
 @command.command(context_settings={"ignore_unknown_options": True})
 @NAME
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND…]")

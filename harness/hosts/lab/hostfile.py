@@ -196,11 +196,6 @@ class HostFile(BaseModel):
             raise UsageError(f"{self.name} is not for {user}: owners are {owners} (its file)")
 
 
-def private_folder() -> Path:
-    """Return the folder of the user's own hosts' files; it need not be there."""
-    return Path(platformdirs.user_config_dir("s2eval")) / "hosts"
-
-
 def own_known_hosts() -> Path:
     """Return the file with the host keys that `s2eval host add` has taken; it need not be there."""
     return Path(platformdirs.user_config_dir("s2eval")) / "known_hosts"
@@ -208,7 +203,7 @@ def own_known_hosts() -> Path:
 
 def list_hosts() -> dict[str, Path]:
     """Return the file of each host by its name, the user's own before others of the same name."""
-    private = {path.stem: path for path in private_folder().glob("*.toml")}
+    private = {path.stem: path for path in paths.private_hosts().glob("*.toml")}
     return dict(sorted({**paths.HOSTS.files(), **private}.items()))
 
 

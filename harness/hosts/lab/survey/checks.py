@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from harness.base.paths import host_config
 from harness.hosts.lab.hostfile import HostFile
 from harness.hosts.lab.survey.survey import Survey
 
@@ -185,9 +186,11 @@ def _boot(host: HostFile, survey: Survey) -> Iterator[Check]:
     problem = boot_problem(host, survey)
     yield _missing("boot", *problem) if problem else _ok("boot", f"by {method}")
     if survey["config"]:
-        yield _ok("configuration", survey["config"])
+        kept = host_config(host.name).is_file()
+        way = "" if kept else f", to be kept by s2eval host config {host.name}"
+        yield _ok("configuration", f"{survey['config']}{way}")
     else:
-        detail = "neither /proc/config.gz nor /boot/config-…: no config `host`"
+        detail = f"neither /proc/config.gz nor /boot/config-…: no kernel +host={host.name}"
         yield _note("configuration", detail, on_host(host, "modprobe configs"))
 
 

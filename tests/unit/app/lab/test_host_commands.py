@@ -15,18 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from harness.app.lab import use
+from harness.app.lab import config, use
 from harness.app.lab.add import AddRequest, Questions, add
 from harness.app.lab.check import check, render
 from harness.base.deadline import Deadline
 from harness.base.errors import UsageError
-from harness.base.paths import ROOT
+from harness.base.paths import ROOT, private_hosts
 from harness.hosts.lab.boot.state import MachineState, read_state
 from harness.hosts.lab.fault import LabError, Step
-from harness.hosts.lab.hostfile import HostFile, load, own_known_hosts, private_folder
+from harness.hosts.lab.hostfile import HostFile, load, own_known_hosts
 from harness.hosts.lab.lease import Lease
 from harness.hosts.lab.link import Link
 from harness.hosts.lab.survey.survey import PciDevice, Survey, survey
+from harness.kernel.config.machine import read
 from tests.ssh_server import SshServer
 from tests.unit.hosts.lab.conftest import soon
 
@@ -58,15 +59,15 @@ def write(server: SshServer, **more: str) -> HostFile:
     """Write the host `bench`, whose folder is the test's own."""
     values = {**server.values(), **more}
     lines = [f"{key} = {json.dumps(text)}" for key, text in values.items() if key != "name"]
-    private_folder().mkdir(parents=True, exist_ok=True)
-    (private_folder() / "bench.toml").write_text("\n".join(lines) + "\n")
+    private_hosts().mkdir(parents=True, exist_ok=True)
+    (private_hosts() / "bench.toml").write_text("\n".join(lines) + "\n")
     return load("bench")
 
 
 def test_add_writes_a_file_that_leads_to_the_machine(server: SshServer) -> None:
     said: list[str] = []
     file = add(request(server, description='a "bench"'), silent(), said.append)
-    assert file == private_folder() / "bench.toml"
+    assert file == private_hosts() / "bench.toml"
     assert file.stat().st_mode & 0o777 == 0o600
     host = load("bench")
     assert host.description == 'a "bench"'
@@ -121,7 +122,7 @@ def test_add_without_agreement_takes_no_key(server: SshServer) -> None:
         add(request(server), silent(agree=False), lambda _: None)
     assert error.value.step is Step.HOST_KEY
     assert not own_known_hosts().exists()
-    assert not private_folder().exists()
+    assert not private_hosts().exists()
 
 
 def test_add_refuses_what_is_wrong(server: SshServer) -> None:
@@ -165,6 +166,24 @@ def test_check_of_a_machine_that_does_not_answer_goes_on(server: SshServer) -> N
     assert found["console"].state == "missing"
 
 
+def test_config_keeps_what_the_machine_has(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the machine tells its options differs, so a file stands for them here."""
+    write(server)
+    (tmp_path / "options").write_text("# a comment\nCONFIG_NET=y\nCONFIG_VETH=m\n")
+    monkeypatch.setattr(config, "_OPTIONS", f"cat {tmp_path}/options")
+    said: list[str] = []
+    kept = read(config.keep_config("bench", said.append))
+    assert kept.options == "CONFIG_NET=y\nCONFIG_VETH=m\n"
+    loaded = [state.parent.name for state in Path("/sys/module").glob("*/initstate")]
+    assert kept.modules == tuple(sorted(loaded))
+    assert f"{len(loaded)} modules loaded" in said[0]
+    monkeypatch.setattr(config, "_OPTIONS", f"cat {tmp_path}/none")
+    with pytest.raises(LabError, match="bench: kernel: no configuration: neither /proc/config"):
+        config.keep_config("bench", said.append)
+
+
 def test_check_tells_who_has_the_lease(server: SshServer, link: Link) -> None:
     write(server)
     with Lease(link, "alice@laptop"):
@@ -193,7 +212,7 @@ def test_power_is_not_switched_under_another_user(
     server: SshServer, link: Link, tmp_path: Path
 ) -> None:
     write(server)
-    with (private_folder() / "bench.toml").open("a") as out:
+    with (private_hosts() / "bench.toml").open("a") as out:
         out.write(f"[power]\non = 'touch {tmp_path}/on'\nstatus = 'echo on'\n")
     said: list[str] = []
     with Lease(link, "alice@laptop"):
@@ -233,7 +252,7 @@ def test_console_needs_a_command(server: SshServer) -> None:
 
 def test_list_shows_a_file_that_is_wrong(server: SshServer) -> None:
     write(server)
-    (private_folder() / "broken.toml").write_text("adress = 'x'\n")
+    (private_hosts() / "broken.toml").write_text("adress = 'x'\n")
     rows = {entry.name: entry for entry in use.entries()}
     assert rows["bench"].address == address(server)
     assert "unknown key 'adress'" in rows["broken"].problem
