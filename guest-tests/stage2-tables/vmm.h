@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -61,6 +62,19 @@ static void count_vm(struct vmm *vmm, int fd, const char *link)
 	vmm->vm += !strcmp(link, VM_LINK);
 }
 
+/* Return whether a process runs this program: one that has failed leaves its child for a moment,
+ * which has its parent's descriptors.
+ */
+static int is_this_program(int pid)
+{
+	struct stat own, other;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return !stat("/proc/self/exe", &own) && !stat(path, &other) &&
+	       own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+}
+
 /* Find the only process with a VM. With more than one, or with none, the program ends. */
 static int find_vmm(void)
 {
@@ -74,7 +88,7 @@ static int find_vmm(void)
 	while ((entry = readdir(dir))) {
 		struct vmm vmm = { .pid = atoi(entry->d_name) };
 
-		if (vmm.pid <= 0)
+		if (vmm.pid <= 0 || is_this_program(vmm.pid))
 			continue;
 		each_descriptor(vmm.pid, count_vm, &vmm);
 		if (!vmm.vm)

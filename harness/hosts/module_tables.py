@@ -157,7 +157,9 @@ class ModuleReader:
         if fault is None or fault.kind is not FaultKind.EXTERNAL:
             return ""
         if self._view is View.OWN:
-            return f"g:{result.steps[-1].address:#x}"
+            # A step of stage 1 below one of stage 2 that is not read has no address yet.
+            unread = (step.address for step in result.steps if step.descriptor is None)
+            return next((f"g:{address:#x}" for address in unread if address is not None), "")
         return f"i:{fault.address:#x}" if fault.stage == 2 else ""
 
     def _material(self, arguments: Sequence[str], deadline: Deadline) -> Material:
