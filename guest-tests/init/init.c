@@ -17,7 +17,7 @@
 #define __printf(...) __attribute__((format(printf, __VA_ARGS__)))
 
 #define QUEUE_SIZE 128		/* entries of a port's virtqueue in QEMU */
-#define AUDIT_WAIT_MS 5000	/* for the answer to an audit request */
+#define AUDIT_WAIT_MS 12000	/* for the answer to an audit request */
 #define HOST_WAIT_MS 30000	/* for the host to have done what it was asked to */
 #define END_WAIT_MS 10000	/* for the harness to have taken everything */
 #define PORT_WAIT_MS 2000	/* for a port to be announced by the VMM */

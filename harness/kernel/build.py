@@ -105,7 +105,7 @@ def _build(
 ) -> Build:
     """Build `spec` and put it into the store. The locks of the tree and of the key are held."""
     key = store.key_of(values)
-    out = base.tree.out(llvm=spec.llvm, config=values["config"], machine=values.get("machine", ""))
+    out = base.tree.out_of(values)
     out.mkdir(exist_ok=True)
     log = cache_dir("logs") / f"build-{key}.log"
     log.write_text("")

@@ -18,10 +18,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.base import apt
 from harness.base.deadline import Deadline
@@ -90,6 +91,11 @@ class Tree:
         words = ["llvm" if llvm else "gcc", *([machine[:8]] if machine else [])]
         words += [word for word, option in IN_EVERY_OBJECT.items() if f"{option}=y" in config]
         return self.folder / "-".join(["out", *words])
+
+    def out_of(self, inputs: Mapping[str, Any]) -> Path:
+        """Return the O= folder of a build with these inputs (harness/kernel/store.py)."""
+        machine = inputs.get("machine", "")
+        return self.out(llvm=inputs["llvm"], config=inputs["config"], machine=machine)
 
     def switch(self, commit: str) -> None:
         """Put the worktree at `commit`; files that are the same keep their times.

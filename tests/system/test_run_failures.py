@@ -165,7 +165,7 @@ def test_binary_garbage_is_kept_in_the_log_and_nowhere_else(
 ) -> None:
     for finished, console in ((flat_failures, "console.log"), (nested_failures, "l2.console.log")):
         (cell,) = [c for c in finished.s2eval.run().cells if c.name.endswith("/garbage")]
-        assert (cell.status, cell.failure) == (Status.ERROR, None)
+        assert (cell.status, cell.failure) == (Status.ERROR, None), cell.failure
         folder = finished.s2eval.folder() / cell.name.replace("/", "_")
         assert b"\x1b[2J" in (folder / console).read_bytes()
         results = "results.log" if console == "console.log" else "l2.results.log"

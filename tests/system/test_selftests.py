@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def test_kernels_own_tests_are_cases(s2eval: S2Eval) -> None:
     assert (found["psci_test"].seconds or 0) > 0
     # What 6.1.192 does not build itself is told, and no fault of the others.
     assert found["dirty_log_test"].status is Status.FAIL
-    assert "undefined reference to `TEST_ASSERT_EQ'" in found["dirty_log_test"].message
+    message = found["dirty_log_test"].message  # the linker's words, from gcc 14 on the compiler's
+    assert re.search("(undefined reference to|implicit declaration of).*TEST_ASSERT_EQ", message)
     assert found["aarch32_id_regs"].status is Status.SKIP
     failed = {name for name, case in found.items() if case.status is Status.FAIL}
     assert failed == {"dirty_log_test", "vgic_init"}

@@ -38,7 +38,7 @@ from harness.results.records import Cell, Comparison, Run, Status, exit_code_of
 from harness.results.store import PATCH, RunStore
 
 SIZE_SECONDS = 60.0  # for size(1); it takes a hundredth of one
-TREE_SECONDS = 20.0  # for a build of another run in the tree whose lines are looked up
+TREE_SECONDS = 60.0  # for a build of another run in the tree whose lines are looked up
 RETRIES = 1  # boots that a cell gets when one ended as MISS
 SAME = "the Image is the same, bit for bit: nothing was booted"
 

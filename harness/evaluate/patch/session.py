@@ -132,7 +132,7 @@ class PatchSession:
         later = self.job.steps[1:]
         inputs = base.builds[0].inputs
         tree = Tree(cache_dir("sources") / inputs["tree"])
-        out = tree.out(llvm=inputs["llvm"], config=inputs["config"])
+        out = tree.out_of(inputs)
         texts = [path.read_text(errors="replace") for path in self.job.series.patches]
         if may_change(texts, out) and not all(_failed(builds, step) for step in later):
             return True

@@ -16,7 +16,7 @@ from harness.results.readings import AuditRecord
 from harness.results.records import Status
 from harness.suites.facts import Audit, Device, Fact
 
-SEARCH = 2.0  # of BUDGET, seconds to find a vCPU in L2
+SEARCH = 6.0  # of BUDGET, seconds to find a vCPU in L2, which others may keep waiting
 VFIO = "l1-vfio"  # names the record of the VMM's own mapping of the BAR
 VFIO_SHIFT = 40  # of a BAR's number in an offset of vfio-pci's file: VFIO_PCI_OFFSET_SHIFT
 BARS, MAPPINGS = "the host's addresses of the BARs", "the VMM's mappings"

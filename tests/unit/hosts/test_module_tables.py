@@ -22,7 +22,9 @@ from harness.hosts.tables import NoTablesError, Target
 from tests.data_files import DATA
 
 RECORDED = (DATA / "tables/l2-6.1-max.txt").read_text()
+NESTED = (DATA / "tables/l2-nested-6.1-on-7.2.txt").read_text()
 BAR = Target("ioremap", 0xFFFF8000086D0000)
+NESTED_BAR = Target("ioremap", 0xFFFF800008700000)
 IPA = 0x80_0001_0000
 
 
@@ -107,6 +109,29 @@ def test_a_host_that_keeps_its_tables_is_no_fault() -> None:
     with pytest.raises(MachineError, match="no process here runs a VM") as caught:
         reader(Answers((1, "read-tables: no process here runs a VM\n"))).read([BAR], Deadline(60))
     assert not isinstance(caught.value, NoTablesError)
+
+
+def test_a_guest_of_a_guest_has_two_stage_2s() -> None:
+    """L1's tables ask for Device, L0 has put RAM behind the BAR, which is what the CPU uses."""
+    (shadow,) = reader(Answers((0, NESTED)), View.SHADOW).read([NESTED_BAR], Deadline(60))
+    (own,) = reader(Answers((0, NESTED)), View.OWN).read([NESTED_BAR], Deadline(60))
+    assert shadow.walk.ipa == own.walk.ipa == 0x80_0000_0000
+    assert shadow.walk.stage2 and own.walk.stage2
+    assert (shadow.walk.pa, own.walk.pa) == (0x4F483000, 0x80_0000_0000)
+    types = [reading.walk.stage2.attr.type.name for reading in (shadow, own)]  # type: ignore[union-attr]
+    assert types == ["Normal-WB", "Device-nGnRE"]
+    assert shadow.source == View.SHADOW and own.source == View.OWN
+
+
+def test_tables_of_a_guest_hypervisor_are_asked_for_one_after_the_other() -> None:
+    """The first one is of its stage 2: the table of stage 1 behind it has no address yet."""
+    root = "memory mmu=0 ipa=0x40f0c008 "
+    without_root = "".join(line for line in NESTED.splitlines(True) if not line.startswith(root))
+    assert without_root != NESTED
+    answers = Answers((0, without_root), (0, NESTED))
+    (reading,) = reader(answers, View.OWN).read([NESTED_BAR], Deadline(60))
+    assert answers.asked[1] == f"{answers.asked[0]} g:0x40f0c008"
+    assert reading.walk.pa == 0x80_0000_0000
 
 
 def test_the_vmms_own_mapping_is_not_read() -> None:

@@ -57,7 +57,7 @@ def lines_in(build: Build, patience: float) -> PatchLines:
     with checked_out(build, patience) as tree:
         if tree is None:
             return PatchLines(unknown="another run builds in the tree")
-        out = tree.out(llvm=build.inputs["llvm"], config=build.inputs["config"])
+        out = tree.out_of(build.inputs)
         if not _same_config(out, build):
             return PatchLines(unknown="another configuration was built in the tree since")
         try:

@@ -66,7 +66,7 @@ def sparse(build: Build) -> list[StyleRemark]:
 
 
 def _sparse(program: str, tree: Tree, build: Build) -> list[StyleRemark]:
-    out = tree.out(llvm=build.inputs["llvm"], config=build.inputs["config"])
+    out = tree.out_of(build.inputs)
     added = added_lines(tree.work, build.inputs["commit"], build.inputs["applied"])
     remarks: dict[str, StyleRemark] = {}
     for source in [name for name in added if name.endswith(".c")][:FILES]:

@@ -43,7 +43,7 @@ def decoded(
         if tree is None:
             return list(trace)
         changed = added_lines(tree.work, build.inputs["commit"], build.inputs["applied"])
-        out = tree.out(llvm=build.inputs["llvm"], config=build.inputs["config"])
+        out = tree.out_of(build.inputs)
         return _decoded(trace, tree.work, out, changed, own=own)
 
 

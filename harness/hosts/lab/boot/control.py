@@ -6,11 +6,12 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from harness.base.deadline import Deadline
+from harness.base.text import clean
 from harness.hosts.hang.patience import Waited, quiet
 from harness.hosts.host import HostLost
 from harness.hosts.lab.boot.state import BOOT_WORD, MachineState, check_kernel, read_state
@@ -22,7 +23,8 @@ from harness.hosts.lab.watched import BANNER, WatchedHost
 
 ATTEMPT = 10.0  # seconds for one connection to a machine that may still boot
 PAUSE = 0.3  # seconds between two
-USER_LAND = "s2eval: user land is up"  # init.sh
+INIT = "s2eval: "  # begins the lines of harness/hosts/lab/userland/init.sh
+NO_NETWORK = "no network interface"
 PANIC = "panic=10"  # seconds in which a trace leaves by the serial port; then the safe kernel boots
 _REBOOT = """
 sync
@@ -167,12 +169,19 @@ class BootControl:
                 raise LabError(
                     host.name, Step.BOOT, f"the kernel does not answer, {seen}: {error.cause}"
                 ) from None
-            if any(USER_LAND in line for line in lines[shown[-1] :]):
-                cause = f"the kernel runs (the console shows it), but {error.cause}"
-                raise LabError(host.name, Step.SSH, cause) from None
+            if said := [line for line in lines[shown[-1] :] if line.startswith(INIT)]:
+                raise LabError(host.name, Step.SSH, self._without_ssh(said, error)) from None
             waited: Waited[bool] = Waited(None, host.limits.silence)
             failure = quiet(watched.console, deadline, waited, "the boot of the kernel under test")
             raise HostLost(failure) from None
+
+    def _without_ssh(self, said: Sequence[str], error: LabError) -> str:
+        """Return why a kernel whose init has `said` these lines is not reached by SSH."""
+        words = [clean(line.removeprefix(INIT)) for line in said]
+        if lacking := next((word for word in words if word.startswith(NO_NETWORK)), ""):
+            way = f"a kernel +host={self._host.name} has the machine's drivers"
+            return f"the kernel runs, but has {lacking}: {way}"
+        return f"the kernel runs (the console says: {words[-1]}), but {error.cause}"
 
     def _connect_anew(self, before: str, deadline: Deadline) -> None:
         """Connect until the machine answers from another boot. Raise the last LabError."""
