@@ -49,6 +49,11 @@ class SafeKernel:
         """Return the Image."""
         return self.folder / f"boot/vmlinuz-{self.release}"
 
+    @property
+    def config(self) -> Path:
+        """Return its configuration."""
+        return self.folder / f"boot/config-{self.release}"
+
     def modules(self) -> list[Path]:
         """Return the modules to load, in their order."""
         folder = self.folder / f"lib/modules/{self.release}/kernel"

@@ -112,8 +112,8 @@ class StandIn:
         host_key: Ed25519PrivateKey,
         user_key: Ed25519PrivateKey,
     ) -> None:
-        """Write what is the machine's own into `root`: keys, network, modules."""
-        for name in ("etc/ssh", "root/.ssh", "s2eval", "modules"):
+        """Write what is the machine's own into `root`: keys, network, modules, configuration."""
+        for name in ("boot", "etc/ssh", "root/.ssh", "s2eval", "modules"):
             (root / name).mkdir(parents=True)
         key_file = root / "etc/ssh/ssh_host_ed25519_key"
         key_file.write_bytes(_private(host_key))
@@ -123,6 +123,7 @@ class StandIn:
         (root / "s2eval/network").write_text(NETWORK)
         for number, module in enumerate(kernel.modules()):
             shutil.copy(module, root / f"modules/{number:02}-{module.name}")
+        shutil.copy(kernel.config, root / "boot")
         (root / "standin").write_text(OWN_INIT)
         (root / "standin").chmod(0o755)
 

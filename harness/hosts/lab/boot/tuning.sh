@@ -10,9 +10,14 @@ action=$1 file=$2 pages=$3 governor=$4 root=$5
 hugepages=$root/proc/sys/vm/nr_hugepages
 boot=$(cat /proc/sys/kernel/random/boot_id) || exit 1
 
+# A sysctl's file has all in the first read(2), and the shell's own `read` asks for one byte.
+value_of() { # PATH
+	cat "$1" 2>/dev/null
+}
+
 change() { # PATH WANTED: write it; say when it does not take
 	echo "$2" 2>/dev/null >"$1"
-	read -r found <"$1"
+	found=$(value_of "$1")
 	[ "$found" = "$2" ] || echo "$1 $2 $found"
 }
 
@@ -28,7 +33,8 @@ restore() {
 }
 
 keep() { # PATH WANTED: keep what is there, on disk before it is changed
-	read -r before <"$1" || return 0
+	before=$(value_of "$1")
+	[ -n "$before" ] || return 0
 	[ "$before" = "$2" ] || echo "$1 $before" >>"$file"
 }
 
