@@ -56,14 +56,24 @@ def objects_of(out: Path, source: str) -> Iterator[Path]:
 
 
 def command_of(target: Path) -> list[str]:
-    """Return the compiler's command line for an object, run in the O= folder; [] without one."""
+    """Return the compiler's command line for an object, run in the O= folder; [] without one.
+
+    kbuild has written the path of the tree into it, which is another one once the cache was moved.
+    """
     kept = target.with_name(f".{target.name}.cmd")
     try:
         command = _COMMAND.search(kept.read_text(errors="replace"))
     except FileNotFoundError:
         return []
     # kbuild may put further steps (objtool, symbol versions) after a semicolon.
-    return shlex.split(command[1].partition(";")[0]) if command else []
+    if command is None:
+        return []
+    words = shlex.split(command[1].partition(";")[0])
+    out = next((folder for folder in target.parents if folder.name.startswith("out-")), None)
+    if out is None:
+        return words
+    was = re.compile(rf"/[^=]*/{re.escape(out.parent.name)}/tree(?=/)")
+    return [was.sub(lambda _: str(out.with_name("tree")), word) for word in words]
 
 
 def output_of(command: Sequence[str], folder: Path | None = None) -> list[str]:
