@@ -107,6 +107,38 @@ def test_the_account_is_told_and_counted(told: dict[str, Any]) -> None:
     assert "never: arm.c:2247, switch.h:498, mmu.c:1405-1407" in reach["summary"]
 
 
+def test_a_line_of_what_was_recorded(judged: Finished, told: dict[str, Any]) -> None:
+    both = {f"{VHE}/wcprobe", f"{NVHE}/wcprobe"}
+    for number, state, where in ((1403, "ran", both), (1405, "never", set())):
+        document = json.loads(judged.s2eval("reach", f"{MMU}:{number}", "--json").out)
+        (kernel,) = document["kernels"]
+        assert (kernel["kernel"], kernel["state"], set(kernel["where"])) == (
+            told["patched"]["name"],
+            state,
+            where,
+        )
+
+
+def test_what_nothing_reached_as_names_and_as_a_tracefile(judged: Finished, tmp_path: Path) -> None:
+    document = json.loads(judged.s2eval("reach", "--gaps", MMU, "--json").out)
+    (file,) = document["files"]
+    assert "kvm_handle_guest_abort" in file["ran"] and "kvm_age_gfn" in file["never"]
+    target = tmp_path / "mmu.info"
+    said = judged.s2eval("reach", "--gaps", MMU, "--lcov", str(target)).out
+    lines = target.read_text().splitlines()
+    assert lines[1] == f"SF:{MMU}" and "DA:1403,2" in lines and "DA:1405,0" in lines
+    assert f"{lines[-2].removeprefix('LH:')} of {lines[-3].removeprefix('LF:')} lines" in said
+
+
+def test_suites_are_chosen_by_what_they_reached(judged: Finished) -> None:
+    chosen = judged.s2eval(
+        "patch", str(SERIES), "--kernel", KERNEL, "--suite", "auto", "--dry-run", "--json"
+    )
+    (note,) = [n for n in json.loads(chosen.out)["notes"] if "--suite auto" in n]
+    assert note.startswith("--suite auto: wcprobe on nested-tcg"), note
+    assert note.endswith("2 of 3 functions of the series; no record reaches __fixup_guest_exit")
+
+
 def test_another_architecture_is_not_exercised(s2eval: S2Eval, tree: Path, tmp_path: Path) -> None:
     path = "arch/s390/kvm/diag.c"
     patch = edit(tree, tmp_path, "s390", (path, "#include <linux/kvm.h>",

@@ -76,6 +76,10 @@ class Matrix:
         )
 
 
+AUTO = "auto"  # for --suite: what reaches the series is chosen
+NOTHING = Matrix((), ())
+
+
 @dataclass(frozen=True)
 class Step:
     """One kernel: the base (`count` 0), or the base with the first `count` patches."""
@@ -113,12 +117,16 @@ def job_of(given: str, options: Options, *, each: bool) -> PatchJob:
         raise UsageError("give --kernel or --tree, not both")
     if options.kernel and options.base:
         raise UsageError("--base is a commit of a tree: give it with --tree, not with --kernel")
-    matrix = matrix_of(options)
+    chosen = AUTO in options.suites
+    matrix = NOTHING if chosen else matrix_of(options)
     tree = None if options.kernel else tree_of(options.tree)
     refs = tree or _tree_here()
     named = readable(resolve(options.kernel)) if options.kernel else None
     series = intake.take(given, tree=refs, base=options.base)
     notes = list(series.notes)
+    if chosen:
+        matrix, note = _chosen_matrix(series, options)
+        notes.append(note)
     if tree:
         base = _base_of(tree, series, options.base)
         if has_changes(KernelSource(tree=str(tree))):
@@ -199,6 +207,32 @@ def matrix_of(options: Options) -> Matrix:
             retention=plan.retention,
         )
     return _loaded(options.machines or (MACHINE,), options.suites or (SUITE,), options.cpu)
+
+
+def _chosen_matrix(series: PatchSeries, options: Options) -> tuple[Matrix, str]:
+    """Return the machines and suites that reach what the series touches, and what was chosen.
+
+    Raise UsageError where none is known to, or machines or more suites are named as well.
+    """
+    if options.plan or options.machines or len(options.suites) > 1:
+        raise UsageError(f"--suite {AUTO} chooses machines and suites: name no others, no plan")
+    from harness.evaluate.patch.reach.choose import choose  # noqa: PLC0415 - only where it is asked
+
+    chosen = choose(series.patches, _is_known)
+    machines, suites = ([getattr(p, kind) for p in chosen.places] for kind in ("machine", "suite"))
+    matrix = _loaded(machines, suites, options.cpu)
+    include = tuple(Filter(machine=p.machine, suite=p.suite) for p in chosen.places)
+    return replace(matrix, include=include), chosen.told()
+
+
+def _is_known(machine: str, suite: str) -> bool:
+    """Return whether a record's machine and suite can be named: not those of files elsewhere."""
+    try:
+        load_machine(machine)
+        load_suite(suite)
+    except UsageError:
+        return False
+    return True
 
 
 def _loaded(machines: Sequence[str], suites: Sequence[str], cpu: str | None) -> Matrix:

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from harness.base.errors import S2EvalError
 from harness.base.text import clean
@@ -31,6 +32,7 @@ from harness.kernel.store import Build
 from harness.results.records import Cell, Status
 from harness.results.store import cell_path
 
+T = TypeVar("T")
 PREPROCESSED = 2  # objects of a file that are asked which lines an #ifdef leaves
 LOOKED_AT = 8  # objects that include a header, of those that are likeliest to have its code
 
@@ -48,23 +50,64 @@ class PatchLines:
     unknown: str = ""
     diff: str = ""
 
+    @classmethod
+    def not_known(cls, reason: str) -> PatchLines:
+        """Return lines of which nothing is known."""
+        return cls(unknown=reason)
+
 
 def lines_in(build: Build, patience: float) -> PatchLines:
     """Return what the series of `build` adds, and where the code of that is in its Image.
 
     Nothing is known where another run builds in the tree for more than `patience` seconds.
     """
+
+    def look(tree: Tree, finder: CodeFinder) -> PatchLines:
+        commits = build.inputs["commit"], build.inputs["applied"]
+        found = _lines_in(build, tree, finder, added_lines(tree.work, *commits))
+        diff = run(tree.work, "diff", "--no-ext-diff", "--no-color", *commits)
+        return replace(found, diff=diff.stdout)
+
+    return looked_at(build, patience, look, PatchLines.not_known)
+
+
+def lines_at(build: Build, patience: float, path: str, line: int) -> PatchLines:
+    """Return a line of the file `path` of a kernel, as lines_in() returns those of a series.
+
+    There are no `files` where the kernel has no such line.
+    """
+
+    def look(tree: Tree, finder: CodeFinder) -> PatchLines:
+        shown = run(tree.work, "show", f"{build.inputs['applied']}:{path}")
+        if shown.returncode or not 0 < line <= len(shown.stdout.splitlines()):
+            return PatchLines()
+        return _lines_in(build, tree, finder, {path: {line}})
+
+    return looked_at(build, patience, look, PatchLines.not_known)
+
+
+def looked_at(
+    build: Build,
+    patience: float,
+    look: Callable[[Tree, CodeFinder], T],
+    unknown: Callable[[str], T],
+) -> T:
+    """Call `look` with the tree at the commit of `build` and its code; return what it returns.
+
+    Where the code cannot be looked at, return what `unknown` makes of the reason.
+    """
     with checked_out(build, patience) as tree:
         if tree is None:
-            return PatchLines(unknown="another run builds in the tree")
+            return unknown("another run builds in the tree")
         out = tree.out_of(build.inputs)
         if not _same_config(out, build):
-            return PatchLines(unknown="another configuration was built in the tree since")
+            return unknown("another configuration was built in the tree since")
         try:
+            system_map = build.image.with_name("System.map").read_text(errors="replace")
             with tempfile.TemporaryDirectory(prefix="s2eval-reach-") as scratch:
-                return _lines_in(build, tree, out, Path(scratch))
+                return look(tree, CodeFinder(out, tree.work, Path(scratch), system_map))
         except (S2EvalError, OSError) as error:
-            return PatchLines(unknown=str(error))
+            return unknown(str(error))
 
 
 def _same_config(out: Path, build: Build) -> bool:
@@ -74,30 +117,26 @@ def _same_config(out: Path, build: Build) -> bool:
         return False
 
 
-def _lines_in(build: Build, tree: Tree, out: Path, scratch: Path) -> PatchLines:
-    system_map = build.image.with_name("System.map").read_text(errors="replace")
-    finder = CodeFinder(out, tree.work, scratch, system_map)
+def _lines_in(
+    build: Build, tree: Tree, finder: CodeFinder, lines: Mapping[str, set[int]]
+) -> PatchLines:
+    """Return `lines` of files of the tree with their code."""
     found = PatchLines()
-    added = added_lines(tree.work, build.inputs["commit"], build.inputs["applied"])
     begin = finder.address(TEXT)
-    found.diff = run(
-        tree.work, "diff", "--no-ext-diff", "--no-color", build.inputs["commit"],
-        build.inputs["applied"],
-    ).stdout  # fmt: skip
     # A source's own objects come first: they may have the code of a header as well.
-    for path in sorted(added, key=lambda path: PurePosixPath(path).suffix not in COMPILED):
-        if not added[path]:
+    for path in sorted(lines, key=lambda path: PurePosixPath(path).suffix not in COMPILED):
+        if not lines[path]:
             continue
         text = run(tree.work, "show", f"{build.inputs['applied']}:{path}").stdout
-        objects, unseen = _objects(finder, path, text, added[path])
+        objects, unseen = _objects(finder, path, text, lines[path])
         if unseen:
             found.notes.append(
                 f"{clean(path)}: {len(objects)} of {len(objects) + unseen} objects that include it "
                 "were looked at for its code"
             )
-        found.files.append(_file(finder, path, text, added[path], objects, begin))
+        found.files.append(_file(finder, path, text, lines[path], objects, begin))
     found.files.sort(key=lambda file: file.path)
-    failed = [str(made.relative_to(out)) for made in finder.code.failed]
+    failed = [str(made.relative_to(finder.out)) for made in finder.code.failed]
     if failed:
         found.notes.append(f"the code of {', '.join(failed)} could not be looked at")
     return found

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,10 @@ from click.testing import CliRunner
 from harness.base.errors import UsageError
 from harness.cli.inspect.reach import command
 from harness.evaluate.patch.reach.functions import reach_of_function
+from harness.evaluate.patch.reach.gaps import gaps
+from harness.evaluate.patch.reach.lines import reach_of_line
 from harness.hosts.coverage import record
+from harness.kernel.toolchain import cross_prefix
 from harness.results.records import Run
 from harness.results.store import RECORD, cell_path
 from tests.unit.report.report_runs import quickstart
@@ -81,8 +86,13 @@ def test_what_cannot_be_told_is_one_line(here: Path) -> None:
         reach_of_function("outer")  # the build is gone
     a_build(here, "k")
     assert reach_of_function("outer")[0].cell == run.cells[0].name
-    with pytest.raises(UsageError, match=r"x\.c:3: name a function"):
-        reach_of_function("x.c:3")
+    with pytest.raises(UsageError, match="FILE:LINE is a path in the kernel's tree and a number"):
+        reach_of_line("mm/x.c:y")
+    with pytest.raises(UsageError, match="mm/none: no recorded kernel has an object there"):
+        gaps("mm/none")
+    for words in ([], ["outer", "--gaps", "mm"]):
+        said = CliRunner().invoke(command, words)
+        assert said.exit_code == 2 and "give a function, FILE:LINE, or --gaps FOLDER" in said.output
 
 
 def test_what_is_printed(here: Path) -> None:
@@ -94,3 +104,34 @@ def test_what_is_printed(here: Path) -> None:
     document = json.loads(CliRunner().invoke(command, ["outer", "--json"]).output)
     assert document["schema"] == "s2eval-reach-1"
     assert document["cells"][0]["size"] == 4
+
+
+def test_functions_of_a_folder_that_ran_and_that_did_not(here: Path) -> None:
+    a_build(here, "k")
+    build = here / "cache/builds/k/build.json"
+    inputs = {"tree": "linux", "llvm": False, "config": []}
+    build.write_text(json.dumps(json.loads(build.read_text()) | {"inputs": inputs}))
+    out = here / "cache/sources/linux/out-gcc/mm"
+    out.mkdir(parents=True)
+    for name, text in (
+        ("a", "void outer(void){} void gone(void){}"),
+        ("a.nvhe", "void outer(void){}"),
+    ):
+        source = out / f"{name}.c"
+        source.write_text(text)
+        made = out / f"{name}.o"
+        subprocess.run([f"{cross_prefix()}gcc", "-c", str(source), "-o", str(made)], check=True)
+        made.with_name(f".{made.name}.cmd").write_text(f"savedcmd_mm/{made.name} := gcc -c -o x\n")
+    shutil.copy(out / "a.o", out / "built-in.o")  # linked, not compiled
+    a_record(here, "20260101-000000-patch", 0x10)
+    for place in ("mm", "/mm/", "mm/a.c"):
+        (file,) = gaps(place).files
+        assert (file.file, file.ran, file.never) == ("mm/a.c", ("outer",), ("__kvm_nvhe_outer",))
+    said = CliRunner().invoke(command, ["--gaps", "mm"]).output.splitlines()
+    assert said == [
+        "mm/a.c: 1 of 2 functions never ran",
+        "  __kvm_nvhe_outer",
+        "mm: 1 of 2 functions ran in 1 cell",
+    ]
+    document = json.loads(CliRunner().invoke(command, ["--gaps", "mm", "--json"]).output)
+    assert document["schema"] == "s2eval-reach-gaps-1" and len(document["cells"]) == 1
