@@ -140,6 +140,8 @@ class CensusRecord(OpenRecord):
 
     `problem` says why leaves may be missing, "" where all are there. `ranges` has every region but
     RAM, whose pages lie anywhere: `kinds` has them all. `more` counts ranges that are left out.
+    `dump` is PASS where KVM's own dump has the same leaves, else `dump_differs` says the first that
+    it has not; None where the kernel has no dump.
     """
 
     at: str
@@ -150,6 +152,8 @@ class CensusRecord(OpenRecord):
     kinds: list[CensusLeaves] = Field(default_factory=list)
     ranges: list[CensusRange] = Field(default_factory=list)
     more: int = 0
+    dump: Status | None = None
+    dump_differs: str = ""
 
 
 class FidelityRecord(OpenRecord):

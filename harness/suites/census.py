@@ -8,7 +8,7 @@ tests are regions, their facts what leaves of a region have in common.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from harness.arm.tables.descriptor import size_label
@@ -38,7 +38,16 @@ def census_observations(
         raise unknown("rule of stage 2", strange, names)
     facts = [(kind, _facts(kind, census.kinds)) for kind in census.kinds]
     rules = [rule for rule in _rules() if rule.name not in lifted]
-    return [_judged(rule, census, facts) for rule in rules]
+    return [*(_judged(rule, census, facts) for rule in rules), *_dumped(census)]
+
+
+def _dumped(census: CensusRecord) -> Iterator[Observation]:
+    """Yield `census.ptdump`, whether KVM's own dump has the same leaves, where there is one."""
+    if census.dump is not None:
+        item = Observation(path=f"{CENSUS}.ptdump", status=census.dump)
+        if census.dump_differs:
+            item.detail["reason"] = census.dump_differs
+        yield item
 
 
 def leaves_in_words(kind: CensusLeaves, *, counted: bool = True) -> str:

@@ -32,6 +32,7 @@ def test_newer_kernels_give_normal_nc_unpatched(kernel: str, s2eval: S2Eval) -> 
     assert values(cell)[f"audit.{WC}.stage2"] == "Normal-NC"
     assert values(cell)[f"wcprobe.{WC}.unaligned_load"] == "works"
     assert agrees(cell)
+    assert [o.status for o in cell.observations if o.path == "census.ptdump"] == [Status.PASS]
 
 
 @pytest.mark.parametrize(

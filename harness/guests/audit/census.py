@@ -20,6 +20,7 @@ from harness.results.readings import (
     CensusRange,
     CensusRecord,
 )
+from harness.results.records import Status
 from harness.suites.facts import Device
 
 BAR, UNKNOWN = "BAR", "unknown"
@@ -120,7 +121,22 @@ def run_census(audit: RunAudit, machine: Machine, memory_map: MemoryMap) -> Cens
     memory = machine.l2.memory_mib << 20 if machine.l2 else 0
     host = range(RAM_BASE, RAM_BASE + (machine.memory_mib << 20))
     regions = Regions(memory_map, memory, host, audit.device, audit.host_bars)
-    return census_record(at, census, regions)
+    found = census_record(at, census, regions)
+    return found.model_copy(update=_dump(audit.dumps))
+
+
+def _dump(differences: Sequence[str]) -> dict[str, object]:
+    """Return the record of what KVM's own dump has shown at each request; nothing without one.
+
+    KVM may map a page between the two: a difference counts where the request before had one, too.
+    """
+    if not differences:
+        return {}
+    last = differences[-1]
+    status = Status.PASS
+    if last:
+        status = Status.FAIL if differences[-2:-1] and differences[-2] else Status.MISS
+    return {"dump": status, "dump_differs": last}
 
 
 def census_record(at: str, census: Census, regions: Regions) -> CensusRecord:

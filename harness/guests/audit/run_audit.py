@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from harness.arm.tables.census import ranges
 from harness.base.deadline import Deadline
 from harness.base.errors import MachineError
 from harness.guests.audit import record
+from harness.guests.audit.ptdump import difference
 from harness.guests.audit.record import Expectation, audit_record, unread_record
 from harness.guests.audit.tables import BUDGET, NO_TABLES, OpenTables
 from harness.hosts.tables import Census, NoTablesError, Reading, TableSource, Target
@@ -31,7 +33,8 @@ class RunAudit(OpenTables):
     failure of the reading itself is a record of status MISS, and the guest goes on.
 
     `census` is all of stage 2 at the last request that was read, behind that request's mapping;
-    None where the source does not give it.
+    None where the source does not give it. `dumps` has, by request, how KVM's own dump of stage 2
+    differs from that, "" where it does not.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class RunAudit(OpenTables):
         self._promises = promises
         self._limit = limit
         self.census: tuple[str, Census] | None = None
+        self.dumps: list[str] = []
         self._host_bars: list[range] = []
         self._maps: list[str] = []
         self._lacking: dict[str, str] = {}  # what could not be read of the host, and why
@@ -98,6 +102,19 @@ class RunAudit(OpenTables):
         if first:
             self.records += self._vfio(fact, budget)
         return True
+
+    def dumped(self, text: str) -> None:
+        """Take KVM's own dump of stage 2 (ptdump.py), made after the last request was read."""
+        if self.census is None:
+            return
+        tables = self.census[1].tables
+        if tables.params is None or tables.why_not_whole:
+            return
+        try:
+            found = difference(text, ranges(tables), tables.params.layout.granule)
+        except ValueError as error:
+            found = str(error)
+        self.dumps.append(found)
 
     @property
     def device(self) -> Device | None:

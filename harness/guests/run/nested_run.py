@@ -27,6 +27,11 @@ LAST_LINES = 0.3  # seconds for lines in transit at a guest's end
 ANSWER = 10.0  # seconds for the host to answer a command
 KNOWN_ANSWER = 3.0  # where its CPUs have been seen: whether it answers says only who hangs
 ACTION = 20.0  # seconds for a script of the suite on the host; the guest waits longer
+# Only kernels from 6.12 on have it (arch/arm64/kvm/ptdump.c).
+_DUMP = """
+[ -d /sys/kernel/debug/kvm ] || mount -t debugfs debugfs /sys/kernel/debug
+cat /sys/kernel/debug/kvm/@pid-*/stage2_page_tables
+"""
 ANSWER_LENGTH = 200  # characters of a script's first line that are sent to the guest
 
 
@@ -55,6 +60,7 @@ class NestedRun:
         self._limit = limit
         self._job: Job | None = None  # the VMM
         self._parser = Parser()
+        self._has_dump = True
 
     def start(self, command: str, deadline: Deadline) -> None:
         """Start the VMM on the host, without waiting for its end.
@@ -168,6 +174,7 @@ class NestedRun:
         if isinstance(fact, Device):  # before the first audit, and the guest goes on meanwhile
             self._read_maps()
         if self._audit.see(fact):
+            self._read_dump()
             self._host.send(RESULTS, "audited\n")
         elif isinstance(fact, HostAction):
             line = self._act(fact.action)
@@ -183,6 +190,15 @@ class NestedRun:
             self._audit.lacks(MAPPINGS, str(error))
         else:
             self._audit.vmm_maps(maps.decode(errors="replace"))
+
+    def _read_dump(self) -> None:
+        """Hand KVM's own dump of stage 2 to the audit, as long as the kernel has one."""
+        if self._has_dump and self._job and self._audit.census:
+            script = _DUMP.replace("@pid", str(self._job.pid))
+            done = self._host.run(script, Deadline(ACTION, within=self._limit))
+            self._has_dump = not done.status
+            if self._has_dump:
+                self._audit.dumped(done.out)
 
     def _act(self, action: str) -> str:
         """Run a script of the suite on the host; return its first line of output, for the guest.
