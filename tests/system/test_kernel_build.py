@@ -99,6 +99,7 @@ def test_the_same_inputs_give_the_same_image_after_the_worktree_was_elsewhere(
     assert again.record == plain.record.model_copy(update=mine)
 
 
+@pytest.mark.extended
 def test_objects_do_not_depend_on_where_the_cache_is(base: source.Base, tmp_path: Path) -> None:
     """A second worktree and O= folder elsewhere: the same objects, __FILE__ and all."""
     parts = ["init/", "kernel/panic.o", "mm/page_alloc.o", "arch/arm64/kvm/mmu.o"]

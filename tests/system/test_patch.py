@@ -101,13 +101,11 @@ def test_a_b4_prep_branch_gives_a_verdict_in_one_command(tree: Path, tmp_path: P
     command = ["git", "clone", "-q", "--shared", "--no-checkout", str(tree), str(linux)]
     subprocess.run(command, check=True)
     git(linux, "read-tree", found.commit)
-    cover = f"EDITME: A title\n\n--- b4-submit-tracking ---\n{secrets.token_hex(8)}\n"
+    cover = "EDITME: A title\n\n--- b4-submit-tracking ---\nmark\n"
     tip = git(linux, "commit-tree", f"{found.commit}^{{tree}}", "-p", found.commit, "-m", cover)
     for number in (1, 2):
         text = git(linux, "show", f"{tip.strip()}:{PGTABLE}")
-        mark = (
-            f"static const char mark_{number}[] __attribute__((used)) = {secrets.token_hex(4)!r};"
-        )
+        mark = f"static const char mark_{number}[] __attribute__((used)) = 'b4 {number}';"
         (tmp_path / "file").write_text(f"{text}{mark}\n".replace("'", '"'))
         blob = git(linux, "hash-object", "-w", str(tmp_path / "file")).strip()
         git(linux, "update-index", "--cacheinfo", f"100644,{blob},{PGTABLE}")

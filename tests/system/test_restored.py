@@ -138,6 +138,7 @@ def test_a_state_that_is_no_good_is_thrown_away_and_l1_boots(
     assert not place.states()
 
 
+@pytest.mark.extended
 def test_a_guest_after_the_one_that_was_saved_is_started_as_any_other(
     s2eval: S2Eval, place: Place
 ) -> None:

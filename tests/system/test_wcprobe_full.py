@@ -126,6 +126,7 @@ def test_instructions_are_counted_to_the_last_one(s2eval: S2Eval) -> None:
     assert stp >= 4 * 4 and stp % 4 == 0
 
 
+@pytest.mark.extended
 def test_a_clock_that_counts_no_instructions_is_not_believed(s2eval: S2Eval) -> None:
     ran = s2eval("run", "-k", PATCHED, "-m", "nested-tcg", "-s", "wcprobe-figures")
     assert ran.code == 0, ran.err
